@@ -1,0 +1,187 @@
+"""CloudEvents 1.0 over Kafka: binary mode written, binary and structured mode read.
+
+Source: CloudEvents Kafka protocol binding 1.0.2, JSON event format 1.0.2; W3C Trace Context for `traceparent`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+SOURCE = "/campusg/orders"
+STRUCTURED = "application/cloudevents"
+REQUIRED = ("specversion", "id", "type", "source")
+TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class NotACloudEvent(ValueError):
+    """The record carries no CloudEvent that can be read."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A record as it will be sent, to the byte: what the outbox keeps and what a resend repeats."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A record as it came, and where it stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What ties messages together: the caller's correlation id, the message answered, the trace."""
+
+    correlation_id: str
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class CloudEvent:
+    """One event's attributes, and its data as JSON text that is parsed when it is asked for."""
+
+    id: str
+    type: str
+    source: str
+    text: bytes | None
+    subject: str | None = None
+    saga_id: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+    sequence: str | None = None
+
+    @property
+    def data(self) -> Any:
+        """The parsed data, numbers as int or Decimal, never float; raises NotACloudEvent where it is no JSON."""
+        return _parsed(self.text)
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds and `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_json(data: Any) -> bytes:
+    """Compact UTF-8 JSON."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def from_json(text: bytes | str) -> Any:
+    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also where it is nested too deep."""
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def encode(
+    topic: str,
+    *,
+    id: str,
+    type: str,
+    time: datetime,
+    order_id: str,
+    data: Mapping[str, Any],
+    trail: Trail,
+    extensions: Mapping[str, str],
+    source: str = SOURCE,
+) -> Outgoing:
+    """Build the record of one event, in binary mode, keyed by its order; `extensions` are further attributes by name."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": id,
+        "ce_type": type,
+        "ce_source": source,
+        "ce_time": timestamp(time),
+        "ce_subject": order_id,
+        "content-type": "application/json",
+        **{f"ce_{name}": value for name, value in extensions.items()},
+        "ce_correlationid": trail.correlation_id,
+    }
+    if trail.causation_id:
+        headers["ce_causationid"] = trail.causation_id
+    if trail.traceparent:
+        headers["traceparent"] = trail.traceparent
+    return Outgoing(topic, order_id.encode(), to_json(data), tuple((name, value.encode()) for name, value in headers.items()))
+
+
+def decode(record: Incoming) -> CloudEvent:
+    """Read the event of a record in either mode; raises NotACloudEvent with a sentence that says what is wrong."""
+    try:
+        headers = {name.lower(): value.decode() for name, value in record.headers}
+    except UnicodeDecodeError as error:
+        raise NotACloudEvent("a header is not UTF-8") from error
+    if headers.get("content-type", "").lower().startswith(STRUCTURED):
+        return _structured(record, headers)
+    attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
+    _require(attributes)
+    return _event(attributes, record.value, headers)
+
+
+def claimed_saga(headers: Iterable[tuple[str, bytes]]) -> str | None:
+    """The saga a record claims in its headers, if any; never raises."""
+    return next((value.decode("utf-8", "replace") for name, value in headers if name.lower() == "ce_sagaid"), None)
+
+
+def _structured(record: Incoming, headers: Mapping[str, str]) -> CloudEvent:
+    event = _parsed(record.value)
+    if not isinstance(event, dict):
+        raise NotACloudEvent("a structured event must be a JSON object")
+    data = json.dumps(event.pop("data", None), default=str).encode()
+    attributes = {name: value for name, value in event.items() if isinstance(value, str)}
+    _require(attributes)
+    return _event(attributes, data, headers)
+
+
+def _require(attributes: Mapping[str, str]) -> None:
+    missing = [name for name in REQUIRED if not attributes.get(name)]
+    if missing:
+        raise NotACloudEvent(f"no CloudEvent: {', '.join('ce_' + name for name in missing)} missing")
+    if not attributes["specversion"].startswith("1."):
+        raise NotACloudEvent(f"CloudEvents version {attributes['specversion'][:20]!r} is not understood")
+
+
+def _parsed(value: bytes | None) -> Any:
+    if not value:
+        return None
+    try:
+        return from_json(value)
+    except ValueError as error:
+        raise NotACloudEvent(f"the value is not JSON: {error}") from error
+
+
+def _event(attributes: Mapping[str, str], text: bytes | None, headers: Mapping[str, str]) -> CloudEvent:
+    trace = headers.get("traceparent") or attributes.get("traceparent") or ""
+    return CloudEvent(
+        id=attributes["id"],
+        type=attributes["type"],
+        source=attributes["source"],
+        text=text,
+        subject=attributes.get("subject"),
+        saga_id=attributes.get("sagaid"),
+        correlation_id=attributes.get("correlationid"),
+        causation_id=attributes.get("causationid"),
+        traceparent=trace if TRACEPARENT.fullmatch(trace) else None,
+        sequence=attributes.get("sequence"),
+    )

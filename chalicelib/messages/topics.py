@@ -1,0 +1,64 @@
+"""Every topic, Kafka trigger and schedule there is, as literals: the local stack and the deployment read the same ones."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+USER_COMMANDS = "user-commands"
+USER_EVENTS = "user-events"
+PAYMENT_COMMANDS = "payment-commands"
+PAYMENT_EVENTS = "payment-events"
+ESCROW_COMMANDS = "escrow-commands"
+ESCROW_EVENTS = "escrow-events"
+NOTIFICATION_COMMANDS = "notification-commands"
+ORDER_EVENTS = "order-events"
+ORDERS_DLQ = "orders-dlq"
+
+PARTITIONS: dict[str, int] = {
+    USER_COMMANDS: 3,
+    USER_EVENTS: 3,
+    PAYMENT_COMMANDS: 3,
+    PAYMENT_EVENTS: 3,
+    ESCROW_COMMANDS: 3,
+    ESCROW_EVENTS: 3,
+    NOTIFICATION_COMMANDS: 3,
+    ORDER_EVENTS: 3,
+    ORDERS_DLQ: 1,
+}
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """One event source mapping of Lambda: the records of a topic call a function (AWS Lambda, CreateEventSourceMapping).
+
+    `window_seconds` is MaximumBatchingWindowInSeconds, `retries` MaximumRetryAttempts (-1: without end),
+    `report_item_failures` stands for FunctionResponseTypes = [ReportBatchItemFailures].
+    """
+
+    topic: str
+    function: str
+    batch_size: int = 500
+    window_seconds: int = 0
+    starting_position: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON"
+    retries: int = -1
+    report_item_failures: bool = True
+    timeout_seconds: int = 30
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A function that the clock calls: each minute on AWS, every `SWEEP_SECONDS` at home."""
+
+    function: str
+    timeout_seconds: int = 55
+
+
+TRIGGERS = (
+    Trigger(USER_EVENTS, "on_user_events"),
+    Trigger(PAYMENT_EVENTS, "on_payment_events"),
+    Trigger(ESCROW_EVENTS, "on_escrow_events"),
+)
+
+SCHEDULES = (
+    Schedule("sweep_timeouts"),
+    Schedule("relay_outbox"),
+)
