@@ -1,0 +1,121 @@
+"""Every error of ours, as a small tree:
+
+CampusError
+├── SettingsError            a setting is missing or wrong; the process refuses to start
+├── IllegalTransition        a bug: somebody asked the state machine for a move it doesn't have
+├── Unavailable              Kafka can't be reached just now: the outbox keeps what waits
+└── Refusal                  a request we understand and turn down; carries what a client is told
+    ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound
+    ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Cancelled
+    ├── PaymentDeclined, CustomerRejected, RunnerRejected, PartnerFailed: how a saga ended
+    └── ServiceUnavailable
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class CampusError(Exception):
+    """The root: catch it to tell our errors from bugs."""
+
+
+class SettingsError(CampusError):
+    """A setting is missing or wrong. The message names the variable, never its value if that could be secret."""
+
+
+class IllegalTransition(CampusError):
+    """A move that the state machine doesn't have."""
+
+
+class Unavailable(CampusError):
+    """A dependency can't be reached just now."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field; `pointer` is a JSON pointer (RFC 6901) into the body, or a parameter's name."""
+
+    pointer: str
+    detail: str
+
+
+class Refusal(CampusError):
+    """A request turned down. `problem` is the last part of its RFC 9457 type, `status` the HTTP status."""
+
+    problem: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+class NotJson(Refusal):
+    problem, status, title = "not-json", 400, "The body is not JSON"
+
+
+class BadHeader(Refusal):
+    problem, status, title = "invalid", 400, "A header can't be understood"
+
+
+class TooLarge(Refusal):
+    problem, status, title = "too-large", 413, "The body is too large"
+
+
+class UnsupportedMediaType(Refusal):
+    problem, status, title = "unsupported-media-type", 415, "The body must be application/json"
+
+
+class Invalid(Refusal):
+    problem, status, title = "invalid", 422, "The request is not valid"
+
+
+class Unauthorized(Refusal):
+    problem, status, title = "unauthorized", 401, "A valid bearer token is needed"
+
+
+class Forbidden(Refusal):
+    problem, status, title = "forbidden", 403, "This is not yours to do"
+
+
+class NotFound(Refusal):
+    problem, status, title = "not-found", 404, "There is no such thing"
+
+
+class Conflict(Refusal):
+    status = 409
+
+
+class WrongStatus(Conflict):
+    problem, title = "wrong-status", "The order's status doesn't allow this"
+
+
+class HeldBySaga(Conflict):
+    problem, title = "held-by-saga", "A saga holds the order just now"
+
+
+class PaymentDeclined(Refusal):
+    problem, status, title = "payment-declined", 402, "The payment was declined"
+
+
+class CustomerRejected(Refusal):
+    problem, status, title = "customer-rejected", 422, "The customer was rejected"
+
+
+class RunnerRejected(Refusal):
+    problem, status, title = "runner-rejected", 422, "The runner was rejected"
+
+
+class PartnerFailed(Refusal):
+    problem, status, title = "partner-failed", 502, "A partner service failed, refused or stayed silent"
+
+
+class Cancelled(Conflict):
+    problem, title = "cancelled", "The order was cancelled meanwhile"
+
+
+class ServiceUnavailable(Refusal):
+    problem, status, title = "unavailable", 503, "The service can't work just now"

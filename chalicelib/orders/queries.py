@@ -1,0 +1,95 @@
+"""Reading orders for people: one statement a question, none of them locks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.orders.order import Order, OrderStatus
+from chalicelib.orders.store import COLUMNS, from_row
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Whose eyes: an admin sees all, a customer their own orders, a runner open orders and their own."""
+
+    sub: str
+    roles: frozenset[str]
+
+    def may_see(self, *, customer_id: str, runner_id: str | None, status: OrderStatus) -> bool:
+        if "admin" in self.roles:
+            return True
+        if "customer" in self.roles and customer_id == self.sub:
+            return True
+        return "runner" in self.roles and (runner_id == self.sub or status is OrderStatus.READY_FOR_PICKUP)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed to; None or empty: not at all."""
+
+    statuses: tuple[str, ...] = ()
+    payment_status: str | None = None
+    customer_id: str | None = None
+    runner_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    orders: list[Order]
+    total: int
+
+
+GET = sa.text(f"SELECT {COLUMNS} FROM campusg.orders WHERE order_id = :order_id")  # noqa: S608 - literals of ours
+
+HISTORY = sa.text("""
+    SELECT o.customer_id, o.runner_id, o.order_status, h.*
+    FROM campusg.orders o LEFT JOIN campusg.order_history h USING (order_id)
+    WHERE o.order_id = :order_id ORDER BY h.version""")
+
+CONDITIONS: dict[str, str] = {
+    "statuses": "order_status = ANY(CAST(:statuses AS text[]))",
+    "payment_status": "payment_status = :payment_status",
+    "customer_id": "customer_id = :customer_id",
+    "runner_id": "runner_id = :runner_id",
+    "created_after": "created_at >= :created_after",
+    "created_before": "created_at < :created_before",
+}
+VISIBLE: dict[str, str] = {
+    "customer": "customer_id = :sub",
+    "runner": "runner_id = :sub OR (order_status = 'READY_FOR_PICKUP' AND active_saga_id IS NULL)",
+}
+
+
+def get_order(session: sa.Connection, order_id: UUID) -> Order | None:
+    row = session.execute(GET, {"order_id": order_id}).mappings().one_or_none()
+    return from_row(row) if row else None
+
+
+def history_of(session: sa.Connection, order_id: UUID) -> list[Mapping[str, Any]]:
+    """The order's history, oldest first; each row also has the order's customer_id, runner_id and order_status. Empty: no such order."""
+    return [dict(row) for row in session.execute(HISTORY, {"order_id": order_id}).mappings()]
+
+
+def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, page: int, limit: int) -> Page:
+    """One page of the orders that `viewer` may see, newest first, with the number of all of them."""
+    parameters = {name: value for name, value in vars(filters).items() if value}
+    conditions = [CONDITIONS[name] for name in parameters]
+    if "admin" not in viewer.roles:
+        parameters["sub"] = viewer.sub
+        conditions.append("(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in viewer.roles) + ")")
+    if "statuses" in parameters:
+        parameters["statuses"] = list(filters.statuses)
+    where = " AND ".join(conditions) or "true"
+    statement = sa.text(f"""
+        SELECT total.number, page.* FROM (SELECT count(*) AS number FROM campusg.orders WHERE {where}) total
+        LEFT JOIN LATERAL (
+            SELECT {COLUMNS} FROM campusg.orders WHERE {where} ORDER BY order_id DESC LIMIT :limit OFFSET :offset) page ON true
+        ORDER BY page.order_id DESC""")  # noqa: S608 - conditions are literals of ours, values are parameters
+    rows = session.execute(statement, {**parameters, "limit": limit, "offset": (page - 1) * limit}).mappings().all()
+    return Page([from_row(row) for row in rows if row["order_id"] is not None], rows[0]["number"])
