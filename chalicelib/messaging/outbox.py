@@ -1,0 +1,153 @@
+"""The outbox's rows: messages that committed together with the change that caused them.
+
+Order needs no lock if four rules hold: (1) rows of an order are numbered under its row lock; (2) a read never has a row without
+all earlier ones of that order; (3) the next row of one order and topic goes to the producer only after the one before was
+acknowledged; (4) only acknowledged rows are deleted. The leases on buckets only save repeats.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.messages.envelope import Outgoing
+
+BUCKETS = 64
+BACKOFF = timedelta(seconds=1)
+LONGEST_BACKOFF = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A message to be put into the outbox, in the order of its `ordering_key` (an order's or a dead letter's id)."""
+
+    ordering_key: UUID
+    message: Outgoing
+
+
+@dataclass(frozen=True)
+class Row:
+    """A message read from the outbox."""
+
+    id: int
+    ordering_key: UUID
+    message: Outgoing
+
+
+def bucket_of(ordering_key: UUID) -> int:
+    """The bucket in which everything of that key is kept."""
+    return ordering_key.int % BUCKETS
+
+
+# A row is due if nothing of its order has to wait: a failed row stops its own order, and only that.
+DUE = """NOT EXISTS (SELECT 1 FROM campusg.outbox w WHERE w.ordering_key = o.ordering_key AND w.not_before > clock_timestamp())"""
+
+INSERT = sa.text("""
+    INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value, headers)
+    SELECT ordering_key, bucket, message_id, topic, decode(key, 'base64'), decode(value, 'base64'), headers
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(position int, ordering_key uuid, bucket smallint, message_id text, topic text, key text, value text, headers jsonb)
+    ORDER BY position""")
+
+CLAIM = sa.text("""
+    WITH free AS (
+        SELECT bucket FROM campusg.outbox_buckets
+        WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND leased_until <= clock_timestamp()
+        ORDER BY bucket FOR UPDATE SKIP LOCKED)
+    UPDATE campusg.outbox_buckets b
+    SET holder = :holder, leased_until = clock_timestamp() + make_interval(secs => :seconds)
+    FROM free WHERE b.bucket = free.bucket
+    RETURNING b.bucket""")
+
+READ = sa.text(f"""
+    SELECT id, ordering_key, topic, key, value, headers FROM campusg.outbox o
+    WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND {DUE}
+    ORDER BY id LIMIT :most""")  # noqa: S608 - literals of ours
+
+SETTLE = sa.text("""
+    WITH gone AS (DELETE FROM campusg.outbox WHERE id = ANY(CAST(:acknowledged AS bigint[]))),
+         back AS (UPDATE campusg.outbox SET failures = failures + 1,
+                      not_before = clock_timestamp() + least(make_interval(secs => :backoff * 2 ^ least(failures, 10)),
+                                                             make_interval(secs => :longest))
+                  WHERE id = ANY(CAST(:failed AS bigint[])))
+    UPDATE campusg.outbox_buckets SET leased_until = '-infinity', holder = NULL
+    WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND holder = :holder""")
+
+WAITING = sa.text(f"""
+    SELECT bucket FROM campusg.outbox_buckets b
+    WHERE bucket = ANY(CAST(:buckets AS smallint[]))
+      AND EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.bucket = b.bucket AND {DUE})""")  # noqa: S608 - literals of ours
+
+UNPUBLISHED = sa.text("SELECT message_id FROM campusg.outbox WHERE message_id = ANY(CAST(:ids AS text[]))")
+
+
+def insert(session: sa.Connection, queued: Sequence[Queued]) -> None:
+    """Put messages into the outbox, numbered as given; the caller holds their orders' locks."""
+    if queued:
+        rows = [_row(position, each) for position, each in enumerate(queued)]
+        session.execute(INSERT, {"rows": json.dumps(rows)})
+
+
+def claim(session: sa.Connection, buckets: Iterable[int], holder: UUID, lease: timedelta) -> list[int]:
+    """Lease those of `buckets` that nobody has leased, and return them; locks their bucket rows until the commit."""
+    parameters = {"buckets": list(buckets), "holder": holder, "seconds": lease.total_seconds()}
+    return list(session.execute(CLAIM, parameters).scalars())
+
+
+def read(session: sa.Connection, buckets: Iterable[int], most: int) -> list[Row]:
+    """The oldest due rows of `buckets`, at most `most`; locks nothing."""
+    rows = session.execute(READ, {"buckets": list(buckets), "most": most}).mappings()
+    return [Row(row["id"], row["ordering_key"], _message(row)) for row in rows]
+
+
+def settle(session: sa.Connection, *, acknowledged: Iterable[int], failed: Iterable[int], buckets: Iterable[int], holder: UUID) -> None:
+    """Delete acknowledged rows, put failed ones off, and give the buckets back unless the lease has passed to somebody else."""
+    session.execute(
+        SETTLE,
+        {
+            "acknowledged": list(acknowledged),
+            "failed": list(failed),
+            "buckets": list(buckets),
+            "holder": holder,
+            "backoff": BACKOFF.total_seconds(),
+            "longest": LONGEST_BACKOFF.total_seconds(),
+        },
+    )
+
+
+def waiting(session: sa.Connection, buckets: Iterable[int]) -> list[int]:
+    """Those of `buckets` that have due rows."""
+    return list(session.execute(WAITING, {"buckets": list(buckets)}).scalars())
+
+
+def unpublished(session: sa.Connection, message_ids: Iterable[str]) -> set[str]:
+    """Those of the messages that are still in the outbox."""
+    return set(session.execute(UNPUBLISHED, {"ids": list(message_ids)}).scalars())
+
+
+def _row(position: int, queued: Queued) -> dict[str, Any]:
+    message = queued.message
+    return {
+        "position": position,
+        "ordering_key": str(queued.ordering_key),
+        "bucket": bucket_of(queued.ordering_key),
+        "message_id": next((value.decode("utf-8", "replace") for name, value in message.headers if name == "ce_id"), ""),
+        "topic": message.topic,
+        "key": _encoded(message.key),
+        "value": _encoded(message.value),
+        "headers": [[name, _encoded(value)] for name, value in message.headers],
+    }
+
+
+def _encoded(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
+
+
+def _message(row: Any) -> Outgoing:
+    headers = tuple((name, base64.b64decode(value)) for name, value in row["headers"])
+    return Outgoing(row["topic"], row["key"], row["value"], headers)

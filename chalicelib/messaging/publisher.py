@@ -1,0 +1,87 @@
+"""From the outbox to Kafka: by the invocation that wrote the rows, right after its commit, or by the relay."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from chalicelib.db.connection import Database
+from chalicelib.errors import Unavailable
+from chalicelib.messaging import outbox
+from chalicelib.messaging.outbox import Row
+from chalicelib.messaging.producer import Producer, concerns_record
+from chalicelib.observability import logger
+
+LEASE = timedelta(seconds=15)
+SEND_SECONDS = 7.0
+MOST_ROWS = 2_000
+
+
+class Publisher:
+    """Publishes what the outbox holds; never raises because of Kafka: what is not acknowledged stays in the outbox."""
+
+    def __init__(self, database: Database, producer: Producer, new_id: Callable[[], UUID]) -> None:
+        self._database = database
+        self._producer = producer
+        self._new_id = new_id
+
+    def publish(self, ordering_keys: Iterable[UUID]) -> None:
+        """Publish what waits for these orders, unless somebody else is at it, who then looks once more."""
+        self._drain(sorted({outbox.bucket_of(key) for key in ordering_keys}))
+
+    def relay(self) -> None:
+        """Publish whatever waits."""
+        with self._database.transaction() as session:
+            buckets = outbox.waiting(session, range(outbox.BUCKETS))
+        self._drain(buckets)
+
+    def _drain(self, buckets: list[int]) -> None:
+        while buckets and not self._producer.resting:
+            holder = self._new_id()
+            with self._database.transaction() as session:
+                claimed = outbox.claim(session, buckets, holder, LEASE)
+                rows = outbox.read(session, claimed, MOST_ROWS) if claimed else []
+            if not claimed:
+                return
+            acknowledged, failed = self._send(rows)
+            with self._database.transaction() as session:
+                outbox.settle(session, acknowledged=acknowledged, failed=failed, buckets=claimed, holder=holder)
+            with self._database.transaction() as session:
+                buckets = outbox.waiting(session, claimed)
+
+    def _send(self, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+        """Send in waves; return the ids of the rows that were acknowledged, and of those that the broker refused for good."""
+        acknowledged: list[int] = []
+        failed: list[int] = []
+        stopped: set[UUID] = set()
+        for wave in _waves(rows):
+            going = [row for row in wave if row.ordering_key not in stopped]
+            try:
+                outcomes = self._producer.send([row.message for row in going], SEND_SECONDS)
+            except Unavailable:
+                break
+            for row, outcome in zip(going, outcomes, strict=True):
+                if outcome is None:
+                    acknowledged.append(row.id)
+                    continue
+                stopped.add(row.ordering_key)
+                logger.warning("A message was not acknowledged", extra={"ordering_key": str(row.ordering_key), "error": str(outcome)})
+                if concerns_record(outcome):
+                    failed.append(row.id)
+            if self._producer.resting:
+                break
+        return acknowledged, failed
+
+
+def _waves(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """The k-th row of every order and topic together: none goes out before the one ahead of it was acknowledged."""
+    positions: defaultdict[tuple[UUID, str], int] = defaultdict(int)
+    waves: list[list[Row]] = []
+    for row in rows:
+        lane = (row.ordering_key, row.message.topic)
+        wave = positions[lane]
+        positions[lane] += 1
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(row)
+    yield from waves

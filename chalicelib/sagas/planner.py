@@ -1,0 +1,276 @@
+"""What follows from an outcome: pure, the same for every saga. The engine does the I/O around it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from chalicelib.messages.commands import Command, SendNotification
+from chalicelib.messages.envelope import Outgoing, Trail, encode, from_json, timestamp
+from chalicelib.messages.replies import Reply
+from chalicelib.orders.order import Order
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
+from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Started, TimedOut, Turned
+from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
+
+COMPARED = ("orderId", "customerId", "runnerId", "paymentId", "escrowId", "amount", "currency")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next state of saga and order, and what is to be sent."""
+
+    saga: Saga
+    order: Order
+    send: tuple[Outgoing, ...]
+
+
+class Verdict(Enum):
+    """What a reply is to a saga, before anything is planned."""
+
+    TAKEN = "taken"
+    STALE = "stale"
+    CONTRADICTS = "contradicts the reply already taken"
+    MISFIT = "does not fit the command"
+
+
+def judge(definition: Definition, saga: Saga, reply: Reply, causation_id: str) -> Verdict:
+    """Decide whether `reply` settles the command that `saga` awaits."""
+    pending = saga.pending
+    if pending and pending.command_id == causation_id:
+        exchange = _exchange(definition, pending)
+        expected = type(reply) is exchange.done or type(reply) is exchange.refused
+        return Verdict.TAKEN if expected and _fits(reply, pending) else Verdict.MISFIT
+    for step in saga.steps:
+        for attempt in step.tries:
+            if attempt.command_id == causation_id and attempt.reply and attempt.reply != _record(reply):
+                return Verdict.CONTRADICTS
+    return Verdict.STALE
+
+
+def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> Plan:
+    """Say what follows from `outcome`. An Answered must have been judged TAKEN."""
+    run = _Run(definition, saga, order, outcome, moment, fresh)
+    match outcome:
+        case Started():
+            run.forward(None)
+        case Answered(reply):
+            run.answered(reply)
+        case TimedOut():
+            run.timed_out()
+        case Deferred():
+            run.defer()
+        case Turned(error, cancel_reason):
+            run.remember(cancel_reason=cancel_reason)
+            run.turn(error)
+    return run.result()
+
+
+def _exchange(definition: Definition, pending: Pending) -> Exchange:
+    step = definition.find(pending.step)
+    if not isinstance(step, Step):
+        raise TypeError(f"{definition.name}: {step.name} asks nobody")
+    exchange = step.undo if pending.undo else step.ask
+    if exchange is None:
+        raise TypeError(f"{definition.name}: {step.name} has no undo")
+    return exchange
+
+
+def _fits(reply: Reply, pending: Pending) -> bool:
+    asked = from_json(pending.message.value or b"{}")
+    said = reply.data()
+    return all(asked[name] == said[name] for name in COMPARED if name in asked and name in said)
+
+
+def _record(reply: Reply) -> Mapping[str, Any]:
+    return {"type": reply.TYPE, "data": reply.data()}
+
+
+class _Run:
+    """One planning: the saga's parts unfolded, moved on, and folded up again."""
+
+    def __init__(self, definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> None:
+        self.definition, self.moment, self.policy, self.fresh = definition, moment, moment.policy, fresh
+        self.before, self.order = saga, order
+        self.status, self.error = saga.status, saga.error
+        self.pending, self.due_at, self.ended_at = saga.pending, saga.due_at, saga.ended_at
+        self.steps = {step.name: step for step in saga.steps}
+        self.facts = dict(saga.facts)
+        self.send: list[Outgoing] = []
+        self.ids_taken = 0
+        self.causation = outcome.message_id if isinstance(outcome, Answered) else fresh.id(0)
+
+    def forward(self, after: str | None) -> None:
+        """Go on with the steps behind `after` until one awaits a reply, or the saga is complete."""
+        for step in self.definition.after(after):
+            match step:
+                case Local(name, then):
+                    self.order = then(self.order, self.facts, self.moment)
+                    self._pass(name, StepStatus.DONE)
+                case Notify(name, notices):
+                    self._notify(notices(self.order, self.facts))
+                    self._pass(name, StepStatus.DONE)
+                case Step(name) if step.skip(self.order, self.facts):
+                    self._pass(name, StepStatus.SKIPPED)
+                case Step():
+                    self._ask(step, step.ask, undo=False)
+                    return
+        self._end(SagaStatus.COMPLETED)
+
+    def answered(self, reply: Reply) -> None:
+        """Settle the pending command by `reply` and go on in whichever direction it says."""
+        pending, step = self._awaited()
+        self._heal(pending)
+        self._settle(pending, reply)
+        if pending.undo:
+            self._mark(step.name, StepStatus.COMPENSATED)
+            self._undo_next()
+        elif type(reply) is step.ask.refused:
+            self._mark(step.name, StepStatus.FAILED)
+            self.turn(SagaError(step.ask.code, _refusal(step, reply)))
+        else:
+            self.remember(**{name: getattr(reply, name) for name in step.keep})
+            self.order = step.then(self.order, self.facts, self.moment)
+            self._mark(step.name, StepStatus.DONE)
+            self.forward(step.name)
+
+    def timed_out(self) -> None:
+        """Send the pending command again, or draw the conclusion from its silence."""
+        pending, step = self._awaited()
+        if not self.policy.exhausted(pending.attempts):
+            self._resend(pending)
+        elif pending.undo or self.definition.past_pivot(pending.step):
+            self.status, self.due_at = SagaStatus.FAILED, None
+            self.error = self.error or _silence(step, pending)
+        else:
+            self.turn(_silence(step, pending))
+
+    def defer(self) -> None:
+        """Begin the pending command's wait anew, and count nothing."""
+        pending, _ = self._awaited()
+        self._await_copy(pending.attempts)
+
+    def turn(self, error: SagaError) -> None:
+        """Turn round: undo, last first, all that was or may have been done."""
+        self.status, self.error = SagaStatus.COMPENSATING, error
+        for state in list(self.steps.values()):
+            if state.status is StepStatus.PENDING:
+                self.steps[state.name] = replace(state, status=StepStatus.SKIPPED)
+        self._undo_next()
+
+    def remember(self, **facts: str | None) -> None:
+        self.facts.update({name: value for name, value in facts.items() if value is not None})
+
+    def result(self) -> Plan:
+        saga = replace(
+            self.before,
+            status=self.status,
+            steps=tuple(self.steps.values()),
+            facts=self.facts,
+            error=self.error,
+            pending=self.pending,
+            due_at=self.due_at,
+            ended_at=self.ended_at,
+        )
+        return Plan(saga, self.order, tuple(self.send))
+
+    def _undo_next(self) -> None:
+        for step in reversed(self.definition.steps):
+            if not isinstance(step, Step) or self.steps[step.name].status not in (StepStatus.DONE, StepStatus.RUNNING):
+                continue
+            if step.undo:
+                self._ask(step, step.undo, undo=True)
+                return
+            if self.steps[step.name].status is StepStatus.RUNNING:
+                self._mark(step.name, StepStatus.FAILED)
+        self._end(SagaStatus.COMPENSATED)
+
+    def _end(self, status: SagaStatus) -> None:
+        self.status, self.pending, self.due_at, self.ended_at = status, None, None, self.moment.now
+        undone = self.definition.undone
+        if status is SagaStatus.COMPENSATED and undone and self.error:
+            self.order = undone.then(self.order, self.facts, self.error, self.moment)
+            self._notify(undone.notices(self.order, self.error))
+        self.order = replace(self.order, active_saga_id=None)
+
+    def _ask(self, step: Step, exchange: Exchange, *, undo: bool) -> None:
+        command_id, message = self._message(exchange.build(self.order, self.facts))
+        state = self.steps[step.name]
+        self.pending = Pending(command_id, step.name, undo, 1, message)
+        self.steps[step.name] = replace(
+            state,
+            status=StepStatus.COMPENSATING if undo else StepStatus.RUNNING,
+            attempts=1,
+            command_id=command_id,
+            started_at=state.started_at or timestamp(self.moment.now),
+            ended_at=None,
+            tries=(*state.tries, Try(command_id, undo)),
+        )
+        self.send.append(message)
+        self._await_copy(1)
+
+    def _resend(self, pending: Pending) -> None:
+        attempts = pending.attempts + 1
+        self.pending = replace(pending, attempts=attempts)
+        self.steps[pending.step] = replace(self.steps[pending.step], attempts=attempts)
+        self.send.append(pending.message)
+        self._await_copy(attempts)
+
+    def _await_copy(self, attempt: int) -> None:
+        self.due_at = self.moment.now + self.policy.wait(attempt, self.fresh.jitter)
+
+    def _notify(self, notices: Sequence[SendNotification]) -> None:
+        self.send.extend(self._message(notice)[1] for notice in notices)
+
+    def _message(self, command: Command) -> tuple[str, Outgoing]:
+        self.ids_taken += 1
+        command_id = self.fresh.id(self.ids_taken)
+        trail = self.before.trail
+        message = encode(
+            command.TOPIC,
+            id=command_id,
+            type=command.TYPE,
+            time=self.moment.now,
+            order_id=str(self.before.order_id),
+            data=command.data(),
+            trail=Trail(trail.correlation_id, self.causation, trail.traceparent),
+            extensions={"sagaid": str(self.before.saga_id)},
+        )
+        return command_id, message
+
+    def _awaited(self) -> tuple[Pending, Step]:
+        if self.pending is None:
+            raise ValueError(f"saga {self.before.saga_id} awaits nothing")
+        step = self.definition.find(self.pending.step)
+        if not isinstance(step, Step):
+            raise TypeError(f"{self.definition.name}: {step.name} asks nobody")
+        return self.pending, step
+
+    def _heal(self, pending: Pending) -> None:
+        """A late reply wakes a saga that silence had parked."""
+        if self.status is not SagaStatus.FAILED:
+            return
+        self.status = SagaStatus.COMPENSATING if pending.undo else SagaStatus.RUNNING
+        if self.status is SagaStatus.RUNNING:
+            self.error = None
+
+    def _settle(self, pending: Pending, reply: Reply) -> None:
+        state = self.steps[pending.step]
+        record = _record(reply)
+        tries = tuple(replace(attempt, reply=record) if attempt.command_id == pending.command_id else attempt for attempt in state.tries)
+        self.steps[pending.step] = replace(state, tries=tries)
+
+    def _mark(self, name: str, status: StepStatus) -> None:
+        self.steps[name] = replace(self.steps[name], status=status, ended_at=timestamp(self.moment.now))
+
+    def _pass(self, name: str, status: StepStatus) -> None:
+        now = timestamp(self.moment.now)
+        self.steps[name] = StepState(name, status, started_at=now, ended_at=now)
+
+
+def _refusal(step: Step, reply: Reply) -> str:
+    return f"{step.name} was refused: {getattr(reply, 'reason', 'no reason given')}"
+
+
+def _silence(step: Step, pending: Pending) -> SagaError:
+    return SagaError(ErrorCode.SILENT, f"{step.name} had no answer after {pending.attempts} attempts")

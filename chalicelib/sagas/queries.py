@@ -1,0 +1,35 @@
+"""Reading sagas for people and for a waiting request; nothing here locks."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.orders import store as order_store
+from chalicelib.orders.order import Order
+from chalicelib.sagas import store as saga_store
+from chalicelib.sagas.state import Saga
+
+# Both tables have an order_id and a status of their own kind, so the order's columns are prefixed.
+ORDER_COLUMNS = ", ".join(f"o.{name} AS o_{name}" for name in (*order_store.FIXED, *order_store.CHANGING))
+READ = sa.text(f"""
+    SELECT {saga_store.COLUMNS}, {ORDER_COLUMNS}
+    FROM campusg.sagas s JOIN campusg.orders o USING (order_id)
+    WHERE s.saga_id = :saga_id""")  # noqa: S608 - literals of ours
+
+
+@dataclass(frozen=True)
+class SagaWithOrder:
+    """A saga and its order, read together: one snapshot."""
+
+    saga: Saga
+    order: Order
+
+
+def read_with_order(session: sa.Connection, saga_id: UUID) -> SagaWithOrder | None:
+    """The saga and its order by one statement; None where there is no such saga."""
+    row = session.execute(READ, {"saga_id": saga_id}).mappings().one_or_none()
+    if row is None:
+        return None
+    order = {name[2:]: value for name, value in row.items() if name.startswith("o_")}
+    return SagaWithOrder(saga_store.from_row(row), order_store.from_row(order))

@@ -1,0 +1,13 @@
+"""Every saga and every released version of it. Old versions stay until no row names them."""
+
+from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.definition import Definition
+
+DEFINITIONS: dict[tuple[str, int], Definition] = {
+    ("create_order", 1): CREATE_ORDER,
+}
+
+
+def definition_of(name: str, version: int) -> Definition | None:
+    """The definition a saga row was started with; None where this code doesn't know it (it is newer, or long gone)."""
+    return DEFINITIONS.get((name, version))
