@@ -1,0 +1,42 @@
+"""What a client is told about a saga: still under way, done, or why it ended badly."""
+
+from collections.abc import Mapping
+
+from chalice.app import Response
+
+from chalicelib.entrypoints.http import Request, answer
+from chalicelib.entrypoints.problems import problem
+from chalicelib.errors import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, Refusal, RunnerRejected
+from chalicelib.orders import order as orders
+from chalicelib.sagas import state
+from chalicelib.sagas.queries import SagaWithOrder
+from chalicelib.sagas.state import ErrorCode, Saga, SagaStatus
+
+BAD_ENDS: dict[ErrorCode, type[Refusal]] = {
+    ErrorCode.DECLINED: PaymentDeclined,
+    ErrorCode.REJECTED: CustomerRejected,
+    ErrorCode.REFUSED: PartnerFailed,
+    ErrorCode.SILENT: PartnerFailed,
+    ErrorCode.CANCELLED: Cancelled,
+    ErrorCode.EXPIRED: PartnerFailed,
+    ErrorCode.TIMEOUT: PartnerFailed,
+}
+
+
+def told(request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str]) -> Response:
+    """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem."""
+    body = {"order": orders.document(seen.order), "saga": state.document(seen.saga)}
+    if seen.saga.status is SagaStatus.COMPLETED:
+        return answer(done, body, headers)
+    if seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):
+        return answer(202, body, headers)
+    return problem(_bad_end(seen.saga), request.path, request.correlation_id, headers, body)
+
+
+def _bad_end(saga: Saga) -> Refusal:
+    detail = saga.error.detail if saga.error else "the saga failed"
+    if saga.error is None or saga.status is SagaStatus.FAILED:
+        return PartnerFailed(detail)
+    if saga.error.code is ErrorCode.REJECTED and saga.name != "create_order":
+        return RunnerRejected(detail)
+    return BAD_ENDS[saga.error.code](detail)

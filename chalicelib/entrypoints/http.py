@@ -1,0 +1,156 @@
+"""The HTTP edge: one Chalice subclass that maps every error of ours to a problem, and the request as the endpoints see it.
+
+A middleware never sees an exception that a route raises, because Chalice turns it into a response before; so `route` is overridden.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from chalice.app import Chalice, Response
+
+from chalicelib.db.connection import is_transient
+from chalicelib.entrypoints.problems import problem
+from chalicelib.errors import Forbidden, NotFound, NotJson, Refusal, ServiceUnavailable, TooLarge, Unauthorized, UnsupportedMediaType
+from chalicelib.ids import new_id
+from chalicelib.messages.envelope import TRACEPARENT, Trail, from_json
+from chalicelib.observability import logger
+from chalicelib.orders.queries import Viewer
+
+BODY_LIMIT = 64 * 1024
+ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
+ROLES = frozenset({"customer", "runner", "admin"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request, without anything of Lambda or Chalice."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    raw_body: bytes
+    authorizer: Mapping[str, Any]
+    correlation_id: str
+
+    @property
+    def trail(self) -> Trail:
+        """Correlation and trace for all that follows; a trace begins here where the caller brings none."""
+        given = self.headers.get("traceparent", "")
+        trace = given if TRACEPARENT.fullmatch(given) else f"00-{new_id().hex}-{new_id().hex[16:]}-01"
+        return Trail(self.correlation_id, traceparent=trace)
+
+    def caller(self, *allowed: str) -> Viewer:
+        """Who asks; raises Forbidden where none of the roles is among `allowed` (none given: any role will do)."""
+        if "principalId" not in self.authorizer:
+            raise Unauthorized("a bearer token is needed")
+        roles = frozenset(str(self.authorizer.get("roles", "")).split(",")) & ROLES
+        if not roles & (frozenset(allowed) or ROLES):
+            raise Forbidden("none of your roles may do this")
+        return Viewer(str(self.authorizer["principalId"]), roles)
+
+    def check_body(self) -> None:
+        """Refuse a body of another media type (415) or size (413); an absent body passes."""
+        if not self.raw_body:
+            return
+        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType("the body's Content-Type must be application/json")
+        if len(self.raw_body) > BODY_LIMIT:
+            raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
+
+    def json(self) -> Any:
+        """The parsed body, decimals exact; raises NotJson."""
+        try:
+            return from_json(self.raw_body.decode("utf-8"))
+        except ValueError as error:
+            raise NotJson(f"the body is not JSON: {error}") from error
+
+
+class CampusApp(Chalice):
+    """Chalice, but every error of ours and every bug comes out of a route as a problem, and every answer has its correlation id."""
+
+    def route(self, path: str, **kwargs: Any) -> Callable[..., Any]:
+        kwargs.setdefault("content_types", ["*/*"])
+        register = super().route(path, **kwargs)
+
+        def decorate(view: Callable[..., Response]) -> Any:
+            @functools.wraps(view)
+            def guarded(**path_parameters: str) -> Response:
+                return _answer(self.http_request(), functools.partial(view, **path_parameters))
+
+            return register(guarded)
+
+        return decorate
+
+    def http_request(self) -> Request:
+        """The current request as our endpoints take it."""
+        request = self.current_request
+        if request is None:
+            raise LookupError("no request is being served")
+        headers = {name.lower(): value for name, value in dict(request.headers).items()}
+        given = headers.get("x-correlation-id", "")
+        query = request.query_params
+        return Request(
+            method=request.method,
+            path=str(request.context.get("path", request.path)),
+            headers=headers,
+            query={name: query.getlist(name) for name in query} if query else {},
+            raw_body=_bytes(request.raw_body),
+            authorizer=request.context.get("authorizer") or {},
+            correlation_id=given if ID.fullmatch(given) else self._correlation_id(request),
+        )
+
+    @staticmethod
+    def _correlation_id(request: Any) -> str:
+        """Made once a request, however often the request is looked at."""
+        if "correlationId" not in request.context:
+            request.context["correlationId"] = str(new_id())
+        return str(request.context["correlationId"])
+
+
+def uuid_of(text: str, what: str) -> UUID:
+    """An id from a path; raises NotFound where it is no UUID, as nothing can have that id."""
+    try:
+        if len(text) != 36:
+            raise ValueError(text)
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"there is no such {what}") from None
+
+
+def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    text = "" if body is None else json.dumps(body, ensure_ascii=False)
+    return Response(text, {"Content-Type": "application/json", **(headers or {})}, status)
+
+
+def _answer(request: Request, view: Callable[[], Response]) -> Response:
+    logger.set_correlation_id(request.correlation_id)
+    try:
+        response = view()
+    except Refusal as refusal:
+        response = problem(refusal, request.path, request.correlation_id)
+    except Exception as error:
+        if not is_transient(error):
+            logger.exception("A request failed")
+            raise
+        logger.warning("The database is away", extra={"error": _kind(error)})
+        unavailable = ServiceUnavailable("the database can't be reached just now; try again")
+        response = problem(unavailable, request.path, request.correlation_id, {"Retry-After": "2"})
+    response.headers["X-Correlation-Id"] = request.correlation_id
+    return response
+
+
+def _bytes(body: str | bytes | None) -> bytes:
+    return body.encode() if isinstance(body, str) else body or b""
+
+
+def _kind(error: Exception) -> str:
+    return type(error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error).__name__

@@ -1,0 +1,22 @@
+"""What the Kafka triggers call: a batch of records in, the records that failed out."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.entrypoints.lambda_events import partial_response, records
+from chalicelib.ids import new_fresh, new_id
+from chalicelib.messaging.decode import receive
+from chalicelib.operations.take_replies import Delivery
+from chalicelib.runtime import runtime
+
+# Kept back from the function's time limit to publish and to report.
+RESERVE_SECONDS = 8.0
+
+
+def take_partner_events(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Take a batch of partner events. Raises where the database is away, so that the whole batch comes again."""
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
+    deliveries = [Delivery(receive(record), new_fresh(), new_id()) for record in records(event)]
+    consumed = runtime().consumer.consume(deliveries, deadline)
+    return partial_response(consumed.failed)

@@ -1,0 +1,118 @@
+"""The endpoints under /api/orders."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from chalice.app import Response
+
+from chalicelib.entrypoints.bodies import CreateOrderBody, read_body
+from chalicelib.entrypoints.endings import told
+from chalicelib.entrypoints.http import Request, answer, uuid_of
+from chalicelib.entrypoints.parameters import read_filters, read_page
+from chalicelib.entrypoints.waiting import preferred_wait, wait_for
+from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
+from chalicelib.ids import new_fresh, new_id
+from chalicelib.messages.envelope import timestamp
+from chalicelib.operations.create import Ids, NewOrder, create_order
+from chalicelib.orders.order import FoodItem, OrderStatus, document
+from chalicelib.orders.queries import Viewer, get_order, history_of, list_orders
+from chalicelib.runtime import runtime
+from chalicelib.sagas.queries import SagaWithOrder
+
+
+def create(request: Request) -> Response:
+    """POST /api/orders: place an order; 202, or with `Prefer: wait` what became of it."""
+    request.check_body()
+    caller = request.caller("customer", "admin")
+    body = read_body(CreateOrderBody, request.json())
+    new = _new_order(body, caller)
+    ids = Ids(new_id(), new_id(), new_fresh())
+    role = "customer" if new.customer_id == caller.sub and "customer" in caller.roles else "admin"
+    with runtime().database.transaction() as session:
+        batch = create_order(session, runtime().rules, new, ids, f"{role}:{caller.sub}", request.trail)
+    runtime().publisher.publish([ids.order_id])
+    seen = SagaWithOrder(batch.sagas[ids.saga_id], batch.orders[ids.order_id])
+    headers = {"Location": f"/api/orders/{ids.order_id}"}
+    return finish(request, seen, done=201, headers=headers)
+
+
+def finish(request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str]) -> Response:
+    """Answer at once, or wait for the saga as the request prefers."""
+    wait = preferred_wait(request.headers.get("prefer", ""))
+    if wait is None:
+        return told(request, seen, done=done, headers=headers)
+    seen = wait_for(seen.saga.saga_id, wait)
+    return told(request, seen, done=done, headers={**headers, "Preference-Applied": f"wait={wait}"})
+
+
+def list_(request: Request) -> Response:
+    """GET /api/orders: one page of what the caller may see, newest first."""
+    caller = request.caller()
+    page, limit = read_page(request.query)
+    filters = read_filters(request.query)
+    with runtime().database.transaction() as session:
+        found = list_orders(session, caller, filters, page=page, limit=limit)
+    pages = -(-found.total // limit)
+    return answer(
+        200,
+        {"items": [document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit},
+    )
+
+
+def read(request: Request, order_id: str) -> Response:
+    """GET /api/orders/{orderId}."""
+    caller = request.caller()
+    with runtime().database.transaction() as session:
+        order = get_order(session, uuid_of(order_id, "order"))
+    if order is None or not caller.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status):
+        raise NotFound("there is no such order")
+    etag = f'"{order.version}"'
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in known or "*" in known:
+        return Response("", {"ETag": etag}, 304)
+    return answer(200, document(order), {"ETag": etag})
+
+
+def history(request: Request, order_id: str) -> Response:
+    """GET /api/orders/{orderId}/history."""
+    caller = request.caller()
+    with runtime().database.transaction() as session:
+        rows = history_of(session, uuid_of(order_id, "order"))
+    if not rows or not _may_see(caller, rows[0]):
+        raise NotFound("there is no such order")
+    return answer(200, {"items": [_entry(row) for row in rows if row["version"] is not None]})
+
+
+def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:
+    details = body.order_details
+    if details.over_limit():
+        raise Invalid("the order costs too much", [FieldError("/orderDetails/foodItems", "the total may be at most 9999.99")])
+    if body.customer_id is None and "customer" not in caller.roles:
+        raise Invalid("customerId is missing", [FieldError("/customerId", "is missing; an admin must say for whom the order is")])
+    customer_id = body.customer_id or caller.sub
+    if customer_id != caller.sub and "admin" not in caller.roles:
+        raise Forbidden("customerId names another person")
+    items = tuple(FoodItem(item.name, item.price, item.quantity) for item in details.food_items)
+    return NewOrder(customer_id, items, details.store_location, details.delivery_location, details.delivery_fee)
+
+
+def _may_see(caller: Viewer, row: Mapping[str, Any]) -> bool:
+    status = OrderStatus(row["order_status"])
+    return caller.may_see(customer_id=row["customer_id"], runner_id=row["runner_id"], status=status)
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    saga_id: UUID | None = row["saga_id"]
+    return {
+        "version": row["version"],
+        "at": timestamp(row["at"]),
+        "event": row["event"],
+        "from": row["status_from"],
+        "to": row["status_to"],
+        "paymentFrom": row["payment_from"],
+        "paymentTo": row["payment_to"],
+        "actor": row["actor"],
+        "sagaId": str(saga_id) if saga_id else None,
+        "detail": row["detail"],
+    }

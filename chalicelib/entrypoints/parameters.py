@@ -1,0 +1,86 @@
+"""Query parameters: read, bounded, and refused by name."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from chalicelib.errors import FieldError, Invalid
+from chalicelib.orders.order import OrderStatus, PaymentStatus
+from chalicelib.orders.queries import Filters
+
+Query = Mapping[str, list[str]]
+T = TypeVar("T")
+
+PAGE_MOST, LIMIT_MOST, LIMIT_DEFAULT = 100_000, 100, 10
+FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
+KNOWN = frozenset({"page", "limit", *FILTERS})
+NUMBER = re.compile(r"[0-9]{1,9}")
+PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def read_page(query: Query) -> tuple[int, int]:
+    """`page` and `limit`; raises Invalid that names the parameter."""
+    unknown = [name for name in query if name not in KNOWN]
+    if unknown:
+        raise _invalid(unknown[0], "is not a known parameter")
+    return _number(query, "page", 1, PAGE_MOST), _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
+
+
+def read_filters(query: Query) -> Filters:
+    """What the list is narrowed to; raises Invalid that names the parameter."""
+    return Filters(
+        statuses=tuple(_one_of(status, "status", [each.value for each in OrderStatus]) for status in query.get("status", [])),
+        payment_status=_optional(query, "paymentStatus", lambda text, name: _one_of(text, name, [each.value for each in PaymentStatus])),
+        customer_id=_optional(query, "customerId", _person),
+        runner_id=_optional(query, "runnerId", _person),
+        created_after=_optional(query, "createdAfter", _moment),
+        created_before=_optional(query, "createdBefore", _moment),
+    )
+
+
+def _number(query: Query, name: str, default: int, most: int) -> int:
+    text = _single(query, name)
+    if text is None:
+        return default
+    if not NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
+        raise _invalid(name, f"must be a whole number from 1 to {most}")
+    return int(text)
+
+
+def _single(query: Query, name: str) -> str | None:
+    values = query.get(name, [])
+    if len(values) > 1:
+        raise _invalid(name, "may be given only once")
+    return values[0] if values else None
+
+
+def _optional(query: Query, name: str, read: Callable[[str, str], T]) -> T | None:
+    text = _single(query, name)
+    return None if text is None else read(text, name)
+
+
+def _one_of(text: str, name: str, known: list[str]) -> str:
+    if text not in known:
+        raise _invalid(name, f"must be one of {', '.join(known)}")
+    return text
+
+
+def _person(text: str, name: str) -> str:
+    if not PERSON.fullmatch(text):
+        raise _invalid(name, "must be an id of 1 to 64 characters")
+    return text
+
+
+def _moment(text: str, name: str) -> datetime:
+    try:
+        if not MOMENT.fullmatch(text):
+            raise ValueError(text)
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _invalid(name, "must be a time such as 2026-01-31T08:00:00Z") from None
+
+
+def _invalid(name: str, detail: str) -> Invalid:
+    return Invalid(f"the parameter {name} {detail}", [FieldError(name, detail)])

@@ -1,0 +1,36 @@
+"""RFC 9457 problems: the only form in which an error leaves this service."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib.errors import Refusal
+
+
+def problem(
+    refusal: Refusal,
+    instance: str,
+    correlation_id: str,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """The answer for a refusal; `extra` are further members, such as the order and the saga."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{refusal.problem}",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": instance,
+        "correlationId": correlation_id,
+    }
+    if refusal.errors:
+        body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.errors]
+    body.update(extra or {})
+    challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+    return Response(
+        json.dumps(body, ensure_ascii=False),
+        {"Content-Type": "application/problem+json", **challenge, **(headers or {})},
+        refusal.status,
+    )

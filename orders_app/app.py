@@ -1,0 +1,78 @@
+"""Every route, Kafka function and schedule of the order service: what AWS calls. Each body is one line; the work is in chalicelib."""
+
+from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
+
+from chalicelib.entrypoints import health, kafka, maintenance, orders, sagas, schedules, tokens
+from chalicelib.entrypoints.http import CampusApp
+
+app = CampusApp(app_name="campusg-orders")
+
+
+@app.authorizer(ttl_seconds=60)
+def token_auth(request: AuthRequest) -> AuthResponse:
+    return tokens.authorize(request)
+
+
+@app.route("/api/orders", methods=["POST"], authorizer=token_auth)
+def create_order() -> Response:
+    return orders.create(app.http_request())
+
+
+@app.route("/api/orders", methods=["GET"], authorizer=token_auth)
+def list_orders() -> Response:
+    return orders.list_(app.http_request())
+
+
+@app.route("/api/orders/{order_id}", methods=["GET"], authorizer=token_auth)
+def read_order(order_id: str) -> Response:
+    return orders.read(app.http_request(), order_id)
+
+
+@app.route("/api/orders/{order_id}/history", methods=["GET"], authorizer=token_auth)
+def read_history(order_id: str) -> Response:
+    return orders.history(app.http_request(), order_id)
+
+
+@app.route("/api/sagas/{saga_id}", methods=["GET"], authorizer=token_auth)
+def read_saga(saga_id: str) -> Response:
+    return sagas.read(app.http_request(), saga_id)
+
+
+@app.route("/health", methods=["GET"])
+def read_health() -> Response:
+    return health.alive(app.http_request())
+
+
+@app.route("/health/ready", methods=["GET"])
+def read_readiness() -> Response:
+    return health.ready(app.http_request())
+
+
+@app.lambda_function()
+def on_user_events(event: dict, context: object) -> dict:
+    return kafka.take_partner_events(event, context)
+
+
+@app.lambda_function()
+def on_payment_events(event: dict, context: object) -> dict:
+    return kafka.take_partner_events(event, context)
+
+
+@app.lambda_function()
+def on_escrow_events(event: dict, context: object) -> dict:
+    return kafka.take_partner_events(event, context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def sweep_timeouts(event: CloudWatchEvent) -> None:
+    schedules.sweep_timeouts()
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def relay_outbox(event: CloudWatchEvent) -> None:
+    schedules.relay_outbox()
+
+
+@app.lambda_function()
+def migrate(event: dict, context: object) -> dict:
+    return maintenance.migrate()
