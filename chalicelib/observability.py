@@ -1,13 +1,20 @@
 """Log lines and counts: constant sentences with fields, as JSON on stdout; counts as CloudWatch embedded metrics."""
 
+from collections.abc import Mapping
+
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+NAMESPACE = "CampusG/Orders"
 
 logger = Logger(service="campusg-orders")
 
 
-def count(name: str, number: int = 1) -> None:
-    """Add to a CloudWatch metric (embedded metric format on stdout); nothing is written for zero."""
-    if number:
-        with single_metric(name=name, unit=MetricUnit.Count, value=number, namespace="CampusG/Orders"):
-            pass
+def count(numbers: Mapping[str, int]) -> None:
+    """Add to CloudWatch metrics, by name; nothing is written for zeros, nor where POWERTOOLS_METRICS_DISABLED is set."""
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service="campusg-orders")
+    for name, number in numbers.items():
+        if number:
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
+    if any(numbers.values()):
+        metrics.flush_metrics()

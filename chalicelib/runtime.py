@@ -1,6 +1,7 @@
 """The composition root: built once per container, on first use."""
 
 import os
+from datetime import timedelta
 from functools import cached_property, lru_cache
 
 from chalicelib.db.connection import Database, make_engine
@@ -10,6 +11,7 @@ from chalicelib.messaging.publisher import Publisher
 from chalicelib.operations.consume import Consumer
 from chalicelib.operations.sweep import Sweeper
 from chalicelib.sagas.engine import Rules
+from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.settings import Settings
 
 
@@ -18,7 +20,8 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.rules = Rules(settings.policy, settings.accept_timeout)
+        policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
+        self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds))
 
     @cached_property
     def database(self) -> Database:

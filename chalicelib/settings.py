@@ -1,14 +1,12 @@
 """Settings: read once from the environment, typed, and refused when wrong. Secrets are `SecretStr` and never shown."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from chalicelib.errors import SettingsError
-from chalicelib.sagas.retry import RetryPolicy
 
 
 def _postgres(url: SecretStr) -> SecretStr:
@@ -52,11 +50,3 @@ class Settings(BaseModel):
         if not self.jwks_url and not self.dev_jwks_file:
             raise ValueError("JWKS_URL is missing (in development DEV_JWKS_FILE)")
         return self
-
-    @property
-    def policy(self) -> RetryPolicy:
-        return RetryPolicy(timedelta(seconds=self.step_timeout_seconds), self.step_max_attempts)
-
-    @property
-    def accept_timeout(self) -> timedelta:
-        return timedelta(seconds=self.accept_timeout_seconds)

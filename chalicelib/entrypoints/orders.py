@@ -63,8 +63,9 @@ def list_(request: Request) -> Response:
 def read(request: Request, order_id: str) -> Response:
     """GET /api/orders/{orderId}."""
     caller = request.caller()
+    known_id = uuid_of(order_id, "order")
     with runtime().database.transaction() as session:
-        order = get_order(session, uuid_of(order_id, "order"))
+        order = get_order(session, known_id)
     if order is None or not caller.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status):
         raise NotFound("there is no such order")
     etag = f'"{order.version}"'
@@ -77,8 +78,9 @@ def read(request: Request, order_id: str) -> Response:
 def history(request: Request, order_id: str) -> Response:
     """GET /api/orders/{orderId}/history."""
     caller = request.caller()
+    known_id = uuid_of(order_id, "order")
     with runtime().database.transaction() as session:
-        rows = history_of(session, uuid_of(order_id, "order"))
+        rows = history_of(session, known_id)
     if not rows or not _may_see(caller, rows[0]):
         raise NotFound("there is no such order")
     return answer(200, {"items": [_entry(row) for row in rows if row["version"] is not None]})

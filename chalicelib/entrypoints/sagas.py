@@ -12,8 +12,9 @@ from chalicelib.sagas.state import document
 def read(request: Request, saga_id: str) -> Response:
     """GET /api/sagas/{sagaId}: for admins, and for the owner and the runner of its order."""
     caller = request.caller()
+    known_id = uuid_of(saga_id, "saga")
     with runtime().database.transaction() as session:
-        seen = read_with_order(session, uuid_of(saga_id, "saga"))
+        seen = read_with_order(session, known_id)
     if seen is None:
         raise NotFound("there is no such saga")
     owner = "customer" in caller.roles and seen.order.customer_id == caller.sub

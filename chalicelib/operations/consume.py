@@ -47,8 +47,7 @@ class Consumer:
         finally:
             if keys:
                 self._publish(keys)
-            for name, number in consumed.counts.items():
-                count(name, number)
+            count(consumed.counts)
         return consumed
 
     def _take(self, deliveries: Sequence[Delivery], deadline: float, consumed: Consumed, keys: set[UUID]) -> None:

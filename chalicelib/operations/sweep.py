@@ -31,7 +31,7 @@ class Sweeper:
             if not due:
                 return
             self._time_out([(each, self._new_fresh()) for each in due])
-            count("SagasDue", len(due))
+            count({"SagasDue": len(due)})
             if len(due) < MOST_AT_ONCE:
                 return
 
