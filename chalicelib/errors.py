@@ -5,8 +5,9 @@ CampusError
 ├── IllegalTransition        a bug: somebody asked the state machine for a move it doesn't have
 ├── Unavailable              Kafka can't be reached just now: the outbox keeps what waits
 └── Refusal                  a request we understand and turn down; carries what a client is told
-    ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound
-    ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Cancelled
+    ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound,
+    │   PreconditionFailed
+    ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Taken, TooLate, Cancelled
     ├── PaymentDeclined, CustomerRejected, RunnerRejected, PartnerFailed: how a saga ended
     └── ServiceUnavailable
 """
@@ -95,6 +96,18 @@ class WrongStatus(Conflict):
 
 class HeldBySaga(Conflict):
     problem, title = "held-by-saga", "A saga holds the order just now"
+
+
+class Taken(Conflict):
+    problem, title = "taken", "Another runner was faster"
+
+
+class TooLate(Conflict):
+    problem, title = "too-late", "The time for this is over"
+
+
+class PreconditionFailed(Refusal):
+    problem, status, title = "precondition-failed", 412, "The order has changed meanwhile"
 
 
 class PaymentDeclined(Refusal):

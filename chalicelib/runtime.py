@@ -21,7 +21,7 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
-        self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds))
+        self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
 
     @cached_property
     def database(self) -> Database:

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from chalicelib.errors import SettingsError
 
+A_YEAR = 31_536_000
+
 
 def _postgres(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith("postgresql+pg8000://"):
@@ -25,8 +27,8 @@ class Settings(BaseModel):
     kafka_brokers: str = Field(min_length=3)
     step_timeout_seconds: float = Field(default=10, gt=0, le=3600)
     step_max_attempts: int = Field(default=5, ge=1, le=100)
-    accept_timeout_seconds: float = Field(default=1800, gt=0)
-    complete_timeout_seconds: float = Field(default=86400, gt=0)
+    accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
+    complete_timeout_seconds: float = Field(default=86400, gt=0, le=A_YEAR)
     jwt_issuer: str = "campusg-local"
     jwt_audience: str = "campusg-orders"
     jwks_url: str | None = None

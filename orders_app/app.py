@@ -33,6 +33,46 @@ def read_history(order_id: str) -> Response:
     return orders.history(app.http_request(), order_id)
 
 
+@app.route("/api/orders/{order_id}/status", methods=["PATCH"], authorizer=token_auth)
+def change_status(order_id: str) -> Response:
+    return orders.change_status(app.http_request(), order_id)
+
+
+@app.route("/api/orders/{order_id}/accept", methods=["POST"], authorizer=token_auth)
+def accept_order(order_id: str) -> Response:
+    return orders.accept(app.http_request(), order_id)
+
+
+@app.route("/api/orders/{order_id}/cancel-acceptance", methods=["POST"], authorizer=token_auth)
+def cancel_acceptance(order_id: str) -> Response:
+    return orders.cancel_acceptance(app.http_request(), order_id)
+
+
+@app.route("/api/orders/{order_id}/cancel", methods=["POST"], authorizer=token_auth)
+def cancel_order(order_id: str) -> Response:
+    return orders.cancel(app.http_request(), order_id)
+
+
+@app.route("/api/orders/{order_id}/complete", methods=["POST"], authorizer=token_auth)
+def complete_order(order_id: str) -> Response:
+    return orders.complete(app.http_request(), order_id)
+
+
+@app.route("/api/sagas", methods=["GET"], authorizer=token_auth)
+def list_sagas() -> Response:
+    return sagas.list_(app.http_request())
+
+
+@app.route("/api/sagas/{saga_id}/retry", methods=["POST"], authorizer=token_auth)
+def retry_saga(saga_id: str) -> Response:
+    return sagas.retry(app.http_request(), saga_id)
+
+
+@app.route("/api/sagas/{saga_id}/compensate", methods=["POST"], authorizer=token_auth)
+def compensate_saga(saga_id: str) -> Response:
+    return sagas.compensate(app.http_request(), saga_id)
+
+
 @app.route("/api/sagas/{saga_id}", methods=["GET"], authorizer=token_auth)
 def read_saga(saga_id: str) -> Response:
     return sagas.read(app.http_request(), saga_id)

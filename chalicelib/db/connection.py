@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 # SQLSTATEs after which the same work may well succeed: connection trouble, serialization, read-only failover, shutdown, too many.
 TRANSIENT_STATES = ("08", "40001", "25006", "57P01", "57P02", "57P03", "53300")
 DEADLOCK = "40P01"
+LOCK_TIMEOUT = "55P03"
 READ_TIMEOUT_SECONDS = 10
 
 

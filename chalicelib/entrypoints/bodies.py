@@ -9,9 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
 
-PLAIN_DECIMAL = re.compile(r"\d{1,12}(\.\d{1,2})?")
+PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,8 +33,12 @@ def _text(value: str) -> str:
 
 Price = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal("0.01"), le=Decimal("999.99"))]
 Fee = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal(0), le=Decimal("99.99"))]
-Name = Annotated[str, AfterValidator(_text), StringConstraints(strip_whitespace=True, min_length=1, max_length=120, strict=True)]
-Place = Annotated[str, AfterValidator(_text), StringConstraints(strip_whitespace=True, min_length=1, max_length=255, strict=True)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, strict=True), AfterValidator(_text)]
+Place = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, strict=True), AfterValidator(_text)]
+
+
+PersonId = Annotated[str, StringConstraints(pattern=PERSON_ID, strict=True)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255, strict=True), AfterValidator(_text)]
 
 
 class Body(BaseModel):
@@ -60,8 +65,24 @@ class OrderDetailsBody(Body):
 
 
 class CreateOrderBody(Body):
-    customer_id: Annotated[str, StringConstraints(pattern=PERSON_ID, strict=True)] | None = None
+    customer_id: PersonId | None = None
     order_details: OrderDetailsBody
+
+
+class AcceptBody(Body):
+    runner_id: PersonId
+
+
+class StatusBody(Body):
+    status: OrderStatus
+
+
+class CancelBody(Body):
+    reason: Reason | None = None
+
+
+class NoBody(Body):
+    """A request that needs no field."""
 
 
 def read_body(model: type[M], data: Any) -> M:
@@ -69,7 +90,7 @@ def read_body(model: type[M], data: Any) -> M:
     if not isinstance(data, dict):
         raise Invalid("the body must be a JSON object", [FieldError("", "must be an object")])
     try:
-        return model.model_validate(data, strict=False)
+        return model.model_validate(data)
     except ValidationError as error:
         errors = [FieldError(_pointer(each["loc"]), _sentence(each)) for each in error.errors(include_url=False, include_input=False)]
         fields = ", ".join(dict.fromkeys(each.pointer for each in errors))

@@ -1,6 +1,6 @@
 """What a client is told about a saga: still under way, done, or why it ended badly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chalice.app import Response
 
@@ -23,10 +23,17 @@ BAD_ENDS: dict[ErrorCode, type[Refusal]] = {
 }
 
 
-def told(request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str]) -> Response:
+def completed(saga: Saga) -> bool:
+    """The usual good end."""
+    return saga.status is SagaStatus.COMPLETED
+
+
+def told(
+    request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str], ended_well: Callable[[Saga], bool] = completed
+) -> Response:
     """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem."""
     body = {"order": orders.document(seen.order), "saga": state.document(seen.saga)}
-    if seen.saga.status is SagaStatus.COMPLETED:
+    if ended_well(seen.saga):
         return answer(done, body, headers)
     if seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):
         return answer(202, body, headers)

@@ -20,7 +20,7 @@ from chalicelib.errors import Forbidden, NotFound, NotJson, Refusal, ServiceUnav
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import TRACEPARENT, Trail, from_json
 from chalicelib.observability import logger
-from chalicelib.orders.queries import Viewer
+from chalicelib.orders.access import Viewer
 
 BODY_LIMIT = 64 * 1024
 ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
@@ -64,6 +64,10 @@ class Request:
             raise UnsupportedMediaType("the body's Content-Type must be application/json")
         if len(self.raw_body) > BODY_LIMIT:
             raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
+
+    def optional_json(self) -> Any:
+        """The parsed body where every field is optional: absent or empty counts as an empty object; raises NotJson."""
+        return self.json() if self.raw_body.strip() else {}
 
     def json(self) -> Any:
         """The parsed body, decimals exact; raises NotJson."""

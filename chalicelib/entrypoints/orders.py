@@ -6,17 +6,24 @@ from uuid import UUID
 
 from chalice.app import Response
 
-from chalicelib.entrypoints.bodies import CreateOrderBody, read_body
-from chalicelib.entrypoints.endings import told
+from chalicelib.entrypoints.asking import ask, finish
+from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody, read_body
+from chalicelib.entrypoints.conditions import if_match, not_modified
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.parameters import read_filters, read_page
-from chalicelib.entrypoints.waiting import preferred_wait, wait_for
+from chalicelib.entrypoints.waiting import preferred_wait
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import timestamp
+from chalicelib.operations import give_back
+from chalicelib.operations.accept import accept_order
+from chalicelib.operations.cancel import cancel_order, ended_well
+from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import Ids, NewOrder, create_order
+from chalicelib.operations.move_status import move_status
+from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import FoodItem, OrderStatus, document
-from chalicelib.orders.queries import Viewer, get_order, history_of, list_orders
+from chalicelib.orders.queries import get_order, history_of, list_orders
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import SagaWithOrder
 
@@ -26,24 +33,16 @@ def create(request: Request) -> Response:
     request.check_body()
     caller = request.caller("customer", "admin")
     body = read_body(CreateOrderBody, request.json())
+    waiting = preferred_wait(request.headers)
     new = _new_order(body, caller)
-    ids = Ids(new_id(), new_id(), new_fresh())
+    ids = Ids(new_id(), new_fresh())
     role = "customer" if new.customer_id == caller.sub and "customer" in caller.roles else "admin"
     with runtime().database.transaction() as session:
         batch = create_order(session, runtime().rules, new, ids, f"{role}:{caller.sub}", request.trail)
     runtime().publisher.publish([ids.order_id])
-    seen = SagaWithOrder(batch.sagas[ids.saga_id], batch.orders[ids.order_id])
+    seen = SagaWithOrder(batch.sagas[ids.fresh.saga_id], batch.orders[ids.order_id])
     headers = {"Location": f"/api/orders/{ids.order_id}"}
-    return finish(request, seen, done=201, headers=headers)
-
-
-def finish(request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str]) -> Response:
-    """Answer at once, or wait for the saga as the request prefers."""
-    wait = preferred_wait(request.headers.get("prefer", ""))
-    if wait is None:
-        return told(request, seen, done=done, headers=headers)
-    seen = wait_for(seen.saga.saga_id, wait)
-    return told(request, seen, done=done, headers={**headers, "Preference-Applied": f"wait={wait}"})
+    return finish(request, seen, waiting=waiting, done=201, headers=headers)
 
 
 def list_(request: Request) -> Response:
@@ -69,8 +68,7 @@ def read(request: Request, order_id: str) -> Response:
     if order is None or not caller.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status):
         raise NotFound("there is no such order")
     etag = f'"{order.version}"'
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known or "*" in known:
+    if not_modified(request.headers, etag):
         return Response("", {"ETag": etag}, 304)
     return answer(200, document(order), {"ETag": etag})
 
@@ -84,6 +82,62 @@ def history(request: Request, order_id: str) -> Response:
     if not rows or not _may_see(caller, rows[0]):
         raise NotFound("there is no such order")
     return answer(200, {"items": [_entry(row) for row in rows if row["version"] is not None]})
+
+
+def accept(request: Request, order_id: str) -> Response:
+    """POST /api/orders/{orderId}/accept: a runner takes the order."""
+    request.check_body()
+    caller = request.caller("runner", "admin")
+    runner_id = read_body(AcceptBody, request.json()).runner_id
+    if runner_id != caller.sub and not caller.is_admin:
+        raise Forbidden("runnerId names another person")
+    actor = f"{'runner' if runner_id == caller.sub and 'runner' in caller.roles else 'admin'}:{caller.sub}"
+    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
+    return ask(request, lambda session, rules: accept_order(session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh))
+
+
+def cancel_acceptance(request: Request, order_id: str) -> Response:
+    """POST /api/orders/{orderId}/cancel-acceptance: the runner gives the order back."""
+    request.check_body()
+    caller = request.caller("runner", "admin")
+    read_body(NoBody, request.optional_json())
+    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
+    return ask(request, lambda session, rules: give_back.cancel_acceptance(session, rules, known_id, caller, trail=trail, fresh=fresh))
+
+
+def cancel(request: Request, order_id: str) -> Response:
+    """POST /api/orders/{orderId}/cancel: call the order off."""
+    request.check_body()
+    caller = request.caller("customer", "admin")
+    reason = read_body(CancelBody, request.optional_json()).reason or None
+    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
+    return ask(
+        request,
+        lambda session, rules: cancel_order(session, rules, known_id, reason, caller, trail=trail, fresh=fresh),
+        ended_well=ended_well,
+    )
+
+
+def complete(request: Request, order_id: str) -> Response:
+    """POST /api/orders/{orderId}/complete: the food is there, pay the runner."""
+    request.check_body()
+    caller = request.caller()
+    read_body(NoBody, request.optional_json())
+    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
+    return ask(request, lambda session, rules: complete_order(session, rules, known_id, caller, trail=trail, fresh=fresh))
+
+
+def change_status(request: Request, order_id: str) -> Response:
+    """PATCH /api/orders/{orderId}/status: collected, on the way, delivered."""
+    request.check_body()
+    caller = request.caller("runner", "admin")
+    to = read_body(StatusBody, request.json()).status
+    versions = if_match(request.headers)
+    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
+    with runtime().database.transaction() as session:
+        order = move_status(session, runtime().rules, known_id, to, caller, versions=versions, trail=trail, fresh=fresh)
+    runtime().publisher.publish([known_id])
+    return answer(200, document(order), {"ETag": f'"{order.version}"'})
 
 
 def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:

@@ -4,10 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
+from uuid import UUID
 
+from chalicelib.entrypoints.cursors import from_cursor
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
+from chalicelib.sagas.queries import SagaFilters
+from chalicelib.sagas.registry import DEFINITIONS
+from chalicelib.sagas.state import SagaStatus
 
 Query = Mapping[str, list[str]]
 T = TypeVar("T")
@@ -15,6 +20,8 @@ T = TypeVar("T")
 PAGE_MOST, LIMIT_MOST, LIMIT_DEFAULT = 100_000, 100, 10
 FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
 KNOWN = frozenset({"page", "limit", *FILTERS})
+SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
+SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
 PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
@@ -22,10 +29,21 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\
 
 def read_page(query: Query) -> tuple[int, int]:
     """`page` and `limit`; raises Invalid that names the parameter."""
-    unknown = [name for name in query if name not in KNOWN]
-    if unknown:
-        raise _invalid(unknown[0], "is not a known parameter")
+    _refuse_unknown(query, KNOWN)
     return _number(query, "page", 1, PAGE_MOST), _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
+
+
+def read_saga_filters(query: Query) -> tuple[SagaFilters, int]:
+    """What a list of sagas is narrowed to, and its limit; raises Invalid that names the parameter."""
+    _refuse_unknown(query, SAGA_PARAMETERS)
+    order_id = _optional(query, "orderId", _uuid)
+    filters = SagaFilters(
+        statuses=tuple(_one_of(status, "status", [each.value for each in SagaStatus]) for status in query.get("status", [])),
+        names=tuple(_one_of(name, "name", SAGA_NAMES) for name in query.get("name", [])),
+        order_id=order_id,
+        after=from_cursor(_single(query, "cursor") or ""),
+    )
+    return filters, _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
 
 
 def read_filters(query: Query) -> Filters:
@@ -38,6 +56,12 @@ def read_filters(query: Query) -> Filters:
         created_after=_optional(query, "createdAfter", _moment),
         created_before=_optional(query, "createdBefore", _moment),
     )
+
+
+def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
+    unknown = [name for name in query if name not in known]
+    if unknown:
+        raise _invalid(unknown[0], "is not a known parameter")
 
 
 def _number(query: Query, name: str, default: int, most: int) -> int:
@@ -71,6 +95,13 @@ def _person(text: str, name: str) -> str:
     if not PERSON.fullmatch(text):
         raise _invalid(name, "must be an id of 1 to 64 characters")
     return text
+
+
+def _uuid(text: str, name: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _invalid(name, "must be a UUID") from None
 
 
 def _moment(text: str, name: str) -> datetime:

@@ -1,12 +1,28 @@
 """The endpoints under /api/sagas."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+from uuid import UUID
+
+import sqlalchemy as sa
 from chalice.app import Response
 
+from chalicelib.entrypoints.bodies import NoBody, read_body
+from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
+from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
+from chalicelib.ids import new_fresh
+from chalicelib.operations import operate
+from chalicelib.operations.asked import Asked
+from chalicelib.orders import order as orders
 from chalicelib.runtime import runtime
-from chalicelib.sagas.queries import read_with_order
+from chalicelib.sagas.engine import Rules
+from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.queries import list_sagas, read_with_order
 from chalicelib.sagas.state import document
+
+Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh], Asked]
 
 
 def read(request: Request, saga_id: str) -> Response:
@@ -22,3 +38,34 @@ def read(request: Request, saga_id: str) -> Response:
     if not (owner or runner or "admin" in caller.roles):
         raise NotFound("there is no such saga")
     return answer(200, document(seen.saga))
+
+
+def list_(request: Request) -> Response:
+    """GET /api/sagas: newest first."""
+    request.caller("admin")
+    filters, limit = read_saga_filters(request.query)
+    with runtime().database.transaction() as session:
+        found = list_sagas(session, filters, limit + 1)
+    following = to_cursor(found[limit - 1].saga_id) if len(found) > limit else None
+    return answer(200, {"items": [document(saga) for saga in found[:limit]], "limit": limit, "nextCursor": following})
+
+
+def retry(request: Request, saga_id: str) -> Response:
+    """POST /api/sagas/{sagaId}/retry."""
+    return _operate(request, saga_id, operate.retry)
+
+
+def compensate(request: Request, saga_id: str) -> Response:
+    """POST /api/sagas/{sagaId}/compensate."""
+    return _operate(request, saga_id, operate.compensate)
+
+
+def _operate(request: Request, saga_id: str, operation: Operation) -> Response:
+    request.check_body()
+    caller = request.caller("admin")
+    read_body(NoBody, request.optional_json())
+    known_id, fresh = uuid_of(saga_id, "saga"), new_fresh()
+    with runtime().database.transaction() as session:
+        asked = operation(session, runtime().rules, known_id, f"admin:{caller.sub}", fresh)
+    runtime().publisher.publish([asked.order.order_id])
+    return answer(202, {"order": orders.document(asked.order), "saga": document(asked.saga)})

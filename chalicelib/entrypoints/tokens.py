@@ -49,7 +49,8 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
     if not isinstance(claims["sub"], str) or not SUBJECT.fullmatch(claims["sub"]):
         raise jwt.InvalidTokenError("sub is no id")
     roles = claims.get("roles")
-    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+    # They travel to the app joined by commas, so a name with a comma in it would count as several.
+    if not isinstance(roles, list) or not all(isinstance(role, str) and "," not in role for role in roles):
         raise jwt.InvalidTokenError("roles is no list of names")
     return claims
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from uuid import UUID
 
 from chalicelib.runtime import runtime
@@ -10,12 +11,12 @@ from chalicelib.sagas.state import SagaStatus
 
 LONGEST_WAIT = 20
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.004, 0.15, 1.3
-WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,6})\"?", re.IGNORECASE)
+WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,99})\"?", re.IGNORECASE)
 
 
-def preferred_wait(prefer: str) -> int | None:
-    """The seconds that a Prefer header asks to wait, capped at 20; None where it doesn't ask."""
-    for preference in re.split(r"[,;]", prefer):
+def preferred_wait(headers: Mapping[str, str]) -> int | None:
+    """The seconds that the Prefer header asks to wait, capped at 20; None where it doesn't ask."""
+    for preference in re.split(r"[,;]", headers.get("prefer", "")):
         found = WAIT.fullmatch(preference.strip())
         if found:
             return min(int(found.group(1)), LONGEST_WAIT)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 SOURCE = "/campusg/orders"
@@ -84,11 +84,13 @@ def to_json(data: Any) -> bytes:
 
 
 def from_json(text: bytes | str) -> Any:
-    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also where it is nested too deep."""
+    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also for what is nested or sized beyond reason."""
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+    except InvalidOperation as error:
+        raise ValueError("a number has too large an exponent") from error
 
 
 def _refuse_constant(name: str) -> Any:

@@ -3,15 +3,20 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 from pydantic.alias_generators import to_camel
 
+ID_LIMIT = 128
 REASON_LIMIT = 500
 
 
+def storable(text: str) -> bool:
+    """Whether PostgreSQL's text and JSON can hold it: they can't hold U+0000 and lone surrogates."""
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _without_unstorable(text: str) -> str:
-    """Refuse what PostgreSQL's text and JSON can't hold: U+0000 and lone surrogates."""
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if not storable(text):
         raise ValueError("must not contain U+0000 or lone surrogates")
     return text
 
@@ -29,10 +34,14 @@ def _as_decimal(value: Any) -> Any:
     return value
 
 
+# Bounded, because a partner's 12.991 is not the 12.99 we asked for, and because writing 1E+999999999 out would fill the memory.
 Money = Annotated[
-    Decimal, BeforeValidator(_as_decimal), PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str, when_used="always")
+    Decimal,
+    BeforeValidator(_as_decimal),
+    Field(max_digits=12, decimal_places=2),
+    PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str, when_used="always"),
 ]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_without_unstorable)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LIMIT), AfterValidator(_without_unstorable)]
 Text = Annotated[str, AfterValidator(_without_unstorable)]
 Reason = Annotated[str, BeforeValidator(_shortened)]
 

@@ -52,7 +52,7 @@ def insert(session: sa.Connection, letters: Sequence[DeadLetter], now: datetime)
         return []
     rows = json.dumps([_row(letter) for letter in letters])
     new = set(session.execute(INSERT, {"rows": rows, "now": now}).scalars())
-    return [Queued(letter.dead_letter_id, _copy(letter)) for letter in letters if letter.dead_letter_id in new]
+    return [Queued(letter.dead_letter_id, copy_of(letter)) for letter in letters if letter.dead_letter_id in new]
 
 
 def content_hash(record: Incoming) -> bytes:
@@ -63,7 +63,8 @@ def content_hash(record: Incoming) -> bytes:
     return digest.digest()
 
 
-def _copy(letter: DeadLetter) -> Outgoing:
+def copy_of(letter: DeadLetter) -> Outgoing:
+    """The record for `orders-dlq`: key, value and headers as they came and why they could not be taken, as far as they fit."""
     record = letter.record
     headers = [(_storable(name), each) for name, each in record.headers]
     value = record.value
@@ -76,15 +77,20 @@ def _copy(letter: DeadLetter) -> Outgoing:
         "exception.class": letter.error_class,
         "message": letter.error[:ERROR_LIMIT],
     }
-    headers_size = sum(len(name.encode()) + len(each) for name, each in headers)
-    if value is not None and len(value) + headers_size > LARGEST_COPY:
+    key = record.key
+    # As the outbox keeps them: many small headers take far more room there than their bytes.
+    headers_size = len(json.dumps([[name, _text(each)] for name, each in headers]))
+    if value is not None and len(key or b"") + len(value) + headers_size > LARGEST_COPY:
         added["value.omitted"] = str(len(value))
         value = None
     if headers_size > LARGEST_COPY:
         added["headers.omitted"] = str(headers_size)
         headers = []
+    if key is not None and len(key) > LARGEST_COPY:
+        added["key.omitted"] = str(len(key))
+        key = None
     headers += [(f"__dlq.errors.{name}", text.encode("utf-8", "replace")) for name, text in added.items()]
-    return Outgoing(topics.ORDERS_DLQ, record.key, value, tuple(headers))
+    return Outgoing(topics.ORDERS_DLQ, key, value, tuple(headers))
 
 
 def _row(letter: DeadLetter) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, claimed_saga, decode
+from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed_saga, decode
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
+from chalicelib.messages.wire import ID_LIMIT, storable
 
-UNASKED = (AuthorizationExpired,)
+
+class _Flaw(ValueError):
+    """A CloudEvent that can't be a reply; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,17 @@ class ReplyReceived:
     causation_id: str
     reply: Reply
     source: str
+
+
+@dataclass(frozen=True)
+class ExpiryReceived:
+    """The bank no longer keeps the money for an order: nobody asked, no saga is claimed."""
+
+    record: Incoming
+    message_id: str
+    order_id: UUID
+    expiry: AuthorizationExpired
+    trail: Trail
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Ignored:
     record: Incoming
 
 
-Received = ReplyReceived | Unintelligible | Ignored
+Received = ReplyReceived | ExpiryReceived | Unintelligible | Ignored
 
 
 def receive(record: Incoming) -> Received:
@@ -55,25 +69,31 @@ def receive(record: Incoming) -> Received:
 
 
 def _reply(record: Incoming, event: CloudEvent) -> Received:
-    saga_id = _uuid(event.saga_id)
-
-    def unintelligible(error: str) -> Unintelligible:
-        return Unintelligible(record, error, event.type, saga_id)
-
-    kind = REPLIES.get(event.type)
-    if kind is None:
-        return unintelligible("a saga is claimed by an event type that is not known")
-    if saga_id is None:
-        return unintelligible("ce_sagaid is missing or no UUID")
-    if not event.causation_id:
-        return unintelligible("ce_causationid is missing")
+    kind, saga_id = REPLIES.get(event.type), _uuid(event.saga_id)
     try:
-        reply = kind.read(event.data)
-    except NotACloudEvent as error:
-        return unintelligible(str(error))
+        if kind is None:
+            raise _Flaw("a saga is claimed by an event type that is not known")
+        if len(event.id) > ID_LIMIT or not storable(event.id):
+            raise _Flaw(f"ce_id must have 1 to {ID_LIMIT} characters and no U+0000")
+        if kind is AuthorizationExpired:
+            return _expiry(record, event)
+        if saga_id is None:
+            raise _Flaw("ce_sagaid is missing or no UUID")
+        if not event.causation_id:
+            raise _Flaw("ce_causationid is missing")
+        return ReplyReceived(record, event.id, saga_id, event.causation_id, kind.read(event.data), event.source)
+    except (_Flaw, NotACloudEvent) as error:
+        return Unintelligible(record, str(error), event.type, saga_id)
     except ValidationError as error:
-        return unintelligible(_fields(error))
-    return ReplyReceived(record, event.id, saga_id, event.causation_id, reply, event.source)
+        return Unintelligible(record, _fields(error), event.type, saga_id)
+
+
+def _expiry(record: Incoming, event: CloudEvent) -> ExpiryReceived:
+    expiry = AuthorizationExpired.read(event.data)
+    order_id = _uuid(expiry.order_id)
+    if order_id is None:
+        raise _Flaw("orderId is no UUID")
+    return ExpiryReceived(record, event.id, order_id, expiry, Trail(event.correlation_id or event.id, event.id, event.traceparent))
 
 
 def _fields(error: ValidationError) -> str:

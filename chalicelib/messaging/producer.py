@@ -37,7 +37,7 @@ class Producer:
         Raises Unavailable where the broker can't be reached at all.
         """
         deadline = time.monotonic() + timeout
-        futures = [self._begin(message) for message in messages]
+        futures = [self._begin(message, deadline) for message in messages]
         outcomes = [_outcome(future, deadline) for future in futures]
         if any(outcome is not None and not concerns_record(outcome) for outcome in outcomes):
             self.discard()
@@ -67,9 +67,11 @@ class Producer:
         if producer is not None:
             producer.close(timeout=1)
 
-    def _begin(self, message: Outgoing) -> Any:
-        from kafka.errors import KafkaError
+    def _begin(self, message: Outgoing, deadline: float) -> Any:
+        from kafka.errors import KafkaError, KafkaTimeoutError
 
+        if time.monotonic() > deadline:
+            return KafkaTimeoutError("not begun in time")
         try:
             return self._made().send(message.topic, value=message.value, key=message.key, headers=list(message.headers))
         except (KafkaError, ValueError, AssertionError) as error:
@@ -78,6 +80,9 @@ class Producer:
     def _made(self) -> Any:
         with self._lock:
             if self._producer is None:
+                # Somebody who waited for this lock need not find out once more that nobody answers.
+                if self.resting:
+                    raise Unavailable("the Kafka broker could not be reached just now")
                 self._producer = self._connect()
             return self._producer
 
@@ -105,9 +110,10 @@ class Producer:
 
 def concerns_record(error: Exception) -> bool:
     """Whether the broker refused this very record for good (too large, not allowed), as opposed to trouble with the broker."""
-    from kafka.errors import BrokerResponseError
+    from kafka.errors import InvalidRecordError, InvalidTopicError, MessageSizeTooLargeError, PolicyViolationError, RecordListTooLargeError
 
-    return isinstance(error, BrokerResponseError) and not error.retriable
+    refusals = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError, PolicyViolationError)
+    return isinstance(error, refusals)
 
 
 def _outcome(begun: Any, deadline: float) -> Exception | None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from chalicelib.db.connection import Database
 from chalicelib.errors import Unavailable
 from chalicelib.messaging import outbox
@@ -18,7 +20,7 @@ MOST_ROWS = 2_000
 
 
 class Publisher:
-    """Publishes what the outbox holds; never raises because of Kafka: what is not acknowledged stays in the outbox."""
+    """Publishes what the outbox holds; what is not acknowledged stays in it."""
 
     def __init__(self, database: Database, producer: Producer, new_id: Callable[[], UUID]) -> None:
         self._database = database
@@ -26,11 +28,17 @@ class Publisher:
         self._new_id = new_id
 
     def publish(self, ordering_keys: Iterable[UUID]) -> None:
-        """Publish what waits for these orders, unless somebody else is at it, who then looks once more."""
-        self._drain(sorted({outbox.bucket_of(key) for key in ordering_keys}))
+        """Publish what waits for these orders, unless somebody else is at it, who then looks once more.
+
+        Never raises because Kafka or PostgreSQL is away: the caller's work is committed, and the relay takes what is left.
+        """
+        try:
+            self._drain(sorted({outbox.bucket_of(key) for key in ordering_keys}))
+        except (sa.exc.SQLAlchemyError, OSError) as error:
+            logger.warning("Publishing is left to the relay", extra={"error": str(getattr(error, "orig", error))})
 
     def relay(self) -> None:
-        """Publish whatever waits."""
+        """Publish whatever waits; raises where the database is away."""
         with self._database.transaction() as session:
             buckets = outbox.waiting(session, range(outbox.BUCKETS))
         self._drain(buckets)

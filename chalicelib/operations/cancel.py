@@ -1,32 +1,65 @@
-"""Turn a running `create_order` round because somebody asked for it."""
+"""Call an order off: turn its creation round, or undo what stands by `cancel_order`."""
 
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.errors import HeldBySaga, NotFound, WrongStatus
+from chalicelib.errors import FieldError, HeldBySaga, Invalid, WrongStatus
+from chalicelib.messages.envelope import Trail
+from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.orders.access import Viewer, changeable
+from chalicelib.orders.changes import Cause
+from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
+from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import Batch, Rules, lock
+from chalicelib.sagas.engine import Batch, Rules
 from chalicelib.sagas.outcomes import Fresh, Turned
-from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
+
+OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
+ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED})
 
 
-def cancel_creation(session: sa.Connection, rules: Rules, order_id: UUID, actor: str, reason: str | None, fresh: Fresh) -> Batch:
-    """Cancel an order whose `create_order` still holds it: a running one turns round at once, one that turned already is joined.
+def cancel_order(
+    session: sa.Connection, rules: Rules, order_id: UUID, reason: str | None, viewer: Viewer, *, trail: Trail, fresh: Fresh
+) -> Asked:
+    """Turn a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
 
-    Raises NotFound, WrongStatus where nothing is being created, HeldBySaga where another saga holds the order.
+    Raises NotFound, Forbidden, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
     """
-    batch = lock(session, rules, order_ids=[order_id])
-    order = batch.orders.get(order_id)
-    if order is None:
-        raise NotFound(f"there is no order {order_id}")
-    if order.active_saga_id is None:
-        raise WrongStatus(f"the order is {order.order_status}; nothing is being created")
-    saga = batch.sagas[order.active_saga_id]
-    if saga.name != CREATE_ORDER.name:
-        raise HeldBySaga(f"{saga.name} holds the order")
-    if saga.status is SagaStatus.RUNNING:
-        error = SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}")
-        batch.apply(saga, Turned(error, reason), actor, fresh)
-        batch.write()
-    return batch
+    batch = lock_order(session, rules, order_id)
+    order = changeable(batch.orders[order_id], viewer, by_owner=True)
+    actor = viewer.acting_as(order)
+    holder = holder_of(batch, order)
+    if holder:
+        return _turn_or_join(batch, order, holder, reason, actor, fresh)
+    if order.order_status in OVER:
+        return done_before(session, order, CANCEL_ORDER.name, CREATE_ORDER.name)
+    _refuse_if_too_late(order, viewer, reason)
+    facts = {"ending": OrderStatus.CANCELLED.value, **({"cancel_reason": reason} if reason else {})}
+    saga = batch.start(CANCEL_ORDER, order, Cause(actor, trail, detail={"reason": reason} if reason else None), fresh, facts)
+    return written(batch, order_id, saga.saga_id)
+
+
+def ended_well(saga: Saga) -> bool:
+    """Whether a saga that serves a cancellation has brought it about: `create_order` does so by being undone."""
+    return saga.status is (SagaStatus.COMPENSATED if saga.name == CREATE_ORDER.name else SagaStatus.COMPLETED)
+
+
+def _turn_or_join(batch: Batch, order: Order, holder: Saga, reason: str | None, actor: str, fresh: Fresh) -> Asked:
+    if holder.name not in (CREATE_ORDER.name, CANCEL_ORDER.name):
+        raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
+    if holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
+        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
+    return written(batch, order.order_id, holder.saga_id)
+
+
+def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> None:
+    if order.payment_status is not PaymentStatus.AUTHORIZED or order.order_status is OrderStatus.COMPLETED:
+        raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
+    if order.order_status not in ON_ITS_WAY:
+        return
+    if not viewer.is_admin:
+        raise WrongStatus(f"the order is {order.order_status}; it can no longer be cancelled")
+    if not reason:
+        raise Invalid("an order on its way needs a reason to be cancelled", [FieldError("/reason", "is missing")])

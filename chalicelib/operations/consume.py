@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.connection import DEADLOCK, Database, is_transient, sql_state
+from chalicelib.db.connection import DEADLOCK, LOCK_TIMEOUT, Database, is_transient, sql_state
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging import failures
 from chalicelib.observability import count, logger
@@ -20,6 +20,8 @@ from chalicelib.operations.take_replies import Delivery, bury, take_replies
 from chalicelib.sagas.engine import Rules
 
 DELIVERIES = 5
+# Somebody else's doing, and over when they are: no fault of the record.
+OUTWAITED = (LOCK_TIMEOUT, DEADLOCK)
 
 
 @dataclass
@@ -65,12 +67,14 @@ class Consumer:
             return
         try:
             self._take_at_once(going, consumed, keys)
-        except sa.exc.DBAPIError as error:
+        except Exception as error:
             if is_transient(error):
                 raise
-            logger.warning("A batch failed and is taken in halves", extra={"records": len(going), "error": str(error.orig)})
+            logger.warning(
+                "A batch failed and is taken in halves", extra={"records": len(going), "error": str(getattr(error, "orig", error))}
+            )
             if len(going) == 1:
-                self._set_aside(going[0], error, consumed, keys)
+                self._fail_alone(going[0], error, consumed, keys)
                 return
             middle = len(going) // 2
             self._take(going[:middle], deadline, consumed, keys)
@@ -87,8 +91,16 @@ class Consumer:
                 taken = take_replies(session, self._rules, deliveries)
         keys |= taken.keys
         consumed.counts += taken.counts
+        consumed.failed += [delivery.record for delivery in taken.behind]
         for delivery, cause in taken.aside:
             self._set_aside(delivery, cause, consumed, keys)
+
+    def _fail_alone(self, delivery: Delivery, error: Exception, consumed: Consumed, keys: set[UUID]) -> None:
+        """Report the record as failed; its failure counts unless it only waited too long for somebody else's lock."""
+        if isinstance(error, sa.exc.DBAPIError) and sql_state(error) in OUTWAITED:
+            consumed.failed.append(delivery.record)
+            return
+        self._set_aside(delivery, error, consumed, keys)
 
     def _set_aside(self, delivery: Delivery, error: Exception, consumed: Consumed, keys: set[UUID]) -> None:
         """Count the failure; report the record as failed, or bury it if it failed too often."""

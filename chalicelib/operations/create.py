@@ -31,7 +31,6 @@ class Ids:
     """Made before the transaction, so that it can be run again."""
 
     order_id: UUID
-    saga_id: UUID
     fresh: Fresh
 
 
@@ -55,6 +54,6 @@ def create_order(session: sa.Connection, rules: Rules, new: NewOrder, ids: Ids, 
         updated_at=batch.moment.now,
         version=1,
     )
-    batch.start(CREATE_ORDER, order, ids.saga_id, Cause(actor, trail, ids.saga_id), ids.fresh)
+    batch.start(CREATE_ORDER, order, Cause(actor, trail), ids.fresh)
     batch.write()
     return batch

@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.dead_letters import DeadLetter
-from chalicelib.messaging.decode import Ignored, Received, ReplyReceived, Unintelligible
+from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
 from chalicelib.observability import logger
+from chalicelib.operations.expire import expire_authorization
+from chalicelib.sagas import expiry
 from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.outcomes import Answered, Fresh
 from chalicelib.sagas.planner import Verdict, judge
@@ -32,22 +34,40 @@ class Delivery:
 
 @dataclass
 class Taken:
-    """What became of a batch: messages wait under `keys`; the deliveries in `aside` failed, each with its error."""
+    """What became of a batch: messages wait under `keys`; those in `aside` failed, each with its error.
+
+    `behind` are the later deliveries of their orders, which were not tried.
+    """
 
     keys: set[UUID] = field(default_factory=set)
     aside: list[tuple[Delivery, Exception]] = field(default_factory=list)
+    behind: list[Delivery] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Why a record is buried."""
+
+    error_class: str
+    text: str
 
 
 def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Delivery]) -> Taken:
     """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
     taken = Taken()
-    batch = lock(session, rules, saga_ids={each.received.saga_id for each in deliveries if isinstance(each.received, ReplyReceived)})
+    received = [delivery.received for delivery in deliveries]
+    batch = lock(
+        session,
+        rules,
+        order_ids={each.order_id for each in received if isinstance(each, ExpiryReceived)},
+        saga_ids={each.saga_id for each in received if isinstance(each, ReplyReceived)},
+    )
     stopped: set[UUID] = set()
     for delivery in deliveries:
         order_id = _order_of(batch, delivery.received)
         if order_id in stopped:
-            taken.aside.append((delivery, RuntimeError("an earlier record of this order failed")))
+            taken.behind.append(delivery)
             continue
         try:
             _take(batch, delivery, taken.counts)
@@ -62,63 +82,83 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
 
 def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> set[UUID]:
     """Give up on a record that failed `deliveries` times for a reason that is no fault of the database."""
-    received = delivery.received
     batch = lock(session, rules)
-    batch.bury(
-        DeadLetter(
-            dead_letter_id=delivery.dead_letter_id,
-            record=delivery.record,
-            error_class=type(error).__name__,
-            error=str(error),
-            deliveries=deliveries,
-            type=received.reply.TYPE if isinstance(received, ReplyReceived) else None,
-            saga_id=received.saga_id if isinstance(received, ReplyReceived) else None,
-        )
-    )
+    batch.bury(_dead_letter(batch, delivery, Flaw(type(error).__name__, str(error)), deliveries))
     return batch.write()
 
 
 def _take(batch: Batch, delivery: Delivery, counts: Counter[str]) -> None:
+    flaw: Flaw | None = None
     match delivery.received:
         case Ignored():
             counts["RecordsIgnored"] += 1
-        case Unintelligible(_, error, type, saga_id):
-            _bury(batch, delivery, "Unintelligible", error, type=type, saga_id=saga_id)
-            counts["DeadLetters"] += 1
+        case Unintelligible(_, error):
+            flaw = Flaw("Unintelligible", error)
+        case ExpiryReceived() as received:
+            flaw = _take_expiry(batch, delivery, received, counts)
         case ReplyReceived() as received:
-            _take_reply(batch, delivery, received, counts)
+            flaw = _take_reply(batch, delivery, received, counts)
+    if flaw:
+        counts["DeadLetters"] += 1
+        batch.bury(_dead_letter(batch, delivery, flaw, 1))
+        logger.warning("A record became a dead letter", extra={**_place(delivery.record), "error": flaw.text})
 
 
-def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, counts: Counter[str]) -> None:
+def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, counts: Counter[str]) -> Flaw | None:
     saga = batch.sagas.get(received.saga_id)
-    definition = definition_of(saga.name, saga.definition_version) if saga else None
-    if saga is None or definition is None:
-        what = "UnknownSaga" if saga is None else "UnknownDefinition"
-        text = "no such saga" if saga is None else f"{saga.name} version {saga.definition_version} is not known here"
-        _bury(batch, delivery, what, text, type=received.reply.TYPE, saga_id=received.saga_id)
-        counts["DeadLetters"] += 1
-        return
-    if received.record.key is not None and received.record.key != str(saga.order_id).encode():
-        _bury(batch, delivery, "WrongKey", "the record's key is not the saga's order", type=received.reply.TYPE, saga_id=saga.saga_id)
-        counts["DeadLetters"] += 1
-        return
+    if saga is None:
+        return Flaw("UnknownSaga", "no such saga")
+    definition = definition_of(saga.name, saga.definition_version)
+    if definition is None:
+        return Flaw("UnknownDefinition", f"{saga.name} version {saga.definition_version} is not known here")
+    if received.record.key not in (None, str(saga.order_id).encode()):
+        return Flaw("WrongKey", "the record's key is not the saga's order")
     verdict = judge(definition, saga, received.reply, received.causation_id)
     counts[f"Replies{verdict.name.title()}"] += 1
     if verdict is Verdict.TAKEN:
         batch.apply(saga, Answered(received.reply, received.message_id), _actor(received), delivery.fresh, _detail(received))
-    elif verdict is not Verdict.STALE:
-        _bury(batch, delivery, verdict.name.title(), verdict.value, type=received.reply.TYPE, saga_id=saga.saga_id)
-        counts["DeadLetters"] += 1
+    return Flaw(verdict.name.title(), verdict.value) if verdict in (Verdict.CONTRADICTS, Verdict.MISFIT) else None
 
 
-def _bury(batch: Batch, delivery: Delivery, error_class: str, error: str, *, type: str | None, saga_id: UUID | None) -> None:
-    saga = batch.sagas.get(saga_id) if saga_id else None
-    order_id = saga.order_id if saga else None
-    batch.bury(DeadLetter(delivery.dead_letter_id, delivery.record, error_class, error, 1, type, order_id, saga_id))
-    logger.warning("A record became a dead letter", extra={**_place(delivery.record), "error": error})
+def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, counts: Counter[str]) -> Flaw | None:
+    order = batch.orders.get(received.order_id)
+    if order is None:
+        return Flaw("UnknownOrder", "no such order")
+    if not expiry.concerns(order, received.expiry.payment_id):
+        counts["RepliesStale"] += 1
+        return None
+    too_late = expire_authorization(batch, order.order_id, received.trail, delivery.fresh)
+    return Flaw("AuthorizationExpired", f"the authorization expired when the order was {order.order_status}") if too_late else None
+
+
+def _dead_letter(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int) -> DeadLetter:
+    received = delivery.received
+    return DeadLetter(
+        dead_letter_id=delivery.dead_letter_id,
+        record=delivery.record,
+        error_class=flaw.error_class,
+        error=flaw.text,
+        deliveries=deliveries,
+        type=_type_of(received),
+        order_id=_order_of(batch, received),
+        saga_id=received.saga_id if isinstance(received, (ReplyReceived, Unintelligible)) else None,
+    )
+
+
+def _type_of(received: Received) -> str | None:
+    match received:
+        case ReplyReceived():
+            return received.reply.TYPE
+        case ExpiryReceived():
+            return received.expiry.TYPE
+        case Unintelligible():
+            return received.type
+    return None
 
 
 def _order_of(batch: Batch, received: Received) -> UUID | None:
+    if isinstance(received, ExpiryReceived):
+        return received.order_id
     saga = batch.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
     return saga.order_id if saga else None
 

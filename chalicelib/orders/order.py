@@ -42,7 +42,10 @@ class FoodItem:
 
 @dataclass(frozen=True)
 class Order:
-    """One food order. Money is in `currency`, times are aware UTC datetimes."""
+    """One food order. Money is in `currency`, times are aware UTC datetimes.
+
+    `authorization_expired` is ours alone: the bank no longer keeps the money, and whichever saga ends next has to act on it.
+    """
 
     order_id: UUID
     customer_id: str
@@ -70,6 +73,7 @@ class Order:
     delivered_at: datetime | None = None
     completed_at: datetime | None = None
     cancelled_at: datetime | None = None
+    authorization_expired: bool = False
 
 
 def document(order: Order) -> dict[str, Any]:

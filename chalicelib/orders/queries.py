@@ -8,23 +8,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.orders.order import Order, OrderStatus
+from chalicelib.orders.access import Viewer
+from chalicelib.orders.order import Order
 from chalicelib.orders.store import COLUMNS, from_row
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """Whose eyes: an admin sees all, a customer their own orders, a runner open orders and their own."""
-
-    sub: str
-    roles: frozenset[str]
-
-    def may_see(self, *, customer_id: str, runner_id: str | None, status: OrderStatus) -> bool:
-        if "admin" in self.roles:
-            return True
-        if "customer" in self.roles and customer_id == self.sub:
-            return True
-        return "runner" in self.roles and (runner_id == self.sub or status is OrderStatus.READY_FOR_PICKUP)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ CHANGING: bulk.Columns = {
     "delivered_at": "timestamptz",
     "completed_at": "timestamptz",
     "cancelled_at": "timestamptz",
+    "authorization_expired": "boolean",
     "version": "integer",
 }
 HISTORY: bulk.Columns = {

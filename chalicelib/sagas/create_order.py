@@ -7,7 +7,8 @@ from chalicelib.messages.commands import SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step, Undone
-from chalicelib.sagas.notices import to_customer
+from chalicelib.sagas.notices import customer_is_told, to_customer
+from chalicelib.sagas.partners import refund_escrow, release_payment
 from chalicelib.sagas.state import ErrorCode, SagaError
 
 CANCEL_REASON_LIMIT = 255
@@ -36,10 +37,6 @@ def _authorized(order: Order, facts: Facts, moment: Moment) -> Order:
     return replace(move(paid, OrderStatus.PAYMENT_AUTHORIZED, moment.now), payment_id=facts["payment_id"])
 
 
-def _release(order: Order, _facts: Facts) -> commands.ReleasePayment:
-    return commands.ReleasePayment(order_id=str(order.order_id), payment_id=order.payment_id)
-
-
 def _hold(order: Order, _facts: Facts) -> commands.HoldEscrow:
     return commands.HoldEscrow(
         order_id=str(order.order_id),
@@ -55,16 +52,8 @@ def _held(order: Order, facts: Facts, _moment: Moment) -> Order:
     return replace(order, escrow_id=facts["escrow_id"])
 
 
-def _refund(order: Order, _facts: Facts) -> commands.RefundEscrow:
-    return commands.RefundEscrow(order_id=str(order.order_id), escrow_id=order.escrow_id)
-
-
 def _open(order: Order, _facts: Facts, moment: Moment) -> Order:
     return replace(move(order, OrderStatus.READY_FOR_PICKUP, moment.now), accept_by=moment.now + moment.accept_timeout)
-
-
-def _tell_opened(order: Order, _facts: Facts) -> tuple[SendNotification, ...]:
-    return (to_customer(order, "ORDER_OPENED"),)
 
 
 def _cancelled(order: Order, facts: Facts, error: SagaError, moment: Moment) -> Order:
@@ -107,17 +96,17 @@ CREATE_ORDER = Definition(
             ),
             keep=("payment_id",),
             then=_authorized,
-            undo=Exchange(commands.ReleasePayment, _release, done=replies.PaymentReleased),
+            undo=Exchange(commands.ReleasePayment, release_payment, done=replies.PaymentReleased),
         ),
         Step(
             "hold_escrow",
             Exchange(commands.HoldEscrow, _hold, done=replies.EscrowHeld, refused=replies.EscrowHoldFailed),
             keep=("escrow_id",),
             then=_held,
-            undo=Exchange(commands.RefundEscrow, _refund, done=replies.EscrowRefunded),
+            undo=Exchange(commands.RefundEscrow, refund_escrow, done=replies.EscrowRefunded),
         ),
         Local("open_order", _open),
-        Notify("notify_customer", _tell_opened),
+        Notify("notify_customer", customer_is_told("ORDER_OPENED")),
     ),
     undone=Undone(_cancelled, _tell_cancelled),
 )

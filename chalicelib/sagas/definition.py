@@ -56,7 +56,9 @@ class Exchange:
 class Step:
     """Ask a partner. The done reply's fields named in `keep` become facts, then `then` says what it means for the order.
 
-    `undo` takes back what the step did or may have done. `skip` leaves the step out. From the `pivot` on a saga only goes forward.
+    `undo` takes back what the step did or may have done; a step that is `harmless` needs none. `skip` leaves the step out. From the
+    `pivot` on a saga only goes forward; where such a step `tries_again`, a refusal is followed by new tries. With `undo_refused`
+    the undo is also due where the step was refused: an operator turns back what an earlier saga had done for it.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Step:
     harmless: bool = False
     skip: Callable[[Order, Facts], bool] = _never
     pivot: bool = False
+    tries_again: bool = False
+    undo_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,20 +114,25 @@ class Definition:
         for name in names:
             if names.count(name) > 1:
                 raise DefinitionError(f"{self.name} names the step {name} twice")
-        for step in self._asking_before_pivot():
-            if step.undo is None and not step.harmless and not step.pivot and self.undone:
-                raise DefinitionError(f"{self.name}: step {step.name} comes before the pivot and has no undo")
-            if step.undo and step.undo.refused:
-                raise DefinitionError(f"{self.name}: the undo of {step.name} can be refused, and an undo must not")
+        asking = [step for step in self.steps if isinstance(step, Step)]
+        pivots = [position for position, step in enumerate(asking) if step.pivot]
+        if len(pivots) > 1:
+            raise DefinitionError(f"{self.name} has more than one pivot")
+        turning_point = 0 if self.undone is None else pivots[0] if pivots else len(asking)
+        for step in asking[:turning_point]:
+            self._check_undoable(step)
+        for step in asking[turning_point:]:
+            self._check_retryable(step)
 
-    def _asking_before_pivot(self) -> list[Step]:
-        asking: list[Step] = []
-        for step in self.steps:
-            if isinstance(step, Step):
-                asking.append(step)
-                if step.pivot:
-                    break
-        return asking
+    def _check_undoable(self, step: Step) -> None:
+        if step.undo is None and not step.harmless:
+            raise DefinitionError(f"{self.name}: step {step.name} comes before the pivot and has no undo")
+        if step.undo and step.undo.refused:
+            raise DefinitionError(f"{self.name}: the undo of {step.name} can be refused, and an undo must not")
+
+    def _check_retryable(self, step: Step) -> None:
+        if step.ask.refused and not step.tries_again and not step.pivot:
+            raise DefinitionError(f"{self.name}: step {step.name} comes after the pivot, can be refused and does not try again")
 
     def find(self, name: str) -> AnyStep:
         """The step of that name; raises KeyError where this version has none."""
@@ -138,8 +147,3 @@ class Definition:
             return self.steps
         position = [step.name for step in self.steps].index(name)
         return self.steps[position + 1 :]
-
-    def past_pivot(self, name: str) -> bool:
-        """Whether a saga that has written the command of step `name` can no longer turn back."""
-        pivot = next((step.name for step in self.steps if isinstance(step, Step) and step.pivot), None)
-        return self.undone is None or (pivot is not None and (name == pivot or name in [step.name for step in self.after(pivot)]))

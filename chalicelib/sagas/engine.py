@@ -3,7 +3,7 @@
 The number of SQL statements does not depend on the number of orders. HTTP requests, replies, sweeps and operators all come through here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,10 +17,12 @@ from chalicelib.messaging.outbox import Queued
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Cause, Change, change
 from chalicelib.orders.order import Order
+from chalicelib.sagas import expiry
 from chalicelib.sagas import store as saga_store
+from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.definition import Definition, Moment
 from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Started
-from chalicelib.sagas.planner import plan
+from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, SagaStatus, StepState
@@ -28,10 +30,11 @@ from chalicelib.sagas.state import Saga, SagaStatus, StepState
 
 @dataclass(frozen=True)
 class Rules:
-    """How long the service waits: for replies, for a runner."""
+    """How long the service waits: for replies, for a runner, for somebody to complete a delivered order."""
 
     policy: RetryPolicy
     accept_timeout: timedelta
+    complete_timeout: timedelta = timedelta(hours=24)
 
 
 class Batch:
@@ -49,29 +52,30 @@ class Batch:
         self._queued: list[Queued] = []
         self._dead: list[DeadLetter] = []
 
-    def start(self, definition: Definition, order: Order, saga_id: UUID, cause: Cause, fresh: Fresh) -> None:
-        """Begin a saga on `order`: a new one, or one of this batch that no other saga holds."""
-        held = replace(order, active_saga_id=saga_id)
-        self.sagas[saga_id] = Saga(
-            saga_id=saga_id,
-            order_id=order.order_id,
-            name=definition.name,
-            definition_version=definition.version,
-            status=SagaStatus.RUNNING,
-            steps=tuple(StepState(step.name) for step in definition.steps),
-            trail=cause.trail,
-            started_at=self.moment.now,
-        )
-        self._carry_out(definition, self.sagas[saga_id], held, Started(), cause, fresh)
+    def start(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str] | None = None) -> Saga:
+        """Begin a saga on `order`: a new one, or one of this batch that no other saga holds. `fresh` has the saga's id."""
+        begun = self._begin(definition, order, cause, fresh, facts or {})
+        self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), fresh)
+        return begun.saga
 
-    def apply(self, saga: Saga, outcome: Outcome, actor: str, fresh: Fresh, detail: dict[str, str] | None = None) -> None:
-        """Let `outcome` happen to a saga of this batch; raises KeyError where its definition is not known."""
+    def apply(
+        self, saga: Saga, outcome: Outcome, actor: str, fresh: Fresh, detail: Mapping[str, str] | None = None, *, noted: bool = False
+    ) -> None:
+        """Let `outcome` happen to a saga of this batch; raises KeyError where its definition is not known.
+
+        With `noted` the order's history gets an entry, and the order a version, even if nothing else changes.
+        """
         definition = definition_of(saga.name, saga.definition_version)
         if definition is None:
             raise KeyError(f"saga {saga.name} version {saga.definition_version} is not known here")
         answered = outcome.message_id if isinstance(outcome, Answered) else None
         cause = Cause(actor, Trail(saga.trail.correlation_id, answered, saga.trail.traceparent), saga.saga_id, detail)
-        self._carry_out(definition, saga, self.orders[saga.order_id], outcome, cause, fresh)
+        planned = plan(definition, saga, self.orders[saga.order_id], outcome, self.moment, fresh)
+        self._carry_out(planned, cause, fresh, noted=noted)
+
+    def change(self, order: Order, cause: Cause, fresh: Fresh) -> None:
+        """Change an order of this batch without any saga: one version, one history entry, one event."""
+        self._change(order, cause, fresh)
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep a record that can't be taken."""
@@ -85,24 +89,43 @@ class Batch:
         order_store.update_orders(self._session, [order for order_id, order in changed.items() if order_id in self._existing_orders])
         new_sagas = [self.sagas[saga_id] for saga_id in self._changed_sagas if saga_id not in self._existing_sagas]
         old_sagas = [self.sagas[saga_id] for saga_id in self._changed_sagas if saga_id in self._existing_sagas]
-        saga_store.insert_sagas(self._session, new_sagas)
+        # In this order: one outcome may end a saga and start another, and only one unended saga an order may stand in the table.
         saga_store.update_sagas(self._session, old_sagas)
+        saga_store.insert_sagas(self._session, new_sagas)
         order_store.insert_history(self._session, self._changes)
         queued = self._queued + dead_letters.insert(self._session, self._dead, self.moment.now)
         outbox.insert(self._session, queued)
         return {each.ordering_key for each in queued}
 
-    def _carry_out(self, definition: Definition, saga: Saga, order: Order, outcome: Outcome, cause: Cause, fresh: Fresh) -> None:
-        planned = plan(definition, saga, order, outcome, self.moment, fresh)
-        before = self.orders.get(order.order_id)
-        if planned.order != before:
-            self._change(before, planned.order, cause, fresh)
-        self.sagas[saga.saga_id] = planned.saga
-        self._changed_sagas[saga.saga_id] = None
-        self._queued.extend(Queued(order.order_id, message) for message in planned.send)
+    def _begin(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str]) -> Plan:
+        saga = Saga(
+            saga_id=fresh.saga_id,
+            order_id=order.order_id,
+            name=definition.name,
+            definition_version=definition.version,
+            status=SagaStatus.RUNNING,
+            steps=tuple(StepState(step.name) for step in definition.steps),
+            trail=cause.trail,
+            started_at=self.moment.now,
+            facts=facts,
+        )
+        return plan(definition, saga, replace(order, active_saga_id=saga.saga_id), Started(), self.moment, fresh)
 
-    def _change(self, before: Order | None, after: Order, cause: Cause, fresh: Fresh) -> None:
-        made = change(before, after, cause, event_id=fresh.id(0), now=self.moment.now)
+    def _carry_out(self, planned: Plan, cause: Cause, fresh: Fresh, *, noted: bool = False) -> None:
+        """Take over a plan. Where the saga ends on an order whose authorization has expired, cancelling begins by the same outcome."""
+        plans = [planned]
+        if planned.saga.ended and expiry.cancels(planned.order):
+            plans.append(self._begin(CANCEL_ORDER, planned.order, cause, fresh.follow_up(), expiry.FACTS))
+        order = plans[-1].order
+        if noted or order != self.orders.get(order.order_id):
+            self._change(order, cause, fresh)
+        for each in plans:
+            self.sagas[each.saga.saga_id] = each.saga
+            self._changed_sagas[each.saga.saga_id] = None
+            self._queued.extend(Queued(order.order_id, message) for message in each.send)
+
+    def _change(self, after: Order, cause: Cause, fresh: Fresh) -> None:
+        made = change(self.orders.get(after.order_id), after, cause, event_id=fresh.id(0), now=self.moment.now)
         self.orders[made.order.order_id] = made.order
         self._changes.append(made)
         self._queued.append(Queued(made.order.order_id, made.event))

@@ -1,7 +1,12 @@
 """What people are told, and in which words."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 from chalicelib.messages.commands import NotificationType, SendNotification
 from chalicelib.orders.order import Order
+from chalicelib.sagas.definition import Facts
+from chalicelib.sagas.state import SagaError
 
 WORDS: dict[NotificationType, tuple[str, str]] = {
     "ORDER_OPENED": ("Order placed", "Your order from {store} is paid for and waits for a runner."),
@@ -12,6 +17,24 @@ WORDS: dict[NotificationType, tuple[str, str]] = {
     "ORDER_CANCELLED": ("Order cancelled", "The order from {store} was cancelled. No money was taken."),
     "ORDER_TIMED_OUT": ("No runner found", "Nobody took the order from {store} in time. No money was taken."),
 }
+
+
+Notices: TypeAlias = Callable[[Order, Facts], Sequence[SendNotification]]
+
+
+def customer_is_told(type: NotificationType) -> Notices:
+    """For a Notify step: one message to the order's customer."""
+    return lambda order, _facts: (to_customer(order, type),)
+
+
+def runner_is_told(type: NotificationType) -> Notices:
+    """For a Notify step: one message to the order's runner."""
+    return lambda order, _facts: (to_runner(order, type),)
+
+
+def nobody_is_told(_order: Order, _error: SagaError) -> Sequence[SendNotification]:
+    """For a saga whose undoing concerns nobody but the one who asked."""
+    return ()
 
 
 def to_customer(order: Order, type: NotificationType) -> SendNotification:

@@ -2,25 +2,43 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
+from uuid import UUID
 
 from chalicelib.messages.replies import Reply
 from chalicelib.sagas.state import SagaError
 
 
 class Fresh:
-    """Ids and a random number for one outcome; asked again, it gives the same ones, so a transaction can be run again."""
+    """Ids and a random number for one outcome; asked again, it gives the same ones, so a transaction can be run again.
+
+    `jitter` is a random number from -1 to 1. Id 0 is that of the order's event, commands take the later ones.
+    """
 
     def __init__(self, new_id: Callable[[], str], jitter: float) -> None:
         self._new_id = new_id
         self._ids: list[str] = []
+        self._follow_up: Fresh | None = None
         self.jitter = jitter
 
     def id(self, number: int) -> str:
-        """The id with that number; number 0 is the event's, commands take the later ones."""
+        """The id with that number."""
         while len(self._ids) <= number:
             self._ids.append(self._new_id())
         return self._ids[number]
+
+    @cached_property
+    def saga_id(self) -> UUID:
+        """The id of the saga that this outcome starts, if it starts one."""
+        return UUID(self._new_id())
+
+    def follow_up(self) -> "Fresh":
+        """For a saga that the same outcome starts where another one ends: the same event, other commands."""
+        if self._follow_up is None:
+            self._follow_up = Fresh(self._new_id, self.jitter)
+            self._follow_up._ids.append(self.id(0))
+        return self._follow_up
 
 
 @dataclass(frozen=True)
@@ -54,4 +72,9 @@ class Turned:
     cancel_reason: str | None = None
 
 
-Outcome: TypeAlias = Started | Answered | TimedOut | Deferred | Turned
+@dataclass(frozen=True)
+class Retried:
+    """An operator has a parked saga go on."""
+
+
+Outcome: TypeAlias = Started | Answered | TimedOut | Deferred | Turned | Retried

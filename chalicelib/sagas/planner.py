@@ -10,7 +10,7 @@ from chalicelib.messages.envelope import Outgoing, Trail, encode, from_json, tim
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
-from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Started, TimedOut, Turned
+from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Retried, Started, TimedOut, Turned
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
 
 COMPARED = ("orderId", "customerId", "runnerId", "paymentId", "escrowId", "amount", "currency")
@@ -49,7 +49,7 @@ def judge(definition: Definition, saga: Saga, reply: Reply, causation_id: str) -
 
 
 def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> Plan:
-    """Say what follows from `outcome`. An Answered must have been judged TAKEN."""
+    """Say what follows from `outcome`. An Answered must have been judged TAKEN; only a saga that still goes forward can be Turned."""
     run = _Run(definition, saga, order, outcome, moment, fresh)
     match outcome:
         case Started():
@@ -61,8 +61,12 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
         case Deferred():
             run.defer()
         case Turned(error, cancel_reason):
+            if saga.ended or (saga.pending and saga.pending.undo):
+                raise ValueError(f"saga {saga.saga_id} is {saga.status}: it can't turn round")
             run.remember(cancel_reason=cancel_reason)
             run.turn(error)
+        case Retried():
+            run.retry()
     return run.result()
 
 
@@ -98,12 +102,14 @@ class _Run:
         self.facts = dict(saga.facts)
         self.send: list[Outgoing] = []
         self.ids_taken = 0
-        self.causation = outcome.message_id if isinstance(outcome, Answered) else fresh.id(0)
+        self.causation = _causation(outcome, fresh)
 
     def forward(self, after: str | None) -> None:
         """Go on with the steps behind `after` until one awaits a reply, or the saga is complete."""
         for step in self.definition.after(after):
             match step:
+                case Step(name) if self.steps[name].status is StepStatus.DONE:
+                    continue
                 case Local(name, then):
                     self.order = then(self.order, self.facts, self.moment)
                     self._pass(name, StepStatus.DONE)
@@ -126,8 +132,7 @@ class _Run:
             self._mark(step.name, StepStatus.COMPENSATED)
             self._undo_next()
         elif type(reply) is step.ask.refused:
-            self._mark(step.name, StepStatus.FAILED)
-            self.turn(SagaError(step.ask.code, _refusal(step, reply)))
+            self._refused(step, SagaError(step.ask.code, _refusal(step, reply)))
         else:
             self.remember(**{name: getattr(reply, name) for name in step.keep})
             self.order = step.then(self.order, self.facts, self.moment)
@@ -139,7 +144,7 @@ class _Run:
         pending, step = self._awaited()
         if not self.policy.exhausted(pending.attempts):
             self._resend(pending)
-        elif pending.undo or self.definition.past_pivot(pending.step):
+        elif pending.undo or self._past_pivot():
             self.status, self.due_at = SagaStatus.FAILED, None
             self.error = self.error or _silence(step, pending)
         else:
@@ -158,6 +163,17 @@ class _Run:
                 self.steps[state.name] = replace(state, status=StepStatus.SKIPPED)
         self._undo_next()
 
+    def retry(self) -> None:
+        """Go on with a parked saga: the silent command once more, or a refused payout from its first step."""
+        self.status = SagaStatus.COMPENSATING if self.pending and self.pending.undo else SagaStatus.RUNNING
+        if self.status is SagaStatus.RUNNING:
+            self.error = None
+        if self.pending:
+            self._resend(replace(self.pending, attempts=0))
+            return
+        first = next(step for step in self.definition.steps if isinstance(step, Step))
+        self._ask(first, first.ask, undo=False)
+
     def remember(self, **facts: str | None) -> None:
         self.facts.update({name: value for name, value in facts.items() if value is not None})
 
@@ -174,14 +190,34 @@ class _Run:
         )
         return Plan(saga, self.order, tuple(self.send))
 
+    def _refused(self, step: Step, error: SagaError) -> None:
+        """Turn round; past the pivot try again where the step allows it, and else wait for an operator."""
+        self._mark(step.name, StepStatus.FAILED)
+        if step.pivot or not self._past_pivot():
+            self.turn(error)
+            return
+        refusals = sum(1 for attempt in self.steps[step.name].tries if attempt.reply and attempt.reply["type"] != step.ask.done.TYPE)
+        if step.tries_again and refusals % self.policy.attempts:
+            self._ask_later(step, refusals % self.policy.attempts)
+            return
+        self.status, self.error, self.pending, self.due_at = SagaStatus.FAILED, error, None, None
+
+    def _past_pivot(self) -> bool:
+        """Whether the command of the pivot is written: from then on only its refusal turns the saga back."""
+        if self.definition.undone is None:
+            return True
+        pivots = [step.name for step in self.definition.steps if isinstance(step, Step) and step.pivot]
+        return any(self.steps[name].status in (StepStatus.RUNNING, StepStatus.DONE) for name in pivots)
+
     def _undo_next(self) -> None:
         for step in reversed(self.definition.steps):
-            if not isinstance(step, Step) or self.steps[step.name].status not in (StepStatus.DONE, StepStatus.RUNNING):
+            if not isinstance(step, Step):
                 continue
-            if step.undo:
+            status = self.steps[step.name].status
+            if step.undo and (status in (StepStatus.DONE, StepStatus.RUNNING) or (step.undo_refused and status is StepStatus.FAILED)):
                 self._ask(step, step.undo, undo=True)
                 return
-            if self.steps[step.name].status is StepStatus.RUNNING:
+            if status is StepStatus.RUNNING:
                 self._mark(step.name, StepStatus.FAILED)
         self._end(SagaStatus.COMPENSATED)
 
@@ -194,20 +230,29 @@ class _Run:
         self.order = replace(self.order, active_saga_id=None)
 
     def _ask(self, step: Step, exchange: Exchange, *, undo: bool) -> None:
+        message = self._prepare(step, exchange, undo=undo, attempts=1)
+        self.send.append(message)
+        self._await_copy(1)
+
+    def _ask_later(self, step: Step, refusals: int) -> None:
+        """Write a new try down now, and let its first copy go out when the wait after the last refusal is over."""
+        self._prepare(step, step.ask, undo=False, attempts=0)
+        self._await_copy(refusals)
+
+    def _prepare(self, step: Step, exchange: Exchange, *, undo: bool, attempts: int) -> Outgoing:
         command_id, message = self._message(exchange.build(self.order, self.facts))
         state = self.steps[step.name]
-        self.pending = Pending(command_id, step.name, undo, 1, message)
+        self.pending = Pending(command_id, step.name, undo, attempts, message)
         self.steps[step.name] = replace(
             state,
             status=StepStatus.COMPENSATING if undo else StepStatus.RUNNING,
-            attempts=1,
+            attempts=attempts,
             command_id=command_id,
             started_at=state.started_at or timestamp(self.moment.now),
             ended_at=None,
             tries=(*state.tries, Try(command_id, undo)),
         )
-        self.send.append(message)
-        self._await_copy(1)
+        return message
 
     def _resend(self, pending: Pending) -> None:
         attempts = pending.attempts + 1
@@ -266,6 +311,16 @@ class _Run:
     def _pass(self, name: str, status: StepStatus) -> None:
         now = timestamp(self.moment.now)
         self.steps[name] = StepState(name, status, started_at=now, ended_at=now)
+
+
+def _causation(outcome: Outcome, fresh: Fresh) -> str | None:
+    """A command answers the reply that led to it; the first one follows from the event of the saga's start."""
+    match outcome:
+        case Answered():
+            return outcome.message_id
+        case Started():
+            return fresh.id(0)
+    return None
 
 
 def _refusal(step: Step, reply: Reply) -> str:

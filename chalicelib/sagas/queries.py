@@ -18,6 +18,24 @@ READ = sa.text(f"""
     WHERE s.saga_id = :saga_id""")  # noqa: S608 - literals of ours
 
 
+CONDITIONS: dict[str, str] = {
+    "statuses": "s.status = ANY(CAST(:statuses AS text[]))",
+    "names": "s.name = ANY(CAST(:names AS text[]))",
+    "order_id": "s.order_id = :order_id",
+    "after": "s.saga_id < :after",
+}
+
+
+@dataclass(frozen=True)
+class SagaFilters:
+    """What a list of sagas is narrowed to; `after` is the last saga of the page before."""
+
+    statuses: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    order_id: UUID | None = None
+    after: UUID | None = None
+
+
 @dataclass(frozen=True)
 class SagaWithOrder:
     """A saga and its order, read together: one snapshot."""
@@ -33,3 +51,14 @@ def read_with_order(session: sa.Connection, saga_id: UUID) -> SagaWithOrder | No
         return None
     order = {name[2:]: value for name, value in row.items() if name.startswith("o_")}
     return SagaWithOrder(saga_store.from_row(row), order_store.from_row(order))
+
+
+def list_sagas(session: sa.Connection, filters: SagaFilters, limit: int) -> list[Saga]:
+    """Up to `limit` sagas, newest first."""
+    given = {name: value for name, value in vars(filters).items() if value}
+    where = " AND ".join(CONDITIONS[name] for name in given) or "true"
+    parameters = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+    statement = sa.text(
+        f"SELECT {saga_store.COLUMNS} FROM campusg.sagas s WHERE {where} ORDER BY s.saga_id DESC LIMIT :limit"  # noqa: S608 - literals
+    )
+    return [saga_store.from_row(row) for row in session.execute(statement, {**parameters, "limit": limit}).mappings()]

@@ -104,6 +104,15 @@ class Saga:
     def ended(self) -> bool:
         return self.status in ENDED
 
+    @property
+    def current_step(self) -> str | None:
+        """The step that a saga not yet ended is at: the one awaited, or the one whose refusal parked it."""
+        if self.ended:
+            return None
+        if self.pending:
+            return self.pending.step
+        return next((step.name for step in self.steps if step.status is StepStatus.FAILED), None)
+
     def step(self, name: str) -> StepState:
         return next(step for step in self.steps if step.name == name)
 
@@ -116,7 +125,7 @@ def document(saga: Saga) -> dict[str, Any]:
         "definitionVersion": saga.definition_version,
         "orderId": str(saga.order_id),
         "status": saga.status.value,
-        "currentStep": saga.pending.step if saga.pending and not saga.ended else None,
+        "currentStep": saga.current_step,
         "error": {"code": saga.error.code.value, "detail": saga.error.detail} if saga.error else None,
         "steps": [
             {

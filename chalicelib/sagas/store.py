@@ -37,6 +37,10 @@ READ = sa.text(f"""
     SELECT clock.now, {COLUMNS}
     FROM (SELECT clock_timestamp() AS now) clock
     LEFT JOIN campusg.sagas s ON s.saga_id = ANY(CAST(:saga_ids AS uuid[]))""")  # noqa: S608 - names are literals of ours
+READ_LATEST = sa.text(f"""
+    SELECT {COLUMNS} FROM campusg.sagas s
+    WHERE s.order_id = :order_id AND (cardinality(CAST(:names AS text[])) = 0 OR s.name = ANY(CAST(:names AS text[])))
+    ORDER BY s.saga_id DESC LIMIT 1""")  # noqa: S608 - names are literals of ours
 INSERT = bulk.insert_statement("campusg.sagas", {**FIXED, **CHANGING})
 UPDATE = bulk.update_statement("campusg.sagas", "saga_id", CHANGING)
 
@@ -45,6 +49,12 @@ def read_sagas(session: sa.Connection, saga_ids: Iterable[UUID]) -> tuple[dateti
     """Return the database's clock and the sagas; call it after their orders are locked, and once a transaction."""
     rows = session.execute(READ, {"saga_ids": list(saga_ids)}).mappings().all()
     return rows[0]["now"], {row["saga_id"]: from_row(row) for row in rows if row["saga_id"] is not None}
+
+
+def read_latest(session: sa.Connection, order_id: UUID, names: Sequence[str] = ()) -> Saga | None:
+    """The newest saga of an order, of one of these names if any are given; call it with the order locked."""
+    row = session.execute(READ_LATEST, {"order_id": order_id, "names": list(names)}).mappings().one_or_none()
+    return from_row(row) if row else None
 
 
 def insert_sagas(session: sa.Connection, sagas: Sequence[Saga]) -> None:

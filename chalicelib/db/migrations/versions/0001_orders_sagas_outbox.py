@@ -37,6 +37,7 @@ CREATE TABLE campusg.orders (
     delivered_at      timestamptz,
     completed_at      timestamptz,
     cancelled_at      timestamptz,
+    authorization_expired boolean NOT NULL DEFAULT false,
     version           integer NOT NULL CHECK (version >= 1),
     CONSTRAINT open_has_accept_by CHECK (order_status <> 'READY_FOR_PICKUP' OR accept_by IS NOT NULL),
     CONSTRAINT authorized_has_payment CHECK (payment_status IN ('PENDING', 'FAILED') OR payment_id IS NOT NULL),
@@ -49,7 +50,8 @@ CREATE INDEX orders_by_status ON campusg.orders (order_status, order_id DESC);
 CREATE INDEX orders_by_payment_status ON campusg.orders (payment_status, order_id DESC);
 CREATE INDEX orders_by_creation ON campusg.orders (created_at);
 CREATE INDEX orders_open ON campusg.orders (accept_by) WHERE order_status = 'READY_FOR_PICKUP' AND active_saga_id IS NULL;
-CREATE INDEX orders_delivered ON campusg.orders (delivered_at) WHERE order_status = 'DELIVERED' AND active_saga_id IS NULL;
+CREATE INDEX orders_delivered ON campusg.orders (updated_at)
+    WHERE order_status = 'DELIVERED' AND payment_status = 'AUTHORIZED' AND active_saga_id IS NULL;
 
 CREATE TABLE campusg.sagas (
     saga_id            uuid PRIMARY KEY,

@@ -1,0 +1,21 @@
+"""Opaque cursors: where a list goes on. Only unreserved URL characters."""
+
+import base64
+from uuid import UUID
+
+from chalicelib.errors import FieldError, Invalid
+
+
+def to_cursor(last: UUID) -> str:
+    """The cursor of the page that follows the item with this id."""
+    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
+
+
+def from_cursor(text: str) -> UUID | None:
+    """The id after which the page begins; None for the empty cursor of the first page. Raises Invalid."""
+    if not text:
+        return None
+    try:
+        return UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
+    except ValueError:
+        raise Invalid("the parameter cursor is not one of ours", [FieldError("cursor", "is not one of ours")]) from None

@@ -1,0 +1,53 @@
+"""A runner takes an open order: exactly one wins."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.errors import HeldBySaga, Taken, TooLate, WrongStatus
+from chalicelib.messages.envelope import Trail
+from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.orders.changes import Cause
+from chalicelib.orders.order import Order, OrderStatus
+from chalicelib.sagas.accept_order import ACCEPT_ORDER
+from chalicelib.sagas.engine import Batch, Rules
+from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.state import SagaStatus
+
+HAS_ITS_RUNNER = frozenset(
+    {OrderStatus.ACCEPTED, OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED, OrderStatus.COMPLETED}
+)
+
+
+def accept_order(session: sa.Connection, rules: Rules, order_id: UUID, runner_id: str, *, actor: str, trail: Trail, fresh: Fresh) -> Asked:
+    """Start `accept_order` for `runner_id`, join it, or find it done.
+
+    Raises NotFound, Taken, TooLate, HeldBySaga (also where an accept is being undone), WrongStatus (not open, or the runner's own order).
+    """
+    batch = lock_order(session, rules, order_id)
+    order = batch.orders[order_id]
+    holder = holder_of(batch, order)
+    if holder:
+        if holder.name != ACCEPT_ORDER.name:
+            raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
+        if order.runner_id != runner_id:
+            raise Taken("another runner is accepting the order")
+        if holder.status is not SagaStatus.RUNNING:
+            raise HeldBySaga("this acceptance is being undone; try again when it has ended")
+        return Asked(order, holder)
+    if order.order_status in HAS_ITS_RUNNER and order.runner_id == runner_id:
+        return done_before(session, order, ACCEPT_ORDER.name)
+    _refuse_unless_open(batch, order, runner_id)
+    saga = batch.start(ACCEPT_ORDER, order, Cause(actor, trail), fresh, {"runner_id": runner_id})
+    return written(batch, order_id, saga.saga_id)
+
+
+def _refuse_unless_open(batch: Batch, order: Order, runner_id: str) -> None:
+    if order.order_status in HAS_ITS_RUNNER:
+        raise Taken("another runner has the order")
+    if order.order_status is not OrderStatus.READY_FOR_PICKUP:
+        raise WrongStatus(f"the order is {order.order_status} and not open")
+    if order.customer_id == runner_id:
+        raise WrongStatus("a runner can't take their own order")
+    if order.accept_by is None or order.accept_by <= batch.moment.now:
+        raise TooLate("the time to accept the order is over")

@@ -1,0 +1,38 @@
+"""The food has arrived: pay the runner."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.errors import HeldBySaga, WrongStatus
+from chalicelib.messages.envelope import Trail
+from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.orders.access import Viewer, changeable
+from chalicelib.orders.changes import Cause
+from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
+from chalicelib.sagas.complete_order import COMPLETE_ORDER
+from chalicelib.sagas.engine import Rules
+from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.state import SagaStatus
+
+
+def complete_order(session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh) -> Asked:
+    """Start `complete_order`, join it, or find it done; raises NotFound, Forbidden, HeldBySaga, WrongStatus."""
+    batch = lock_order(session, rules, order_id)
+    order = changeable(batch.orders[order_id], viewer, by_owner=True, by_runner=True)
+    holder = holder_of(batch, order)
+    if holder:
+        if holder.name == COMPLETE_ORDER.name and holder.status is not SagaStatus.COMPENSATING:
+            return Asked(order, holder)
+        raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
+    if order.order_status is OrderStatus.COMPLETED:
+        return done_before(session, order, COMPLETE_ORDER.name)
+    if not can_complete(order):
+        raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
+    saga = batch.start(COMPLETE_ORDER, order, Cause(viewer.acting_as(order), trail), fresh)
+    return written(batch, order_id, saga.saga_id)
+
+
+def can_complete(order: Order) -> bool:
+    """Whether the food has arrived and the money is still there."""
+    return order.order_status is OrderStatus.DELIVERED and order.payment_status is PaymentStatus.AUTHORIZED

@@ -1,0 +1,36 @@
+"""`payment.authorization_expired`, unasked: the bank no longer keeps the money for an order."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from chalicelib.messages.envelope import Trail
+from chalicelib.orders.changes import Cause
+from chalicelib.sagas import expiry
+from chalicelib.sagas.cancel_order import CANCEL_ORDER
+from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.outcomes import Fresh, Turned
+from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+
+ACTOR = "partner:payment"
+
+
+def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh) -> bool:
+    """Note the expiry on an order it concerns, and cancel what can still be cancelled.
+
+    A running `create_order` turns round; an order that no saga holds starts `cancel_order`; while another saga holds it, the
+    transaction that ends that saga does so. Returns whether the order is past that, so that an operator has to look.
+    """
+    order = replace(batch.orders[order_id], authorization_expired=True)
+    detail = {"cause": "payment.authorization_expired"}
+    holder = batch.sagas[order.active_saga_id] if order.active_saga_id else None
+    if holder and holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
+        batch.orders[order_id] = order
+        error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")
+        batch.apply(holder, Turned(error), ACTOR, fresh, detail, noted=True)
+        return False
+    if expiry.cancels(order):
+        batch.start(CANCEL_ORDER, order, Cause(ACTOR, trail, detail=detail), fresh, expiry.FACTS)
+        return False
+    batch.change(order, Cause(ACTOR, trail, order.active_saga_id, detail), fresh)
+    return order.order_status not in expiry.NOT_YET_COLLECTED

@@ -1,0 +1,57 @@
+"""What an operator may do to a saga that can't go on by itself, or must not."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.errors import NotFound, WrongStatus
+from chalicelib.operations.asked import Asked, written
+from chalicelib.sagas.accept_order import ACCEPT_ORDER
+from chalicelib.sagas.complete_order import COMPLETE_ORDER
+from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.engine import Batch, Rules, lock
+from chalicelib.sagas.outcomes import Fresh, Outcome, Retried, Turned
+from chalicelib.sagas.registry import definition_of
+from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus, StepStatus
+
+
+def retry(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh) -> Asked:
+    """Send the silent command again, or try a refused payout anew; raises NotFound, WrongStatus."""
+    batch, saga = _locked(session, rules, saga_id)
+    if saga.status is not SagaStatus.FAILED:
+        raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")
+    return _noted(batch, saga, Retried(), operator, "retry", fresh)
+
+
+def compensate(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh) -> Asked:
+    """Turn a saga round that still can; raises NotFound, WrongStatus."""
+    batch, saga = _locked(session, rules, saga_id)
+    if not _can_turn(saga):
+        raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be turned round")
+    error = SagaError(ErrorCode.CANCELLED, f"turned round by {operator}")
+    return _noted(batch, saga, Turned(error), operator, "compensate", fresh)
+
+
+def _locked(session: sa.Connection, rules: Rules, saga_id: UUID) -> tuple[Batch, Saga]:
+    batch = lock(session, rules, saga_ids=[saga_id])
+    saga = batch.sagas.get(saga_id)
+    if saga is None:
+        raise NotFound("there is no such saga")
+    if definition_of(saga.name, saga.definition_version) is None:
+        raise WrongStatus(f"{saga.name} version {saga.definition_version} is not known to this release")
+    return batch, saga
+
+
+def _can_turn(saga: Saga) -> bool:
+    if saga.name in (CREATE_ORDER.name, ACCEPT_ORDER.name):
+        return saga.status is SagaStatus.RUNNING
+    if saga.name != COMPLETE_ORDER.name:
+        return False
+    payout_refused = saga.status is SagaStatus.FAILED and saga.pending is None
+    not_captured = saga.status is SagaStatus.RUNNING and saga.step("capture_payment").status is StepStatus.PENDING
+    return payout_refused or not_captured
+
+
+def _noted(batch: Batch, saga: Saga, outcome: Outcome, operator: str, asked: str, fresh: Fresh) -> Asked:
+    batch.apply(saga, outcome, operator, fresh, {"operator": asked}, noted=True)
+    return written(batch, saga.order_id, saga.saga_id)
