@@ -1,0 +1,73 @@
+"""The commands behind the Makefile: `python -m infra.local run | stop | demo | token | env`."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from infra.local.console import complain
+from infra.local.settings import SettingsError, data_dir, read_settings
+
+
+def main() -> int:
+    """Do what the first argument says; return the exit code."""
+    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) == 2 else None
+    if command is None:
+        complain(f"usage: python -m infra.local {' | '.join(COMMANDS)}")
+        return 2
+    try:
+        return command()
+    except SettingsError as error:
+        complain(f"make {sys.argv[1]}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        # Before the stack listens for it itself there is nothing to end.
+        return 0 if sys.argv[1] == "run" else 130
+
+
+def _run() -> int:
+    # Before the imports, which take longer than finding a wrong variable.
+    settings = read_settings()
+    from infra.local.run import run
+
+    return run(settings)
+
+
+def _stop() -> int:
+    from infra.local.run import stop
+
+    return stop()
+
+
+def _demo() -> int:
+    from infra.local.demo import demo
+
+    return demo()
+
+
+def _token() -> int:
+    from infra.local.devkeys import TokenRequestError, requested_token
+
+    try:
+        print(requested_token(data_dir(), os.environ.get("ROLE", ""), os.environ.get("SUB", "")))
+    except TokenRequestError as error:
+        complain(f"make token: {error}")
+        return 2
+    return 0
+
+
+def _env() -> int:
+    from infra.local.runfile import VARIABLES_FILE
+
+    folder = data_dir()
+    try:
+        print((folder / VARIABLES_FILE).read_text(), end="")
+    except FileNotFoundError:
+        complain(f"make env: no stack runs on {folder}")
+        return 1
+    return 0
+
+
+COMMANDS: dict[str, Callable[[], int]] = {"run": _run, "stop": _stop, "demo": _demo, "token": _token, "env": _env}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Whether the servers that DATABASE_URL and KAFKA_BROKERS name can be used, asked before anything is started."""
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from infra.local.settings import SettingsError
+
+DRIVER = "postgresql+pg8000"
+OLDEST_POSTGRES = 15
+DATABASE_PATIENCE_SECONDS = 6
+
+
+def check_database(given: str) -> None:
+    """Raise SettingsError naming DATABASE_URL, without its password, unless PostgreSQL 15 or newer answers there within 6 s."""
+    url = _parse(given)
+    shown = url.render_as_string(hide_password=True)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": DATABASE_PATIENCE_SECONDS})
+    try:
+        with engine.connect() as connection:
+            version = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10000
+    except (SQLAlchemyError, OSError) as error:
+        raise SettingsError(f"DATABASE_URL {shown}: {reason(error)}") from error
+    if version < OLDEST_POSTGRES:
+        raise SettingsError(f"DATABASE_URL {shown}: PostgreSQL {version} is too old, {OLDEST_POSTGRES} or newer is needed")
+
+
+def _parse(given: str) -> URL:
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError) as error:
+        # The cause would show the password.
+        raise SettingsError(f"DATABASE_URL is no URL of the form {DRIVER}://user:password@host:port/database") from error
+    if url.drivername != DRIVER or not url.host or not url.database:
+        shown = url.render_as_string(hide_password=True)
+        raise SettingsError(f"DATABASE_URL {shown}: must have the form {DRIVER}://user:password@host:port/database")
+    return url
+
+
+def hidden(url: str) -> str:
+    """The URL without its password, to be shown."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def reason(error: Exception) -> str:
+    """What PostgreSQL or the driver said, in one line."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause.__cause__, OSError):
+        return str(cause.__cause__)
+    details = cause.args[0] if cause.args else ""
+    # pg8000 hands on the fields of PostgreSQL's error message; M is its primary text.
+    return str(details["M"]) if isinstance(details, dict) and "M" in details else str(cause)

@@ -1,0 +1,108 @@
+"""Plays what calls the Lambda functions on AWS, apart from HTTP: the Kafka event source mappings and the schedules.
+
+Run as `python -m infra.local.triggers`; settings come by environment. Functions are those of `orders_app/app.py`, called by their
+handler strings.
+"""
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
+from infra.local.clock import Clock
+from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
+from infra.local.esm.logs import configure
+from infra.local.esm.mapping import REPORT_BATCH_ITEM_FAILURES, EventSourceMapping
+from infra.local.esm.poller import Poller
+from infra.local.esm.retry import Backoff
+from infra.local.esm.service import END_PATIENCE_SECONDS, Service
+from infra.local.ready import announce
+
+APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
+# Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
+LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
+DEFAULT_SWEEP_SECONDS = 1.0
+WITHOUT_END = -1
+
+
+class SettingError(Exception):
+    """A setting that is missing or wrong; the text names it."""
+
+
+def main() -> None:
+    """Call the functions until SIGTERM; ends with a message where a setting is wrong or a function is missing."""
+    configure()
+    # Until everything is loaded there is nothing to bring to an end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if str(APP_FOLDER) not in sys.path:
+        sys.path.insert(0, str(APP_FOLDER))
+    try:
+        brokers, period = read_settings(os.environ)
+        pollers = [_poller(trigger, brokers) for trigger in TRIGGERS]
+        clock = Clock([_function(schedule) for schedule in SCHEDULES], period)
+    except (SettingError, HandlerNotFound) as error:
+        sys.exit(f"triggers: {error}")
+    run(Service(pollers), clock)
+
+
+def run(service: Service, clock: Clock) -> None:
+    """Run both until SIGTERM or SIGINT; the clock starts once all positions are known, and readiness is announced then."""
+
+    def stop(*_: object) -> None:
+        clock.stop()
+        service.stop()
+
+    def begin() -> None:
+        clock.start()
+        announce()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    started = service.run(begin)
+    clock.join(max(0.0, started + END_PATIENCE_SECONDS - time.monotonic()))
+
+
+def read_settings(environment: Mapping[str, str]) -> tuple[str, float]:
+    """KAFKA_BROKERS, and SWEEP_SECONDS in seconds (1 if unset); raises SettingError."""
+    brokers = environment.get("KAFKA_BROKERS", "").strip()
+    if not brokers:
+        raise SettingError("KAFKA_BROKERS is needed: host:port of the Kafka brokers, comma-separated")
+    text = environment.get("SWEEP_SECONDS", "").strip()
+    try:
+        period = float(text) if text else DEFAULT_SWEEP_SECONDS
+    except ValueError as error:
+        raise SettingError(f"SWEEP_SECONDS is a number of seconds, not {text!r}") from error
+    if not (math.isfinite(period) and period > 0):
+        raise SettingError(f"SWEEP_SECONDS is a number above 0, not {text!r}")
+    return brokers, period
+
+
+def mapping_of(trigger: Trigger) -> EventSourceMapping:
+    """The event source mapping that a trigger declares; raises SettingError for what is not emulated."""
+    if trigger.retries != WITHOUT_END:
+        raise SettingError(f"trigger {trigger.function}: a limit of retries is not emulated yet")
+    return EventSourceMapping(
+        function_name=trigger.function,
+        topics=(trigger.topic,),
+        starting_position=trigger.starting_position,
+        consumer_group_id=f"campusg-{trigger.function}",
+        batch_size=trigger.batch_size,
+        maximum_batching_window_in_seconds=trigger.window_seconds,
+        function_response_types=(REPORT_BATCH_ITEM_FAILURES,) if trigger.report_item_failures else (),
+    )
+
+
+def _poller(trigger: Trigger, brokers: str) -> Poller:
+    return Poller(mapping_of(trigger), _function(trigger), brokers, LOCAL_BACKOFF)
+
+
+def _function(declared: Trigger | Schedule) -> Function:
+    return Function(declared.function, load_handler(f"app.{declared.function}"), declared.timeout_seconds)
+
+
+if __name__ == "__main__":
+    main()
