@@ -1,0 +1,82 @@
+"""Calls a Python handler as Lambda does: found by its handler string, given JSON and a context, answering JSON."""
+
+import importlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+Handler = Callable[[Any, Any], Any]
+
+LOCAL_ACCOUNT = "000000000000"
+LOCAL_REGION = "us-east-1"
+
+
+class HandlerNotFound(Exception):
+    """A handler string that leads to no function."""
+
+
+class FunctionError(Exception):
+    """The function raised, or answered something that is no JSON."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A deployed function: its name, handler and limits (by default Lambda's: 3 s, 128 MB)."""
+
+    name: str
+    handler: Handler
+    timeout_seconds: float = 3.0
+    memory_size: int = 128
+
+
+class LambdaContext:
+    """The context object of Lambda's Python runtime, for one invocation."""
+
+    def __init__(self, function: Function) -> None:
+        """The time that remains counts from here."""
+        self._deadline = time.monotonic() + function.timeout_seconds
+        self.function_name = function.name
+        self.function_version = "$LATEST"
+        self.invoked_function_arn = f"arn:aws:lambda:{LOCAL_REGION}:{LOCAL_ACCOUNT}:function:{function.name}"
+        # Lambda's runtime hands on the text of an environment variable.
+        self.memory_limit_in_mb = str(function.memory_size)
+        self.aws_request_id = str(uuid4())
+        self.log_group_name = f"/aws/lambda/{function.name}"
+        self.log_stream_name = "local"
+        self.identity = None
+        self.client_context = None
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the function's timeout, never below 0."""
+        return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+def load_handler(handler: str) -> Handler:
+    """The callable that a handler string such as `app.on_events` names; raises HandlerNotFound with the reason."""
+    module_name, dot, function_name = handler.rpartition(".")
+    if not dot or not module_name or not function_name:
+        raise HandlerNotFound(f"handler {handler!r} is not of the form module.function")
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise HandlerNotFound(f"handler {handler!r}: module {module_name!r} can't be imported: {error}") from error
+    found = getattr(module, function_name, None)
+    if found is None:
+        raise HandlerNotFound(f"handler {handler!r}: module {module_name!r} has no {function_name!r}")
+    if not callable(found):
+        raise HandlerNotFound(f"handler {handler!r} is not callable")
+    loaded: Handler = found
+    return loaded
+
+
+def invoke(function: Function, event_text: str) -> Any:
+    """Call the function with this event and return its answer, both passed through JSON as on Lambda; raises FunctionError."""
+    try:
+        answer = function.handler(json.loads(event_text), LambdaContext(function))
+        return json.loads(json.dumps(answer))
+    except (Exception, SystemExit) as error:
+        # An entry point: whatever a function does is its own failure, never its caller's.
+        raise FunctionError(f"{type(error).__name__}: {error}") from error

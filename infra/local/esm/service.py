@@ -1,0 +1,53 @@
+"""Several pollers together, a thread each, and their end in good order."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from infra.local.esm.poller import Poller
+
+END_PATIENCE_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """Runs pollers until `stop`, which a signal handler may call."""
+
+    def __init__(self, pollers: Sequence[Poller]) -> None:
+        """Nothing runs yet."""
+        self._pollers = pollers
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=poller.run, name=f"poller-{number}", daemon=True) for number, poller in enumerate(pollers)]
+
+    def stop(self) -> None:
+        """Have `run` end."""
+        self._stopping.set()
+
+    def run(self, when_positioned: Callable[[], None] = lambda: None) -> float:
+        """Poll until stopped; `when_positioned` is called once every partition of every mapping has its position.
+
+        At the end, invocations under way get 2 s; whatever takes longer is left uncommitted. Returns the monotonic time when the
+        end began.
+        """
+        for thread in self._threads:
+            thread.start()
+        if self._wait_for_positions():
+            when_positioned()
+        self._stopping.wait()
+        for poller in self._pollers:
+            poller.stop()
+        began = time.monotonic()
+        for thread in self._threads:
+            thread.join(max(0.0, began + END_PATIENCE_SECONDS - time.monotonic()))
+            if thread.is_alive():
+                log.warning("invocation did not end in time: %s", thread.name)
+        return began
+
+    def _wait_for_positions(self) -> bool:
+        for poller in self._pollers:
+            while not poller.positioned.wait(0.05):
+                if self._stopping.is_set():
+                    return False
+        return True
