@@ -2,7 +2,8 @@
 
 import os
 from datetime import timedelta
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from threading import Lock
 
 from chalicelib.db.connection import Database, make_engine
 from chalicelib.ids import new_fresh, new_id
@@ -22,29 +23,27 @@ class Runtime:
         self.settings = settings
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
         self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
+        self.database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size))
+        self.producer = Producer(settings.kafka_brokers)
+        self.publisher = Publisher(self.database, self.producer, new_id)
+        self.consumer = Consumer(self.database, self.rules, self.publisher.publish)
+        self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_fresh)
 
-    @cached_property
-    def database(self) -> Database:
-        return Database(make_engine(self.settings.database_url.get_secret_value(), pool_size=self.settings.database_pool_size))
 
-    @cached_property
-    def producer(self) -> Producer:
-        return Producer(self.settings.kafka_brokers)
+_making = Lock()
 
-    @cached_property
-    def publisher(self) -> Publisher:
-        return Publisher(self.database, self.producer, new_id)
 
-    @cached_property
-    def consumer(self) -> Consumer:
-        return Consumer(self.database, self.rules, self.publisher.publish)
+def runtime() -> Runtime:
+    """The container's runtime, one for all its threads; raises SettingsError where the environment is wrong."""
+    with _making:
+        return _made()
 
-    @cached_property
-    def sweeper(self) -> Sweeper:
-        return Sweeper(self.database, self.rules, self.publisher.publish, new_fresh)
+
+def forget() -> None:
+    """Let the next call of `runtime` read the environment anew; for tests."""
+    _made.cache_clear()
 
 
 @lru_cache(maxsize=1)
-def runtime() -> Runtime:
-    """The container's runtime; raises SettingsError where the environment is wrong."""
+def _made() -> Runtime:
     return Runtime(Settings.read(os.environ))

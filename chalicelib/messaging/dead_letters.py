@@ -89,6 +89,9 @@ def copy_of(letter: DeadLetter) -> Outgoing:
     if key is not None and len(key) > LARGEST_COPY:
         added["key.omitted"] = str(len(key))
         key = None
+    if key is None and value is None:
+        # No client sends a record with neither.
+        value = b""
     headers += [(f"__dlq.errors.{name}", text.encode("utf-8", "replace")) for name, text in added.items()]
     return Outgoing(topics.ORDERS_DLQ, key, value, tuple(headers))
 

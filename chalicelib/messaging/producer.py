@@ -59,13 +59,13 @@ class Producer:
             self._resting_until = time.monotonic() + REST_SECONDS
             producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close(timeout=0)
+            _drop(producer, timeout=0)
 
     def close(self) -> None:
         with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close(timeout=1)
+            _drop(producer, timeout=1)
 
     def _begin(self, message: Outgoing, deadline: float) -> Any:
         from kafka.errors import KafkaError, KafkaTimeoutError
@@ -74,7 +74,7 @@ class Producer:
             return KafkaTimeoutError("not begun in time")
         try:
             return self._made().send(message.topic, value=message.value, key=message.key, headers=list(message.headers))
-        except (KafkaError, ValueError, AssertionError) as error:
+        except (KafkaError, ValueError, TypeError) as error:
             return error
 
     def _made(self) -> Any:
@@ -108,12 +108,18 @@ class Producer:
             raise Unavailable("the Kafka broker can't be reached") from error
 
 
+def _drop(producer: Any, timeout: float) -> None:
+    """Close without kafka-python's flush, which raises where something is unsent and then leaves the producer at work."""
+    producer.flush = lambda timeout=None: None
+    producer.close(timeout=timeout)
+
+
 def concerns_record(error: Exception) -> bool:
-    """Whether the broker refused this very record for good (too large, not allowed), as opposed to trouble with the broker."""
+    """Whether broker or client refused this very record (too large, not allowed, malformed), as opposed to trouble with the broker."""
     from kafka.errors import InvalidRecordError, InvalidTopicError, MessageSizeTooLargeError, PolicyViolationError, RecordListTooLargeError
 
     refusals = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, InvalidTopicError, PolicyViolationError)
-    return isinstance(error, refusals)
+    return isinstance(error, (*refusals, ValueError, TypeError))
 
 
 def _outcome(begun: Any, deadline: float) -> Exception | None:

@@ -11,7 +11,14 @@ from chalicelib.db.connection import make_engine
 # Any fixed number; two processes that migrate at once take turns by it.
 ADVISORY_LOCK = 7_201_846_530_117_433_905
 
-ROLE_LIMITS = {"lock_timeout": "3s", "idle_in_transaction_session_timeout": "5s", "statement_timeout": "8s"}
+# What the role may wait for, and what the code rests on whatever the server's defaults: each statement's own snapshot, durable commits.
+ROLE_SETTINGS = {
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "5s",
+    "statement_timeout": "8s",
+    "default_transaction_isolation": "read committed",
+    "synchronous_commit": "on",
+}
 
 
 def upgrade(database_url: str) -> None:
@@ -24,7 +31,7 @@ def upgrade(database_url: str) -> None:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             connection.execute(sa.text("CREATE SCHEMA IF NOT EXISTS campusg"))
             command.upgrade(_config(connection), "head")
-            _limit_role(connection)
+            _set_role_up(connection)
     finally:
         engine.dispose()
 
@@ -37,8 +44,8 @@ def _config(connection: sa.Connection) -> Config:
     return config
 
 
-def _limit_role(connection: sa.Connection) -> None:
-    """Set the limits for this role in this database: RDS Proxy takes no start-up options, and a SET would pin its session."""
+def _set_role_up(connection: sa.Connection) -> None:
+    """Set this role up in this database: RDS Proxy takes no start-up options, and a SET would pin its session."""
     role, database = connection.execute(sa.text("SELECT quote_ident(current_user), quote_ident(current_database())")).one()
-    for name, value in ROLE_LIMITS.items():
+    for name, value in ROLE_SETTINGS.items():
         connection.execute(sa.text(f"ALTER ROLE {role} IN DATABASE {database} SET {name} = '{value}'"))
