@@ -4,15 +4,16 @@ CampusError
 ├── SettingsError            a setting is missing or wrong; the process refuses to start
 ├── IllegalTransition        a bug: somebody asked the state machine for a move it doesn't have
 ├── Unavailable              Kafka can't be reached just now: the outbox keeps what waits
+├── Replayed                 not an error: the request was answered before
 └── Refusal                  a request we understand and turn down; carries what a client is told
     ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound,
-    │   PreconditionFailed
-    ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Taken, TooLate, Cancelled
+    │   PreconditionFailed, KeyReused, RateLimited
+    ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Taken, TooLate, InFlight, Cancelled
     ├── PaymentDeclined, CustomerRejected, RunnerRejected, PartnerFailed: how a saga ended
     └── ServiceUnavailable
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,6 +42,16 @@ class FieldError:
     detail: str
 
 
+class Replayed(CampusError):
+    """Not an error: the request was answered before, and this is what was said."""
+
+    def __init__(self, status: int, body: str, headers: Mapping[str, str]) -> None:
+        super().__init__("the request was answered before")
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+
 class Refusal(CampusError):
     """A request turned down. `problem` is the last part of its RFC 9457 type, `status` the HTTP status."""
 
@@ -48,10 +59,12 @@ class Refusal(CampusError):
     status: ClassVar[int]
     title: ClassVar[str]
 
-    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(self, detail: str, errors: Sequence[FieldError] = (), *, retry_after: int | None = None) -> None:
+        """`retry_after` seconds are what the client is asked to wait, by a Retry-After header."""
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
+        self.retry_after = retry_after
 
 
 class NotJson(Refusal):
@@ -104,6 +117,18 @@ class Taken(Conflict):
 
 class TooLate(Conflict):
     problem, title = "too-late", "The time for this is over"
+
+
+class InFlight(Conflict):
+    problem, title = "in-flight", "The same request is still being answered"
+
+
+class KeyReused(Refusal):
+    problem, status, title = "key-reused", 422, "The idempotency key was used for another request"
+
+
+class RateLimited(Refusal):
+    problem, status, title = "rate-limited", 429, "Too many requests"
 
 
 class PreconditionFailed(Refusal):

@@ -80,3 +80,8 @@ def is_transient(error: Exception) -> bool:
         return False
     state = sql_state(error)
     return state is None or state.startswith(TRANSIENT_STATES)
+
+
+def is_outwaited(error: Exception) -> bool:
+    """Whether somebody else's lock was in the way for too long: no fault of the work, and over when they are."""
+    return isinstance(error, DBAPIError) and sql_state(error) in (LOCK_TIMEOUT, DEADLOCK)

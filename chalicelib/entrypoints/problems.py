@@ -28,9 +28,11 @@ def problem(
     if refusal.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.errors]
     body.update(extra or {})
-    challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+    own = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+    if refusal.retry_after is not None:
+        own["Retry-After"] = str(refusal.retry_after)
     return Response(
         json.dumps(body, ensure_ascii=False),
-        {"Content-Type": "application/problem+json", **challenge, **(headers or {})},
+        {"Content-Type": "application/problem+json", **own, **(headers or {})},
         refusal.status,
     )

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from chalicelib.errors import HeldBySaga, Taken, TooLate, WrongStatus
 from chalicelib.messages.envelope import Trail
 from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
@@ -19,13 +20,24 @@ HAS_ITS_RUNNER = frozenset(
 )
 
 
-def accept_order(session: sa.Connection, rules: Rules, order_id: UUID, runner_id: str, *, actor: str, trail: Trail, fresh: Fresh) -> Asked:
+def accept_order(
+    session: sa.Connection,
+    rules: Rules,
+    order_id: UUID,
+    runner_id: str,
+    *,
+    actor: str,
+    trail: Trail,
+    fresh: Fresh,
+    once: Once = unclaimed,
+) -> Asked:
     """Start `accept_order` for `runner_id`, join it, or find it done.
 
     Raises NotFound, Taken, TooLate, HeldBySaga (also where an accept is being undone), WrongStatus (not open, or the runner's own order).
     """
     batch = lock_order(session, rules, order_id)
     order = batch.orders[order_id]
+    once(session)
     holder = holder_of(batch, order)
     if holder:
         if holder.name != ACCEPT_ORDER.name:

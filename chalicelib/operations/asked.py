@@ -14,10 +14,11 @@ from chalicelib.sagas.store import read_latest
 
 @dataclass(frozen=True)
 class Asked:
-    """The order and the saga that serves the request, as one transaction saw them."""
+    """The order and the saga that serves the request, as one transaction saw them; `started` tells whether the request changed anything."""
 
     order: Order
     saga: Saga
+    started: bool = False
 
 
 def lock_order(session: sa.Connection, rules: Rules, order_id: UUID) -> Batch:
@@ -51,4 +52,4 @@ def done_before(session: sa.Connection, order: Order, *names: str) -> Asked:
 def written(batch: Batch, order_id: UUID, saga_id: UUID) -> Asked:
     """Write the batch and return what it came to for one order and saga."""
     batch.write()
-    return Asked(batch.orders[order_id], batch.sagas[saga_id])
+    return Asked(batch.orders[order_id], batch.sagas[saga_id], started=True)

@@ -51,7 +51,8 @@ SAGA_OVERDUE = Rule(
     "saga_overdue",
     "a deadline that has passed is dealt with by the next sweeps",
     """
-    SELECT order_id, saga_id, concat(name, ' version ', definition_version, ' was due at ', due_at, ', set back ', setbacks, ' times') AS detail
+    SELECT order_id, saga_id,
+        concat(name, ' version ', definition_version, ' was due at ', due_at, ', set back ', setbacks, ' times') AS detail
     FROM campusg.sagas WHERE due_at <= CAST(:late AS timestamptz)""",
 )
 OUTBOX_OLD = Rule(
@@ -95,7 +96,8 @@ SAGAS_AT_ONCE = Rule(
     "sagas_at_once",
     "an order has one saga at a time",
     """
-    SELECT order_id, CAST(NULL AS uuid) AS saga_id, concat(count(*), ' sagas have not ended: ', string_agg(name, ', ' ORDER BY saga_id)) AS detail
+    SELECT order_id, CAST(NULL AS uuid) AS saga_id,
+        concat(count(*), ' sagas have not ended: ', string_agg(name, ', ' ORDER BY saga_id)) AS detail
     FROM campusg.sagas WHERE ended_at IS NULL GROUP BY order_id HAVING count(*) > 1""",
 )
 MONEY_OPEN = Rule(
@@ -146,7 +148,7 @@ MONEY_ASTRAY = Rule(
         SELECT order_id, order_status, payment_status, total, payment_id, escrow_id, runner_id FROM campusg.orders
         WHERE order_status IN ('COMPLETED', 'CANCELLED', 'TIMED_OUT') OR payment_status = 'REFUNDED'),
     tries AS (
-        SELECT o.*, s.saga_id, s.name, s.facts, t.ask, t.reply, t.said,
+        SELECT o.*, s.started_at, s.name, s.facts, t.ask, t.reply, t.said,
             t.reply IN ('payment.authorized', 'payment.captured', 'payment.released', 'payment.refunded') AS of_payment,
             t.reply IN ('escrow.held', 'escrow.released', 'escrow.refunded') AS of_escrow
         FROM settled o JOIN campusg.sagas s USING (order_id)
@@ -165,12 +167,12 @@ MONEY_ASTRAY = Rule(
             count(*) FILTER (WHERE reply = 'escrow.held') AS held,
             count(*) FILTER (WHERE reply = 'escrow.released') AS paid_out,
             count(*) FILTER (WHERE reply = 'escrow.refunded') AS given_back,
-            string_agg(concat(reply, ' ', said ->> 'amount'), ', ' ORDER BY saga_id) FILTER (
+            string_agg(concat(reply, ' ', said ->> 'amount'), ', ' ORDER BY started_at) FILTER (
                 WHERE reply <> 'escrow.refunded' AND CAST(said ->> 'amount' AS numeric) <> total) AS other_amounts,
             min(CAST(said ->> 'amount' AS numeric)) FILTER (WHERE reply = 'escrow.refunded') AS given_back_amount,
-            string_agg(reply, ', ' ORDER BY saga_id) FILTER (
+            string_agg(reply, ', ' ORDER BY started_at) FILTER (
                 WHERE of_payment AND said ->> 'paymentId' <> payment_id OR of_escrow AND said ->> 'escrowId' <> escrow_id) AS other_ids,
-            (array_agg(said ->> 'runnerId' ORDER BY saga_id DESC) FILTER (WHERE reply = 'escrow.runner_assigned'))[1] AS assigned,
+            (array_agg(said ->> 'runnerId' ORDER BY started_at DESC) FILTER (WHERE reply = 'escrow.runner_assigned'))[1] AS assigned,
             bool_and(said ->> 'runnerId' = runner_id) FILTER (
                 WHERE reply = 'user.runner_validated' AND name = 'complete_order') AS runner_checked,
             bool_or(said ->> 'payoutAccountId' = facts ->> 'payout_account_id') FILTER (
@@ -238,9 +240,7 @@ def violations(session: sa.Connection, rules: Sequence[Rule] = RULES, *, relay_p
     # What the clock completes after a day is due just then, and may wait for a few sweeps.
     parameters = {"now": now, "late": late, "rested": late - MONEY_MAY_REST, "most": MOST_A_RULE}
     statement = sa.text(" UNION ALL ".join(_bounded(rule) for rule in rules))
-    known = {name: value for name, value in parameters.items() if name in statement.compile().params}
-    rows = session.execute(statement, known)
-    found = [Violation(row.rule, row.order_id, row.saga_id, row.detail) for row in rows]
+    found = [Violation(*row) for row in session.execute(statement, parameters)]
     return sorted(found, key=lambda each: (each.rule, str(each.order_id), str(each.saga_id)))
 
 

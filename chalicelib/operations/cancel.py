@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from chalicelib.errors import FieldError, HeldBySaga, Invalid, WrongStatus
 from chalicelib.messages.envelope import Trail
 from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
@@ -21,7 +22,15 @@ ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStat
 
 
 def cancel_order(
-    session: sa.Connection, rules: Rules, order_id: UUID, reason: str | None, viewer: Viewer, *, trail: Trail, fresh: Fresh
+    session: sa.Connection,
+    rules: Rules,
+    order_id: UUID,
+    reason: str | None,
+    viewer: Viewer,
+    *,
+    trail: Trail,
+    fresh: Fresh,
+    once: Once = unclaimed,
 ) -> Asked:
     """Turn a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
 
@@ -29,6 +38,7 @@ def cancel_order(
     """
     batch = lock_order(session, rules, order_id)
     order = changeable(batch.orders[order_id], viewer, by_owner=True)
+    once(session)
     actor = viewer.acting_as(order)
     holder = holder_of(batch, order)
     if holder:
@@ -51,7 +61,8 @@ def _turn_or_join(batch: Batch, order: Order, holder: Saga, reason: str | None, 
         raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
     if holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
         batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
-    return written(batch, order.order_id, holder.saga_id)
+        return written(batch, order.order_id, holder.saga_id)
+    return Asked(order, holder)
 
 
 def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> None:

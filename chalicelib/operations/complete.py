@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from chalicelib.errors import HeldBySaga, WrongStatus
 from chalicelib.messages.envelope import Trail
 from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
@@ -16,10 +17,13 @@ from chalicelib.sagas.outcomes import Fresh
 from chalicelib.sagas.state import SagaStatus
 
 
-def complete_order(session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh) -> Asked:
+def complete_order(
+    session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh, once: Once = unclaimed
+) -> Asked:
     """Start `complete_order`, join it, or find it done; raises NotFound, Forbidden, HeldBySaga, WrongStatus."""
     batch = lock_order(session, rules, order_id)
     order = changeable(batch.orders[order_id], viewer, by_owner=True, by_runner=True)
+    once(session)
     holder = holder_of(batch, order)
     if holder:
         if holder.name == COMPLETE_ORDER.name and holder.status is not SagaStatus.COMPENSATING:

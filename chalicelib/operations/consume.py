@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.connection import DEADLOCK, LOCK_TIMEOUT, Database, is_transient, sql_state
+from chalicelib.db.connection import DEADLOCK, Database, is_outwaited, is_transient, sql_state
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging import failures
 from chalicelib.observability import count, logger
@@ -20,8 +20,6 @@ from chalicelib.operations.take_replies import Delivery, bury, take_replies
 from chalicelib.sagas.engine import Rules
 
 DELIVERIES = 5
-# Somebody else's doing, and over when they are: no fault of the record.
-OUTWAITED = (LOCK_TIMEOUT, DEADLOCK)
 
 
 @dataclass
@@ -97,7 +95,7 @@ class Consumer:
 
     def _fail_alone(self, delivery: Delivery, error: Exception, consumed: Consumed, keys: set[UUID]) -> None:
         """Report the record as failed; its failure counts unless it only waited too long for somebody else's lock."""
-        if isinstance(error, sa.exc.DBAPIError) and sql_state(error) in OUTWAITED:
+        if is_outwaited(error):
             consumed.failed.append(delivery.record)
             return
         self._set_aside(delivery, error, consumed, keys)

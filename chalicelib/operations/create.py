@@ -7,11 +7,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.messages.envelope import Trail
+from chalicelib.operations.asked import Asked, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.orders.pricing import CURRENCY, price
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import Batch, Rules, fresh_batch
+from chalicelib.sagas.engine import Rules, fresh_batch
 from chalicelib.sagas.outcomes import Fresh
 
 
@@ -34,8 +36,9 @@ class Ids:
     fresh: Fresh
 
 
-def create_order(session: sa.Connection, rules: Rules, new: NewOrder, ids: Ids, actor: str, trail: Trail) -> Batch:
-    """Insert the order and start `create_order` on it; the batch returned is already written."""
+def create_order(session: sa.Connection, rules: Rules, new: NewOrder, ids: Ids, actor: str, trail: Trail, once: Once = unclaimed) -> Asked:
+    """Insert the order and start `create_order` on it."""
+    once(session)
     batch = fresh_batch(session, rules)
     cost = price(new.items, new.delivery_fee)
     order = Order(
@@ -54,6 +57,5 @@ def create_order(session: sa.Connection, rules: Rules, new: NewOrder, ids: Ids, 
         updated_at=batch.moment.now,
         version=1,
     )
-    batch.start(CREATE_ORDER, order, Cause(actor, trail), ids.fresh)
-    batch.write()
-    return batch
+    saga = batch.start(CREATE_ORDER, order, Cause(actor, trail), ids.fresh)
+    return written(batch, order.order_id, saga.saga_id)

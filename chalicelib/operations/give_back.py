@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from chalicelib.errors import WrongStatus
 from chalicelib.messages.envelope import Trail
 from chalicelib.operations.asked import Asked, holder_of, lock_order, refuse_if_held, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus
@@ -16,14 +17,18 @@ from chalicelib.sagas.outcomes import Fresh
 from chalicelib.sagas.store import read_latest
 
 
-def cancel_acceptance(session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh) -> Asked:
+def cancel_acceptance(
+    session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh, once: Once = unclaimed
+) -> Asked:
     """Start `cancel_acceptance`, join it, or find it done; raises NotFound, Forbidden, HeldBySaga, WrongStatus."""
     batch = lock_order(session, rules, order_id)
     order = batch.orders[order_id]
     before = _given_back(session, order, viewer)
+    if before is None:
+        changeable(order, viewer, by_runner=True)
+    once(session)
     if before:
         return before
-    changeable(order, viewer, by_runner=True)
     holder = holder_of(batch, order)
     if holder and holder.name == CANCEL_ACCEPTANCE.name:
         return Asked(order, holder)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.operations.asked import Asked, written
+from chalicelib.operations.once import Once, unclaimed
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
@@ -15,17 +16,19 @@ from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus, StepStatus
 
 
-def retry(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh) -> Asked:
+def retry(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Asked:
     """Send the silent command again, or try a refused payout anew; raises NotFound, WrongStatus."""
     batch, saga = _locked(session, rules, saga_id)
+    once(session)
     if saga.status is not SagaStatus.FAILED:
         raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")
     return _noted(batch, saga, Retried(), operator, "retry", fresh)
 
 
-def compensate(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh) -> Asked:
+def compensate(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Asked:
     """Turn a saga round that still can; raises NotFound, WrongStatus."""
     batch, saga = _locked(session, rules, saga_id)
+    once(session)
     if not _can_turn(saga):
         raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be turned round")
     error = SagaError(ErrorCode.CANCELLED, f"turned round by {operator}")

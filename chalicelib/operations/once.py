@@ -1,0 +1,104 @@
+"""Idempotency keys: the claim is a row in the order's own transaction, so a request with a key takes effect once.
+
+Source: the Idempotency-Key draft (draft-ietf-httpapi-idempotency-key-header-07), and Stripe's practice of keeping the first answer.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+import sqlalchemy as sa
+
+from chalicelib.errors import InFlight, KeyReused, Replayed
+
+LIFETIME = timedelta(hours=24)
+
+CLAIM = sa.text("""
+    INSERT INTO campusg.idempotency_keys AS k (sub, key, fingerprint, response, in_flight_until, expires_at)
+    VALUES (:sub, :key, :fingerprint, '{}', clock_timestamp() + make_interval(secs => :in_flight),
+            clock_timestamp() + make_interval(secs => :lifetime))
+    ON CONFLICT (sub, key) DO UPDATE SET fingerprint = excluded.fingerprint, response = excluded.response,
+        in_flight_until = excluded.in_flight_until, expires_at = excluded.expires_at
+        WHERE k.expires_at <= clock_timestamp()
+    RETURNING 1""")
+
+READ = sa.text("""
+    SELECT fingerprint, response, extract(epoch FROM in_flight_until - clock_timestamp()) AS in_flight
+    FROM campusg.idempotency_keys WHERE sub = :sub AND key = :key""")
+
+KEEP = sa.text("""
+    UPDATE campusg.idempotency_keys
+    SET response = CAST(:response AS jsonb), in_flight_until = CASE WHEN :final THEN NULL ELSE in_flight_until END
+    WHERE sub = :sub AND key = :key AND fingerprint = :fingerprint""")
+
+DROP = sa.text("DELETE FROM campusg.idempotency_keys WHERE sub = :sub AND key = :key")
+
+PURGE = sa.text("""
+    DELETE FROM campusg.idempotency_keys WHERE (sub, key) IN (
+        SELECT sub, key FROM campusg.idempotency_keys WHERE expires_at <= (SELECT clock_timestamp()) ORDER BY expires_at LIMIT :most)""")
+
+
+Once: TypeAlias = Callable[[sa.Connection], None]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer as it was sent first: `body` is the JSON text."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A caller's key for one request; `fingerprint` stands for its method, path and body bytes.
+
+    `in_flight` seconds at most the final answer is on its way; until then a repeat is told to come again.
+    """
+
+    sub: str
+    key: str
+    fingerprint: bytes
+    in_flight: float
+
+    def begin(self, session: sa.Connection) -> None:
+        """Take the key, waiting for whoever is just taking it.
+
+        Raises Replayed with the first answer, KeyReused where the key was used for something else, InFlight.
+        """
+        parameters = {
+            "sub": self.sub,
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "in_flight": self.in_flight,
+            "lifetime": LIFETIME.total_seconds(),
+        }
+        if session.execute(CLAIM, parameters).scalar_one_or_none():
+            return
+        row = session.execute(READ, {"sub": self.sub, "key": self.key}).one()
+        if bytes(row.fingerprint) != self.fingerprint:
+            raise KeyReused("the Idempotency-Key was used for another request")
+        if row.in_flight is not None and row.in_flight > 0:
+            raise InFlight("the first request with this Idempotency-Key is still being answered", retry_after=1)
+        raise Replayed(row.response["status"], row.response["body"], row.response["headers"])
+
+    def keep(self, session: sa.Connection, answer: Kept, *, final: bool) -> None:
+        """Keep the answer for repeats; one that is not final makes repeats wait for the one that is."""
+        response = json.dumps({"status": answer.status, "body": answer.body, "headers": dict(answer.headers)})
+        session.execute(KEEP, {"sub": self.sub, "key": self.key, "fingerprint": self.fingerprint, "response": response, "final": final})
+
+    def drop(self, session: sa.Connection) -> None:
+        """Give the key back: the request started nothing."""
+        session.execute(DROP, {"sub": self.sub, "key": self.key})
+
+
+def unclaimed(_session: sa.Connection) -> None:
+    """For a request without a key."""
+
+
+def purge(session: sa.Connection, most: int) -> int:
+    """Delete up to `most` keys that have expired, and return how many there were."""
+    return session.execute(PURGE, {"most": most}).rowcount
