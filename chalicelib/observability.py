@@ -10,11 +10,13 @@ NAMESPACE = "CampusG/Orders"
 logger = Logger(service="campusg-orders")
 
 
-def count(numbers: Mapping[str, int]) -> None:
-    """Add to CloudWatch metrics, by name; nothing is written for zeros, nor where POWERTOOLS_METRICS_DISABLED is set."""
+def count(numbers: Mapping[str, int], *, zeros: bool = False) -> None:
+    """Add to CloudWatch metrics, by name; nothing is written for zeros unless `zeros` (an alarm needs data), nor where
+    POWERTOOLS_METRICS_DISABLED is set.
+    """
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="campusg-orders")
     for name, number in numbers.items():
-        if number:
+        if number or zeros:
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)
-    if any(numbers.values()):
+    if zeros or any(numbers.values()):
         metrics.flush_metrics()

@@ -29,6 +29,7 @@ class Settings(BaseModel):
     step_max_attempts: int = Field(default=5, ge=1, le=100)
     accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
     complete_timeout_seconds: float = Field(default=86400, gt=0, le=A_YEAR)
+    rate_limit_per_minute: int = Field(default=0, ge=0)
     jwt_issuer: str = "campusg-local"
     jwt_audience: str = "campusg-orders"
     jwks_url: str | None = None

@@ -113,6 +113,16 @@ def relay_outbox(event: CloudWatchEvent) -> None:
     schedules.relay_outbox()
 
 
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def purge_expired(event: CloudWatchEvent) -> None:
+    schedules.purge_expired()
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES))
+def audit_invariants(event: CloudWatchEvent) -> None:
+    schedules.audit_invariants()
+
+
 @app.lambda_function()
 def migrate(event: dict, context: object) -> dict:
     return maintenance.migrate()

@@ -1,9 +1,17 @@
 """Opaque cursors: where a list goes on. Only unreserved URL characters."""
 
 import base64
+from dataclasses import dataclass
 from uuid import UUID
 
 from chalicelib.errors import FieldError, Invalid
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a list: behind the item with this id, or at its beginning."""
+
+    after: UUID | None
 
 
 def to_cursor(last: UUID) -> str:

@@ -5,6 +5,7 @@ A middleware never sees an exception that a route raises, because Chalice turns 
 
 import functools
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,22 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from chalice.app import Chalice, Response
+from chalice.app import Chalice, CORSConfig, Response
 
-from chalicelib.db.connection import is_transient
+from chalicelib.db.connection import is_outwaited, is_transient
 from chalicelib.entrypoints.problems import problem
-from chalicelib.errors import Forbidden, NotFound, NotJson, Refusal, ServiceUnavailable, TooLarge, Unauthorized, UnsupportedMediaType
+from chalicelib.entrypoints.rates import admit
+from chalicelib.errors import (
+    Forbidden,
+    NotFound,
+    NotJson,
+    Refusal,
+    Replayed,
+    ServiceUnavailable,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import TRACEPARENT, Trail, from_json
 from chalicelib.observability import logger
@@ -24,6 +36,11 @@ from chalicelib.orders.access import Viewer
 
 BODY_LIMIT = 64 * 1024
 ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
+REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Correlation-Id", "traceparent")
+RESPONSE_HEADERS = (
+    *("ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After", "X-Correlation-Id"),
+)
 ROLES = frozenset({"customer", "runner", "admin"})
 
 
@@ -80,6 +97,10 @@ class Request:
 class CampusApp(Chalice):
     """Chalice, but every error of ours and every bug comes out of a route as a problem, and every answer has its correlation id."""
 
+    def __init__(self, app_name: str) -> None:
+        super().__init__(app_name)
+        self.api.cors = cors_config(os.environ.get("CORS_ALLOW_ORIGIN", "*"))
+
     def route(self, path: str, **kwargs: Any) -> Callable[..., Any]:
         kwargs.setdefault("content_types", ["*/*"])
         register = super().route(path, **kwargs)
@@ -119,6 +140,13 @@ class CampusApp(Chalice):
         return str(request.context["correlationId"])
 
 
+def cors_config(origin: str) -> CORSConfig | bool:
+    """Who may call from a browser; `none` is nobody. Tokens are sent by hand, never by cookie, so any origin does no harm."""
+    if origin == "none":
+        return False
+    return CORSConfig(allow_origin=origin, allow_headers=list(REQUEST_HEADERS), expose_headers=list(RESPONSE_HEADERS), max_age=600)
+
+
 def uuid_of(text: str, what: str) -> UUID:
     """An id from a path; raises NotFound where it is no UUID, as nothing can have that id."""
     try:
@@ -137,18 +165,24 @@ def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> 
 
 def _answer(request: Request, view: Callable[[], Response]) -> Response:
     logger.set_correlation_id(request.correlation_id)
+    limits: dict[str, str] = {}
     try:
+        limits, refusal = admit(request.authorizer.get("principalId"))
+        if refusal:
+            raise refusal
         response = view()
+    except Replayed as first:
+        response = Response(first.body, {**first.headers, "Idempotency-Replayed": "true"}, first.status)
     except Refusal as refusal:
         response = problem(refusal, request.path, request.correlation_id)
     except Exception as error:
-        if not is_transient(error):
+        if not is_transient(error) and not is_outwaited(error):
             logger.exception("A request failed")
             raise
-        logger.warning("The database is away", extra={"error": _kind(error)})
-        unavailable = ServiceUnavailable("the database can't be reached just now; try again")
-        response = problem(unavailable, request.path, request.correlation_id, {"Retry-After": "2"})
-    response.headers["X-Correlation-Id"] = request.correlation_id
+        logger.warning("The database is away or busy", extra={"error": _kind(error)})
+        unavailable = ServiceUnavailable("the database can't be reached or is too busy just now; try again", retry_after=2)
+        response = problem(unavailable, request.path, request.correlation_id)
+    response.headers.update({**limits, "X-Correlation-Id": request.correlation_id})
     return response
 
 

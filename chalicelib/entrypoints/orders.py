@@ -6,12 +6,13 @@ from uuid import UUID
 
 from chalice.app import Response
 
-from chalicelib.entrypoints.asking import ask, finish
+from chalicelib.entrypoints.asking import ask
 from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody, read_body
 from chalicelib.entrypoints.conditions import if_match, not_modified
+from chalicelib.entrypoints.cursors import Cursor, to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
-from chalicelib.entrypoints.parameters import read_filters, read_page
-from chalicelib.entrypoints.waiting import preferred_wait
+from chalicelib.entrypoints.links import cursor_links, page_links
+from chalicelib.entrypoints.parameters import read_cursor, read_filters, read_page
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import timestamp
@@ -23,9 +24,8 @@ from chalicelib.operations.create import Ids, NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import FoodItem, OrderStatus, document
-from chalicelib.orders.queries import get_order, history_of, list_orders
+from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
-from chalicelib.sagas.queries import SagaWithOrder
 
 
 def create(request: Request) -> Response:
@@ -33,30 +33,38 @@ def create(request: Request) -> Response:
     request.check_body()
     caller = request.caller("customer", "admin")
     body = read_body(CreateOrderBody, request.json())
-    waiting = preferred_wait(request.headers)
     new = _new_order(body, caller)
-    ids = Ids(new_id(), new_fresh())
-    role = "customer" if new.customer_id == caller.sub and "customer" in caller.roles else "admin"
-    with runtime().database.transaction() as session:
-        batch = create_order(session, runtime().rules, new, ids, f"{role}:{caller.sub}", request.trail)
-    runtime().publisher.publish([ids.order_id])
-    seen = SagaWithOrder(batch.sagas[ids.fresh.saga_id], batch.orders[ids.order_id])
-    headers = {"Location": f"/api/orders/{ids.order_id}"}
-    return finish(request, seen, waiting=waiting, done=201, headers=headers)
+    ids, trail = Ids(new_id(), new_fresh()), request.trail
+    actor = f"{'customer' if new.customer_id == caller.sub and 'customer' in caller.roles else 'admin'}:{caller.sub}"
+    return ask(
+        request,
+        caller,
+        lambda session, rules, once: create_order(session, rules, new, ids, actor, trail, once),
+        done=201,
+        headers={"Location": f"/api/orders/{ids.order_id}"},
+    )
 
 
 def list_(request: Request) -> Response:
-    """GET /api/orders: one page of what the caller may see, newest first."""
+    """GET /api/orders: one page of what the caller may see, newest first, by page or by cursor."""
     caller = request.caller()
     page, limit = read_page(request.query)
-    filters = read_filters(request.query)
+    cursor, filters = read_cursor(request.query), read_filters(request.query)
+    if cursor:
+        return _list_by_cursor(request, caller, filters, cursor, limit)
     with runtime().database.transaction() as session:
         found = list_orders(session, caller, filters, page=page, limit=limit)
     pages = -(-found.total // limit)
-    return answer(
-        200,
-        {"items": [document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit},
-    )
+    body = {"items": [document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit}
+    return answer(200, body, {"Link": page_links(request, page=page, pages=pages, limit=limit)})
+
+
+def _list_by_cursor(request: Request, caller: Viewer, filters: Filters, cursor: Cursor, limit: int) -> Response:
+    with runtime().database.transaction() as session:
+        found = list_orders_after(session, caller, filters, after=cursor.after, limit=limit + 1)
+    following = to_cursor(found[limit - 1].order_id) if len(found) > limit else None
+    body = {"items": [document(order) for order in found[:limit]], "limit": limit, "nextCursor": following}
+    return answer(200, body, {"Link": cursor_links(request, following=following, limit=limit)})
 
 
 def read(request: Request, order_id: str) -> Response:
@@ -93,7 +101,11 @@ def accept(request: Request, order_id: str) -> Response:
         raise Forbidden("runnerId names another person")
     actor = f"{'runner' if runner_id == caller.sub and 'runner' in caller.roles else 'admin'}:{caller.sub}"
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(request, lambda session, rules: accept_order(session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh))
+    return ask(
+        request,
+        caller,
+        lambda session, rules, once: accept_order(session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh, once=once),
+    )
 
 
 def cancel_acceptance(request: Request, order_id: str) -> Response:
@@ -102,7 +114,11 @@ def cancel_acceptance(request: Request, order_id: str) -> Response:
     caller = request.caller("runner", "admin")
     read_body(NoBody, request.optional_json())
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(request, lambda session, rules: give_back.cancel_acceptance(session, rules, known_id, caller, trail=trail, fresh=fresh))
+    return ask(
+        request,
+        caller,
+        lambda session, rules, once: give_back.cancel_acceptance(session, rules, known_id, caller, trail=trail, fresh=fresh, once=once),
+    )
 
 
 def cancel(request: Request, order_id: str) -> Response:
@@ -113,7 +129,8 @@ def cancel(request: Request, order_id: str) -> Response:
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
     return ask(
         request,
-        lambda session, rules: cancel_order(session, rules, known_id, reason, caller, trail=trail, fresh=fresh),
+        caller,
+        lambda session, rules, once: cancel_order(session, rules, known_id, reason, caller, trail=trail, fresh=fresh, once=once),
         ended_well=ended_well,
     )
 
@@ -124,7 +141,11 @@ def complete(request: Request, order_id: str) -> Response:
     caller = request.caller()
     read_body(NoBody, request.optional_json())
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(request, lambda session, rules: complete_order(session, rules, known_id, caller, trail=trail, fresh=fresh))
+    return ask(
+        request,
+        caller,
+        lambda session, rules, once: complete_order(session, rules, known_id, caller, trail=trail, fresh=fresh, once=once),
+    )
 
 
 def change_status(request: Request, order_id: str) -> Response:

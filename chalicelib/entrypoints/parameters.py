@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from chalicelib.entrypoints.cursors import from_cursor
+from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 PAGE_MOST, LIMIT_MOST, LIMIT_DEFAULT = 100_000, 100, 10
 FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
-KNOWN = frozenset({"page", "limit", *FILTERS})
+KNOWN = frozenset({"page", "cursor", "limit", *FILTERS})
 SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
 SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
@@ -31,6 +31,16 @@ def read_page(query: Query) -> tuple[int, int]:
     """`page` and `limit`; raises Invalid that names the parameter."""
     _refuse_unknown(query, KNOWN)
     return _number(query, "page", 1, PAGE_MOST), _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
+
+
+def read_cursor(query: Query) -> Cursor | None:
+    """Where a list goes on that is read by cursor; None where it is read by page. Raises Invalid that names the parameter."""
+    text = _single(query, "cursor")
+    if text is None:
+        return None
+    if "page" in query:
+        raise _invalid("page", "can't be used together with cursor")
+    return Cursor(from_cursor(text))
 
 
 def read_saga_filters(query: Query) -> tuple[SagaFilters, int]:

@@ -1,12 +1,13 @@
 """The endpoints under /api/sagas."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 from chalice.app import Response
 
+from chalicelib.entrypoints.asking import serve
 from chalicelib.entrypoints.bodies import NoBody, read_body
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
@@ -15,14 +16,15 @@ from chalicelib.errors import NotFound
 from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
 from chalicelib.operations.asked import Asked
+from chalicelib.operations.once import Once
 from chalicelib.orders import order as orders
 from chalicelib.runtime import runtime
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.outcomes import Fresh
-from chalicelib.sagas.queries import list_sagas, read_with_order
+from chalicelib.sagas.queries import SagaWithOrder, list_sagas, read_with_order
 from chalicelib.sagas.state import document
 
-Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh], Asked]
+Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh, Once], Asked]
 
 
 def read(request: Request, saga_id: str) -> Response:
@@ -65,7 +67,11 @@ def _operate(request: Request, saga_id: str, operation: Operation) -> Response:
     caller = request.caller("admin")
     read_body(NoBody, request.optional_json())
     known_id, fresh = uuid_of(saga_id, "saga"), new_fresh()
-    with runtime().database.transaction() as session:
-        asked = operation(session, runtime().rules, known_id, f"admin:{caller.sub}", fresh)
-    runtime().publisher.publish([asked.order.order_id])
-    return answer(202, {"order": orders.document(asked.order), "saga": document(asked.saga)})
+    operator = f"admin:{caller.sub}"
+
+    def word(seen: SagaWithOrder, _applied: Mapping[str, str]) -> Response:
+        return answer(202, {"order": orders.document(seen.order), "saga": document(seen.saga)})
+
+    return serve(
+        request, caller, lambda session, rules, once: operation(session, rules, known_id, operator, fresh, once), word, waiting=None
+    )

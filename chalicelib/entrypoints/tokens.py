@@ -29,6 +29,9 @@ def authorize(request: AuthRequest) -> AuthResponse:
         return DENIED
     try:
         claims = verify(token.strip(), runtime().settings)
+    except jwt.PyJWKClientConnectionError:
+        # Not the token's fault, and a denial would be cached: the caller gets a 500 and may try again.
+        raise
     except (jwt.InvalidTokenError, jwt.PyJWKClientError) as error:
         logger.info("A token was refused", extra={"reason": type(error).__name__})
         return DENIED

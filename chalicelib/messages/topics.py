@@ -61,4 +61,6 @@ TRIGGERS = (
 SCHEDULES = (
     Schedule("sweep_timeouts"),
     Schedule("relay_outbox"),
+    Schedule("purge_expired"),
+    Schedule("audit_invariants"),
 )

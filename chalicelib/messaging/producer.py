@@ -110,7 +110,7 @@ class Producer:
 
 def _drop(producer: Any, timeout: float) -> None:
     """Close without kafka-python's flush, which raises where something is unsent and then leaves the producer at work."""
-    producer.flush = lambda timeout=None: None
+    producer.flush = lambda _timeout=None: None
     producer.close(timeout=timeout)
 
 

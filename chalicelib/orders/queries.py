@@ -64,14 +64,7 @@ def history_of(session: sa.Connection, order_id: UUID) -> list[Mapping[str, Any]
 
 def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, page: int, limit: int) -> Page:
     """One page of the orders that `viewer` may see, newest first, with the number of all of them."""
-    parameters = {name: value for name, value in vars(filters).items() if value}
-    conditions = [CONDITIONS[name] for name in parameters]
-    if "admin" not in viewer.roles:
-        parameters["sub"] = viewer.sub
-        conditions.append("(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in viewer.roles) + ")")
-    if "statuses" in parameters:
-        parameters["statuses"] = list(filters.statuses)
-    where = " AND ".join(conditions) or "true"
+    where, parameters = _narrowed(viewer, filters)
     statement = sa.text(f"""
         SELECT total.number, page.* FROM (SELECT count(*) AS number FROM campusg.orders WHERE {where}) total
         LEFT JOIN LATERAL (
@@ -79,3 +72,26 @@ def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, pag
         ORDER BY page.order_id DESC""")  # noqa: S608 - conditions are literals of ours, values are parameters
     rows = session.execute(statement, {**parameters, "limit": limit, "offset": (page - 1) * limit}).mappings().all()
     return Page([from_row(row) for row in rows if row["order_id"] is not None], rows[0]["number"])
+
+
+def list_orders_after(session: sa.Connection, viewer: Viewer, filters: Filters, *, after: UUID | None, limit: int) -> list[Order]:
+    """Up to `limit` orders that `viewer` may see, newest first, behind the order `after`; what is inserted meanwhile shifts nothing."""
+    where, parameters = _narrowed(viewer, filters)
+    if after:
+        where, parameters["after"] = f"({where}) AND order_id < :after", after
+    statement = sa.text(
+        f"SELECT {COLUMNS} FROM campusg.orders WHERE {where} ORDER BY order_id DESC LIMIT :limit"  # noqa: S608 - as above
+    )
+    return [from_row(row) for row in session.execute(statement, {**parameters, "limit": limit}).mappings()]
+
+
+def _narrowed(viewer: Viewer, filters: Filters) -> tuple[str, dict[str, Any]]:
+    """The condition for what is asked for and may be seen, and its parameters."""
+    parameters: dict[str, Any] = {name: value for name, value in vars(filters).items() if value}
+    conditions = [CONDITIONS[name] for name in parameters]
+    if "statuses" in parameters:
+        parameters["statuses"] = list(filters.statuses)
+    if not viewer.is_admin:
+        parameters["sub"] = viewer.sub
+        conditions.append("(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in viewer.roles) + ")")
+    return " AND ".join(conditions) or "true", parameters
