@@ -2,7 +2,7 @@
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
-from chalicelib.entrypoints import health, kafka, maintenance, orders, sagas, schedules, tokens
+from chalicelib.entrypoints import documents, health, kafka, maintenance, orders, sagas, schedules, tokens
 from chalicelib.entrypoints.http import CampusApp
 
 app = CampusApp(app_name="campusg-orders")
@@ -86,6 +86,16 @@ def read_health() -> Response:
 @app.route("/health/ready", methods=["GET"])
 def read_readiness() -> Response:
     return health.ready(app.http_request())
+
+
+@app.route("/openapi.json", methods=["GET"])
+def read_openapi() -> Response:
+    return documents.openapi(app.http_request())
+
+
+@app.route("/docs", methods=["GET"])
+def read_docs() -> Response:
+    return documents.docs(app.http_request())
 
 
 @app.lambda_function()

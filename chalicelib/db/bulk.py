@@ -12,6 +12,16 @@ import sqlalchemy as sa
 Columns = Mapping[str, str]
 
 
+def inlined(statement: str, **types: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]) -> sa.TextClause:
+    """A statement whose parameters SQLAlchemy writes into the text: one round trip instead of three.
+
+    For values of our own making only: numbers and UUIDs. A list stands behind IN.
+    """
+    lists = {name for name in types if f"IN :{name}" in statement}
+    binds = [sa.bindparam(name, type_=type, literal_execute=True, expanding=name in lists) for name, type in types.items()]
+    return sa.text(statement).bindparams(*binds)
+
+
 def insert_statement(table: str, columns: Columns) -> sa.TextClause:
     """INSERT of any number of rows given as JSON in `:rows`; `columns` maps each column to its PostgreSQL type."""
     names = ", ".join(columns)

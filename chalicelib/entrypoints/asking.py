@@ -37,7 +37,7 @@ def ask(
     """
 
     def word(seen: SagaWithOrder, applied: Mapping[str, str]) -> Response:
-        return told(request, seen, done=done, headers={**(headers or {}), **applied}, ended_well=ended_well)
+        return told(request, seen, done=done, headers={**(headers or {}), **applied}, waited=bool(applied), ended_well=ended_well)
 
     return serve(request, caller, operate, word, waiting=preferred_wait(request.headers))
 

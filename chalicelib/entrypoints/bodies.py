@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 from chalicelib.errors import FieldError, Invalid
@@ -14,6 +23,12 @@ from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
 
 PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
+
+# What the JSON Schemas of the published document say; the rules themselves are the validators below.
+PRICE_TEXT = r"^0{0,9}([1-9][0-9]{0,2}(\.[0-9]{1,2})?|0\.(0[1-9]|[1-9][0-9]?))$"
+FEE_TEXT = r"^0{0,10}[0-9]{1,2}(\.[0-9]{1,2})?$"
+NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u0085][^\u0000]*$", "description": "Trimmed before it is measured."}
+MAY_BE_BLANK = {"pattern": r"^[^\u0000]*$", "description": "Trimmed before it is measured."}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,14 +46,21 @@ def _text(value: str) -> str:
     return value
 
 
-Price = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal("0.01"), le=Decimal("999.99"))]
-Fee = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal(0), le=Decimal("99.99"))]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, strict=True), AfterValidator(_text)]
-Place = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, strict=True), AfterValidator(_text)]
+def _amount(text: str, least: float, most: float) -> WithJsonSchema:
+    number = {"type": "number", "minimum": least, "maximum": most, "multipleOf": 0.01}
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": text}, number], "examples": ["4.50"]})
 
 
+def _trimmed(least: int, most: int) -> StringConstraints:
+    return StringConstraints(strip_whitespace=True, min_length=least, max_length=most, strict=True)
+
+
+Price = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal("0.01"), le=Decimal("999.99")), _amount(PRICE_TEXT, 0.01, 999.99)]
+Fee = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal(0), le=Decimal("99.99")), _amount(FEE_TEXT, 0, 99.99)]
+Name = Annotated[str, _trimmed(1, 120), AfterValidator(_text), Field(json_schema_extra=NOT_BLANK)]
+Place = Annotated[str, _trimmed(1, 255), AfterValidator(_text), Field(json_schema_extra=NOT_BLANK)]
 PersonId = Annotated[str, StringConstraints(pattern=PERSON_ID, strict=True)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255, strict=True), AfterValidator(_text)]
+Reason = Annotated[str, _trimmed(0, 255), AfterValidator(_text), Field(json_schema_extra=MAY_BE_BLANK)]
 
 
 class Body(BaseModel):

@@ -29,13 +29,22 @@ def completed(saga: Saga) -> bool:
 
 
 def told(
-    request: Request, seen: SagaWithOrder, *, done: int, headers: Mapping[str, str], ended_well: Callable[[Saga], bool] = completed
+    request: Request,
+    seen: SagaWithOrder,
+    *,
+    done: int,
+    headers: Mapping[str, str],
+    waited: bool,
+    ended_well: Callable[[Saga], bool] = completed,
 ) -> Response:
-    """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem."""
+    """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem.
+
+    Only who waited is told how it ended badly: a request that merely joins a parked saga is accepted, and served when that heals.
+    """
     body = {"order": orders.document(seen.order), "saga": state.document(seen.saga)}
     if ended_well(seen.saga):
         return answer(done, body, headers)
-    if seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):
+    if not waited or seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):
         return answer(202, body, headers)
     return problem(_bad_end(seen.saga), request.path, request.correlation_id, headers, body)
 

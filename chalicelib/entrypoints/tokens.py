@@ -23,23 +23,27 @@ DENIED = AuthResponse(routes=[], principal_id="nobody")
 
 
 def authorize(request: AuthRequest) -> AuthResponse:
-    """Allow every route to whoever has a valid token; deny all to anybody else."""
+    """Allow every route to whoever has a valid token; deny all to anybody else.
+
+    Raises jwt.PyJWTError where the issuer's keys can't be had: not the token's fault, and a denial would be cached. The caller gets a 500
+    and may try again.
+    """
     scheme, _, token = (request.token or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return DENIED
     try:
         claims = verify(token.strip(), runtime().settings)
-    except jwt.PyJWKClientConnectionError:
-        # Not the token's fault, and a denial would be cached: the caller gets a 500 and may try again.
-        raise
-    except (jwt.InvalidTokenError, jwt.PyJWKClientError) as error:
+    except jwt.InvalidTokenError as error:
         logger.info("A token was refused", extra={"reason": type(error).__name__})
         return DENIED
     return AuthResponse(routes=["*"], principal_id=claims["sub"], context={"roles": ",".join(claims["roles"])})
 
 
 def verify(token: str, settings: Settings) -> dict[str, Any]:
-    """The token's claims, with `sub` a valid id and `roles` a list of strings; raises jwt.InvalidTokenError."""
+    """The token's claims, with `sub` a valid id and `roles` a list of strings.
+
+    Raises jwt.InvalidTokenError, and other errors of PyJWT where the issuer's keys can't be had.
+    """
     claims: dict[str, Any] = jwt.decode(
         token,
         _key(token, settings),
@@ -59,18 +63,33 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
 
 
 def _key(token: str, settings: Settings) -> jwt.PyJWK:
-    if settings.jwks_url:
-        return _client(settings.jwks_url).get_signing_key_from_jwt(token)
     key_id = jwt.get_unverified_header(token).get("kid")
+    if settings.jwks_url:
+        return _published_key(settings.jwks_url, str(key_id))
     for key in _development_keys(str(settings.dev_jwks_file)).keys:
         if key.key_id == key_id:
             return key
     raise jwt.InvalidTokenError("the token's key is not known")
 
 
+def _published_key(url: str, key_id: str) -> jwt.PyJWK:
+    client = _client(url)
+    # Asked for first, as the client raises the same error for a set that is none as for a key that isn't in it.
+    client.get_signing_keys()
+    try:
+        return client.get_signing_key(key_id)
+    except jwt.PyJWKClientConnectionError:
+        raise
+    except jwt.PyJWKClientError as error:
+        raise jwt.InvalidTokenError("the token's key is not known") from error
+
+
 @lru_cache(maxsize=1)
 def _client(url: str) -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=3)
+    """Keeps the set for five minutes: so long a key that the issuer has withdrawn is believed. An unknown key has it fetched at once, but
+    at most twice a minute, so that made-up key ids don't turn into as many requests to the issuer.
+    """
+    return jwt.PyJWKClient(url, lifespan=300, cooldown_duration=30, timeout=3)
 
 
 @lru_cache(maxsize=1)

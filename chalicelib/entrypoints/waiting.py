@@ -16,8 +16,8 @@ WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,99})\"?", re.IGNORECASE)
 
 def preferred_wait(headers: Mapping[str, str]) -> int | None:
     """The seconds that the Prefer header asks to wait, capped at 20; None where it doesn't ask."""
-    for preference in re.split(r"[,;]", headers.get("prefer", "")):
-        found = WAIT.fullmatch(preference.strip())
+    for preference in headers.get("prefer", "").split(","):
+        found = WAIT.fullmatch(preference.partition(";")[0].strip())
         if found:
             return min(int(found.group(1)), LONGEST_WAIT)
     return None

@@ -15,11 +15,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.bulk import inlined
 from chalicelib.messages.envelope import Outgoing
 
 BUCKETS = 64
-BACKOFF = timedelta(seconds=1)
-LONGEST_BACKOFF = timedelta(minutes=1)
+BACKOFF_SECONDS = 1
+LONGEST_BACKOFF_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -54,36 +55,51 @@ INSERT = sa.text("""
         AS r(position int, ordering_key uuid, bucket smallint, message_id text, topic text, key text, value text, headers jsonb)
     ORDER BY position""")
 
-CLAIM = sa.text("""
+CLAIM = inlined(
+    """
     WITH free AS (
         SELECT bucket FROM campusg.outbox_buckets
-        WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND leased_until <= clock_timestamp()
+        WHERE bucket IN :buckets AND leased_until <= clock_timestamp()
         ORDER BY bucket FOR UPDATE SKIP LOCKED)
     UPDATE campusg.outbox_buckets b
     SET holder = :holder, leased_until = clock_timestamp() + make_interval(secs => :seconds)
     FROM free WHERE b.bucket = free.bucket
-    RETURNING b.bucket""")
+    RETURNING b.bucket""",
+    buckets=sa.SmallInteger,
+    holder=sa.Uuid,
+    seconds=sa.Integer,
+)
 
-READ = sa.text(f"""
+READ = inlined(
+    f"""
     SELECT id, ordering_key, topic, key, value, headers FROM campusg.outbox o
-    WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND {DUE}
-    ORDER BY id LIMIT :most""")  # noqa: S608 - literals of ours
+    WHERE bucket IN :buckets AND {DUE}
+    ORDER BY id LIMIT :most""",  # noqa: S608 - literals of ours
+    buckets=sa.SmallInteger,
+    most=sa.Integer,
+)
 
-SETTLE = sa.text("""
-    WITH gone AS (DELETE FROM campusg.outbox WHERE id = ANY(CAST(:acknowledged AS bigint[]))),
+SETTLE = inlined(
+    f"""
+    WITH gone AS (DELETE FROM campusg.outbox WHERE id IN :acknowledged),
          back AS (UPDATE campusg.outbox SET failures = failures + 1,
-                      not_before = clock_timestamp() + least(make_interval(secs => :backoff * 2 ^ least(failures, 10)),
-                                                             make_interval(secs => :longest))
-                  WHERE id = ANY(CAST(:failed AS bigint[])))
+                      not_before = clock_timestamp() + make_interval(secs => least({BACKOFF_SECONDS} * 2 ^ least(failures, 10),
+                                                                                   {LONGEST_BACKOFF_SECONDS}))
+                  WHERE id IN :failed)
     UPDATE campusg.outbox_buckets SET leased_until = '-infinity', holder = NULL
-    WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND holder = :holder""")
+    WHERE bucket IN :buckets AND holder = :holder""",  # noqa: S608 - literals of ours
+    acknowledged=sa.BigInteger,
+    failed=sa.BigInteger,
+    buckets=sa.SmallInteger,
+    holder=sa.Uuid,
+)
 
-WAITING = sa.text(f"""
+WAITING = inlined(
+    f"""
     SELECT bucket FROM campusg.outbox_buckets b
-    WHERE bucket = ANY(CAST(:buckets AS smallint[]))
-      AND EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.bucket = b.bucket AND {DUE})""")  # noqa: S608 - literals of ours
-
-UNPUBLISHED = sa.text("SELECT message_id FROM campusg.outbox WHERE message_id = ANY(CAST(:ids AS text[]))")
+    WHERE bucket IN :buckets AND EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.bucket = b.bucket AND {DUE})""",  # noqa: S608 - as above
+    buckets=sa.SmallInteger,
+)
 
 
 def insert(session: sa.Connection, queued: Sequence[Queued]) -> None:
@@ -95,7 +111,7 @@ def insert(session: sa.Connection, queued: Sequence[Queued]) -> None:
 
 def claim(session: sa.Connection, buckets: Iterable[int], holder: UUID, lease: timedelta) -> list[int]:
     """Lease those of `buckets` that nobody has leased, and return them; locks their bucket rows until the commit."""
-    parameters = {"buckets": list(buckets), "holder": holder, "seconds": lease.total_seconds()}
+    parameters = {"buckets": list(buckets), "holder": holder, "seconds": int(lease.total_seconds())}
     return list(session.execute(CLAIM, parameters).scalars())
 
 
@@ -114,8 +130,6 @@ def settle(session: sa.Connection, *, acknowledged: Iterable[int], failed: Itera
             "failed": list(failed),
             "buckets": list(buckets),
             "holder": holder,
-            "backoff": BACKOFF.total_seconds(),
-            "longest": LONGEST_BACKOFF.total_seconds(),
         },
     )
 
@@ -123,11 +137,6 @@ def settle(session: sa.Connection, *, acknowledged: Iterable[int], failed: Itera
 def waiting(session: sa.Connection, buckets: Iterable[int]) -> list[int]:
     """Those of `buckets` that have due rows."""
     return list(session.execute(WAITING, {"buckets": list(buckets)}).scalars())
-
-
-def unpublished(session: sa.Connection, message_ids: Iterable[str]) -> set[str]:
-    """Those of the messages that are still in the outbox."""
-    return set(session.execute(UNPUBLISHED, {"ids": list(message_ids)}).scalars())
 
 
 def _row(position: int, queued: Queued) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.engine import Batch, Rules
 from chalicelib.sagas.outcomes import Fresh, Turned
+from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
 OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
@@ -59,6 +60,8 @@ def ended_well(saga: Saga) -> bool:
 def _turn_or_join(batch: Batch, order: Order, holder: Saga, reason: str | None, actor: str, fresh: Fresh) -> Asked:
     if holder.name not in (CREATE_ORDER.name, CANCEL_ORDER.name):
         raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
+    if definition_of(holder.name, holder.definition_version) is None:
+        raise HeldBySaga(f"{holder.name} of a newer release holds the order; try again when it has ended")
     if holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
         batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
         return written(batch, order.order_id, holder.saga_id)

@@ -10,7 +10,8 @@ from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.engine import Batch
 from chalicelib.sagas.outcomes import Fresh, Turned
-from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+from chalicelib.sagas.registry import definition_of
+from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
 ACTOR = "partner:payment"
 
@@ -18,13 +19,14 @@ ACTOR = "partner:payment"
 def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh) -> bool:
     """Note the expiry on an order it concerns, and cancel what can still be cancelled.
 
-    A running `create_order` turns round; an order that no saga holds starts `cancel_order`; while another saga holds it, the
-    transaction that ends that saga does so. Returns whether the order is past that, so that an operator has to look.
+    A running `create_order` turns round; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
+    version that only a newer release knows, the transaction that ends that saga does so. Returns whether the order is past that, so
+    that an operator has to look.
     """
     order = replace(batch.orders[order_id], authorization_expired=True)
     detail = {"cause": "payment.authorization_expired"}
     holder = batch.sagas[order.active_saga_id] if order.active_saga_id else None
-    if holder and holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
+    if holder and holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING and _is_known(holder):
         batch.orders[order_id] = order
         error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")
         batch.apply(holder, Turned(error), ACTOR, fresh, detail, noted=True)
@@ -34,3 +36,7 @@ def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fres
         return False
     batch.change(order, Cause(ACTOR, trail, order.active_saga_id, detail), fresh)
     return order.order_status not in expiry.NOT_YET_COLLECTED
+
+
+def _is_known(saga: Saga) -> bool:
+    return definition_of(saga.name, saga.definition_version) is not None

@@ -58,12 +58,16 @@ HISTORY: bulk.Columns = {
 }
 COLUMNS = ", ".join((*FIXED, *CHANGING))
 
-LOCK = sa.text(f"""
+LOCK = bulk.inlined(
+    f"""
     SELECT {COLUMNS} FROM campusg.orders
     WHERE order_id IN (
-        SELECT unnest(CAST(:order_ids AS uuid[]))
-        UNION SELECT order_id FROM campusg.sagas WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])))
-    ORDER BY order_id FOR NO KEY UPDATE""")  # noqa: S608 - names are literals of ours
+        SELECT order_id FROM campusg.orders WHERE order_id IN :order_ids
+        UNION SELECT order_id FROM campusg.sagas WHERE saga_id IN :saga_ids)
+    ORDER BY order_id FOR NO KEY UPDATE""",  # noqa: S608 - names are literals of ours
+    order_ids=sa.Uuid,
+    saga_ids=sa.Uuid,
+)
 INSERT = bulk.insert_statement("campusg.orders", {**FIXED, **CHANGING})
 UPDATE = bulk.update_statement("campusg.orders", "order_id", CHANGING)
 INSERT_HISTORY = bulk.insert_statement("campusg.order_history", HISTORY)

@@ -115,6 +115,11 @@ class Definition:
             if names.count(name) > 1:
                 raise DefinitionError(f"{self.name} names the step {name} twice")
         asking = [step for step in self.steps if isinstance(step, Step)]
+        for step in asking:
+            self._check_settled(step, step.ask)
+            if step.undo:
+                self._check_settled(step, step.undo)
+                self._check_undo(step, step.undo)
         pivots = [position for position, step in enumerate(asking) if step.pivot]
         if len(pivots) > 1:
             raise DefinitionError(f"{self.name} has more than one pivot")
@@ -124,11 +129,20 @@ class Definition:
         for step in asking[turning_point:]:
             self._check_retryable(step)
 
+    def _check_settled(self, step: Step, exchange: Exchange) -> None:
+        """A saga that rests on a command which nobody answers would never move again; a partner answers on its own topic."""
+        answers = exchange.command.TOPIC.replace("-commands", "-events")
+        replies: list[type[Reply] | None] = [exchange.done] if exchange.refused is None else [exchange.done, exchange.refused]
+        if any(getattr(reply, "TOPIC", None) != answers for reply in replies):
+            raise DefinitionError(f"{self.name}: step {step.name} sends {exchange.command.TYPE} without a reply that could settle it")
+
+    def _check_undo(self, step: Step, undo: Exchange) -> None:
+        if undo.refused:
+            raise DefinitionError(f"{self.name}: the undo of {step.name} can be refused, and an undo must not")
+
     def _check_undoable(self, step: Step) -> None:
         if step.undo is None and not step.harmless:
             raise DefinitionError(f"{self.name}: step {step.name} comes before the pivot and has no undo")
-        if step.undo and step.undo.refused:
-            raise DefinitionError(f"{self.name}: the undo of {step.name} can be refused, and an undo must not")
 
     def _check_retryable(self, step: Step) -> None:
         if step.ask.refused and not step.tries_again and not step.pivot:

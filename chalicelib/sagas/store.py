@@ -33,10 +33,12 @@ CHANGING: bulk.Columns = {
 }
 COLUMNS = ", ".join(f"s.{name}" for name in (*FIXED, *CHANGING))
 
-READ = sa.text(f"""
+READ = bulk.inlined(
+    f"""
     SELECT clock.now, {COLUMNS}
-    FROM (SELECT clock_timestamp() AS now) clock
-    LEFT JOIN campusg.sagas s ON s.saga_id = ANY(CAST(:saga_ids AS uuid[]))""")  # noqa: S608 - names are literals of ours
+    FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN campusg.sagas s ON s.saga_id IN :saga_ids""",  # noqa: S608 - literals of ours
+    saga_ids=sa.Uuid,
+)
 READ_LATEST = sa.text(f"""
     SELECT {COLUMNS} FROM campusg.sagas s
     WHERE s.order_id = :order_id AND (cardinality(CAST(:names AS text[])) = 0 OR s.name = ANY(CAST(:names AS text[])))

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m infra.local run | stop | demo | token | env`."""
+"""The commands behind the Makefile: `python -m infra.local run | stop | demo | audit | why | token | env | diagrams`."""
 
 import os
 import sys
@@ -44,6 +44,18 @@ def _demo() -> int:
     return demo()
 
 
+def _audit() -> int:
+    from infra.local.audit import audit
+
+    return audit()
+
+
+def _why() -> int:
+    from infra.local.why import why
+
+    return why()
+
+
 def _token() -> int:
     from infra.local.devkeys import TokenRequestError, requested_token
 
@@ -67,7 +79,22 @@ def _env() -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[], int]] = {"run": _run, "stop": _stop, "demo": _demo, "token": _token, "env": _env}
+def _diagrams() -> int:
+    from infra.local.diagrams import diagrams
+
+    return diagrams()
+
+
+COMMANDS: dict[str, Callable[[], int]] = {
+    "run": _run,
+    "stop": _stop,
+    "demo": _demo,
+    "audit": _audit,
+    "why": _why,
+    "token": _token,
+    "env": _env,
+    "diagrams": _diagrams,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

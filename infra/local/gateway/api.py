@@ -26,10 +26,17 @@ class Gateway(LocalGateway):
         for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions are bugs of the application.
         """
         route, captured = self._match(request.line.path)
-        methods = self._app_object.routes[route]
+        try:
+            return self._answer_at(route, captured, request)
+        except Problem as problem:
+            # Else a page from elsewhere would not be shown why it was refused, not even that its token has expired.
+            problem.headers = {**self._cors_headers(route), **problem.headers}
+            raise
+
+    def _answer_at(self, route: str, captured: dict[str, str], request: Request) -> Response:
         context = self._generate_lambda_context()
         event = proxy_event(request, route, captured, context.aws_request_id)
-        if request.line.method not in methods:
+        if request.line.method not in self._app_object.routes[route]:
             return self._answer_without_route(route, event)
         event = self._authorize(event, context)
         response = response_of(self._app_object(event, context))
@@ -37,6 +44,10 @@ class Gateway(LocalGateway):
         if problem is not None:
             raise problem
         return response
+
+    def _cors_headers(self, route: str) -> dict[str, str]:
+        entries = self._app_object.routes[route].values()
+        return next((dict(entry.cors.get_access_control_headers()) for entry in entries if entry.cors is not None), {})
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         try:

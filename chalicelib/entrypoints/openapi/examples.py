@@ -1,0 +1,117 @@
+"""One order on its way through the document: the examples, made by the same functions that make the answers."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from chalicelib.entrypoints.cursors import to_cursor
+from chalicelib.entrypoints.health import VERSION
+from chalicelib.messages.envelope import Trail
+from chalicelib.orders import order as orders
+from chalicelib.orders.order import FoodItem, OrderStatus, PaymentStatus
+from chalicelib.sagas import state
+from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.definition import Step
+from chalicelib.sagas.state import Saga, SagaStatus, StepState, StepStatus
+
+ORDER_ID = UUID("019aaa6e-0b40-7c1e-9d3f-5a1b7c2d4e6f")
+SAGA_ID = UUID("019aaa6e-0b41-7f02-8a4d-1c9e3b5d7f80")
+COMMAND_ID = "019aaa6e-0b42-7a57-b3c1-6d8f0e2a4c91"
+CORRELATION_ID = "019aaa6e-0b3f-7b6a-8e21-4f7d9c0b2a13"
+PLACED = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
+OPENED = PLACED + timedelta(milliseconds=412)
+CURSOR = to_cursor(ORDER_ID)
+
+NEW_ORDER_BODY: dict[str, Any] = {
+    "orderDetails": {
+        "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],
+        "storeLocation": "Koufu",
+        "deliveryLocation": "Hall 5, room 210",
+        "deliveryFee": "3.99",
+    }
+}
+
+
+def _order(**changes: Any) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "order_id": ORDER_ID,
+        "customer_id": "cust_1",
+        "food_items": (FoodItem("Chicken rice", Decimal("4.50"), 2),),
+        "store_location": "Koufu",
+        "delivery_location": "Hall 5, room 210",
+        "food_fee": Decimal("9.00"),
+        "delivery_fee": Decimal("3.99"),
+        "total": Decimal("12.99"),
+        "currency": "SGD",
+        "created_at": PLACED,
+    }
+    return orders.document(orders.Order(**known, **changes))
+
+
+def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:
+    return state.document(Saga(SAGA_ID, ORDER_ID, "create_order", 1, status, steps, Trail(CORRELATION_ID), PLACED, ended_at=ended_at))
+
+
+def _done(name: str, has_command: bool) -> StepState:
+    command = COMMAND_ID if has_command else None
+    return StepState(name, StepStatus.DONE, int(has_command), command, NEW["createdAt"], OPEN["updatedAt"])
+
+
+NEW = _order(order_status=OrderStatus.CREATED, payment_status=PaymentStatus.PENDING, updated_at=PLACED, version=1, active_saga_id=SAGA_ID)
+OPEN = _order(
+    order_status=OrderStatus.READY_FOR_PICKUP,
+    payment_status=PaymentStatus.AUTHORIZED,
+    updated_at=OPENED,
+    version=4,
+    payment_id="pay_7f3a",
+    escrow_id="esc_91bc",
+    accept_by=OPENED + timedelta(minutes=30),
+)
+COLLECTED = _order(
+    order_status=OrderStatus.COLLECTED,
+    payment_status=PaymentStatus.AUTHORIZED,
+    updated_at=OPENED + timedelta(minutes=9),
+    version=7,
+    runner_id="run_1",
+    payment_id="pay_7f3a",
+    escrow_id="esc_91bc",
+    accept_by=OPENED + timedelta(minutes=30),
+    accepted_at=OPENED + timedelta(minutes=2),
+    collected_at=OPENED + timedelta(minutes=9),
+)
+FIRST, *OTHERS = CREATE_ORDER.steps
+RUNNING = _saga(
+    SagaStatus.RUNNING,
+    (StepState(FIRST.name, StepStatus.RUNNING, 1, COMMAND_ID, NEW["createdAt"]), *(StepState(step.name) for step in OTHERS)),
+)
+DONE = _saga(SagaStatus.COMPLETED, tuple(_done(step.name, isinstance(step, Step)) for step in CREATE_ORDER.steps), OPENED)
+HISTORY_ENTRY = {
+    "version": 1,
+    "at": NEW["createdAt"],
+    "event": "order.created",
+    "from": None,
+    "to": "CREATED",
+    "paymentFrom": None,
+    "paymentTo": "PENDING",
+    "actor": "customer:cust_1",
+    "sagaId": str(SAGA_ID),
+    "detail": {},
+}
+_DATABASE = {"status": "ok", "milliseconds": 1.8}
+NO_KAFKA = {"status": "unavailable", "detail": "no answer within 2 s"}
+
+ANSWERS: dict[str, Any] = {
+    "open": OPEN,
+    "collected": COLLECTED,
+    "under-way": {"order": NEW, "saga": RUNNING},
+    "ended-well": {"order": OPEN, "saga": DONE},
+    "history": {"items": [HISTORY_ENTRY]},
+    "page": {"items": [OPEN], "total": 1, "page": 1, "pages": 1, "limit": 10},
+    "cursor-page": {"items": [OPEN], "limit": 1, "nextCursor": CURSOR},
+    "saga": DONE,
+    "saga-page": {"items": [DONE], "limit": 10, "nextCursor": None},
+    "alive": {"status": "ok", "version": VERSION},
+    "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
+    "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},
+}

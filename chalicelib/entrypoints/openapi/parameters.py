@@ -1,0 +1,123 @@
+"""Parameters and headers by name, each described once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.entrypoints import parameters
+from chalicelib.entrypoints.bodies import PERSON_ID
+from chalicelib.entrypoints.openapi import examples
+from chalicelib.entrypoints.waiting import LONGEST_WAIT
+from chalicelib.orders.order import OrderStatus, PaymentStatus
+from chalicelib.sagas.state import SagaStatus
+
+ENTITY_TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
+KEY = r'^("[!-~]{1,255}"|"|"[!-~]{0,253}[!#-~]|[!#-~][!-~]{0,254})$'
+CURSOR = r"^([A-Za-z0-9_-]{22})?$"
+MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+
+Described = dict[str, Any]
+
+
+def _path(name: str, example: object) -> Described:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": "An id that is no UUID is answered 404, as nothing can have it.",
+        "schema": {"type": "string", "format": "uuid"},
+        "example": str(example),
+    }
+
+
+def _query(name: str, schema: Described, description: str) -> Described:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, schema: Described, description: str, example: str) -> Described:
+    return {"name": name, "in": "header", "description": description, "schema": schema, "example": example}
+
+
+def _any_of(values: type[StrEnum] | Sequence[str]) -> Described:
+    return {"type": "array", "items": {"type": "string", "enum": [str(value) for value in values]}}
+
+
+_MOMENT: Described = {"type": "string", "format": "date-time", "pattern": MOMENT}
+_PERSON: Described = {"type": "string", "pattern": PERSON_ID}
+_TEXT: Described = {"type": "string"}
+_PAGE: Described = {"type": "integer", "minimum": 1, "maximum": parameters.PAGE_MOST, "default": 1}
+_LIMIT: Described = {"type": "integer", "minimum": 1, "maximum": parameters.LIMIT_MOST, "default": parameters.LIMIT_DEFAULT}
+
+PARAMETERS: dict[str, Described] = {
+    "orderId": _path("orderId", examples.ORDER_ID),
+    "sagaId": _path("sagaId", examples.SAGA_ID),
+    "status": _query("status", _any_of(OrderStatus), "Only orders in one of these statuses; may be given more than once."),
+    "paymentStatus": _query("paymentStatus", {"type": "string", "enum": [str(each) for each in PaymentStatus]}, "Only with this payment."),
+    "customerId": _query("customerId", _PERSON, "Only orders of this customer."),
+    "runnerId": _query("runnerId", _PERSON, "Only orders of this runner."),
+    "createdAfter": _query("createdAfter", _MOMENT, "Only orders made at this moment or later."),
+    "createdBefore": _query("createdBefore", _MOMENT, "Only orders made before this moment."),
+    "page": _query("page", _PAGE, "Which page, from 1 on; not together with `cursor`. Pages may shift when orders are made."),
+    "limit": _query("limit", _LIMIT, "How many items at most."),
+    "cursor": _query(
+        "cursor",
+        {"type": "string", "pattern": CURSOR},
+        "Where to go on: `nextCursor` of the page before, or empty for the first page. What was read before is never shifted or repeated.",
+    ),
+    "sagaStatus": _query("status", _any_of(SagaStatus), "Only sagas in one of these statuses; may be given more than once."),
+    "sagaName": _query("name", _any_of(parameters.SAGA_NAMES), "Only sagas of one of these names; may be given more than once."),
+    "sagaOrderId": _query("orderId", {"type": "string", "format": "uuid"}, "Only sagas of this order."),
+    "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
+    "If-Match": _header(
+        "If-Match", {"type": "string", "pattern": ENTITY_TAGS}, "Entity tags of which the order must still have one; else 412.", '"7"'
+    ),
+    "Prefer": _header(
+        "Prefer",
+        _TEXT,
+        f"`wait=N` (RFC 7240) holds the answer until the saga ends or N seconds, at most {LONGEST_WAIT}, have passed.",
+        "wait=10",
+    ),
+    "Idempotency-Key": _header(
+        "Idempotency-Key",
+        {"type": "string", "pattern": KEY},
+        "1 to 255 visible ASCII characters, quoted or bare. For 24 hours the same caller's same request with this key is answered as the "
+        "first was, and takes effect once; any other request with it is answered 422.",
+        '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+    ),
+    "X-Correlation-Id": _header(
+        "X-Correlation-Id",
+        _TEXT,
+        "An id for all that follows from the request: 1 to 128 of `A–Z a–z 0–9 _ . : @ | -`; anything else is replaced by a new id.",
+        examples.CORRELATION_ID,
+    ),
+}
+
+
+def _answered(schema: Described, description: str, example: object, *, required: bool = False) -> Described:
+    return {"description": description, "required": required, "schema": schema, "example": example}
+
+
+HEADERS: dict[str, Described] = {
+    "X-Correlation-Id": _answered(
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.:@|-]{1,128}$"},
+        "The caller's if it was well formed, else a new one.",
+        examples.CORRELATION_ID,
+        required=True,
+    ),
+    "ETag": _answered({"type": "string", "pattern": r'^"[0-9]+"$'}, "The order's version, quoted.", '"4"', required=True),
+    "Location": _answered(
+        {"type": "string", "pattern": r"^/api/orders/[0-9a-f-]{36}$"},
+        "Where the new order is.",
+        f"/api/orders/{examples.ORDER_ID}",
+        required=True,
+    ),
+    "Link": _answered(
+        {"type": "string"}, "The other pages (RFC 8288), with the same filters.", '</api/orders?page=2&limit=10>; rel="next"', required=True
+    ),
+    "Preference-Applied": _answered({"type": "string", "pattern": r"^wait=[0-9]{1,2}$"}, "The wait that was granted.", "wait=10"),
+    "Idempotency-Replayed": _answered({"type": "string", "const": "true"}, "This is the first request's answer.", "true"),
+    "Retry-After": _answered({"type": "integer", "minimum": 1}, "How many seconds to wait before trying again.", 2),
+    "WWW-Authenticate": _answered({"type": "string", "const": "Bearer"}, "How to authenticate.", "Bearer", required=True),
+    "RateLimit": _answered({"type": "string"}, "What is left of the caller's minute; only where a limit is set.", '"default";r=599;t=42'),
+    "RateLimit-Policy": _answered({"type": "string"}, "The limit; only where one is set.", '"default";q=600;w=60'),
+}

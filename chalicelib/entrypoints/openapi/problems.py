@@ -1,0 +1,96 @@
+"""What each refusal looks like to a client: the sentence that its example has, and the headers that come with it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.entrypoints.openapi import examples
+from chalicelib.errors import (
+    BadHeader,
+    Cancelled,
+    CustomerRejected,
+    Forbidden,
+    HeldBySaga,
+    InFlight,
+    Invalid,
+    KeyReused,
+    NotFound,
+    NotJson,
+    PartnerFailed,
+    PaymentDeclined,
+    PreconditionFailed,
+    RateLimited,
+    Refusal,
+    RunnerRejected,
+    ServiceUnavailable,
+    Taken,
+    TooLarge,
+    TooLate,
+    Unauthorized,
+    UnsupportedMediaType,
+    WrongStatus,
+)
+
+MEDIA_TYPE = "application/problem+json"
+DETAILS: dict[type[Refusal], str] = {
+    NotJson: "the body is not JSON: Expecting value: line 1 column 1 (char 0)",
+    BadHeader: "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare",
+    Unauthorized: "The request carries no bearer token that is valid here.",
+    PaymentDeclined: "the bank declined",
+    Forbidden: "none of your roles may do this",
+    NotFound: "there is no such order",
+    WrongStatus: "the order is COLLECTED; it can no longer be cancelled",
+    HeldBySaga: "cancel_order holds the order; try again when it has ended",
+    Taken: "another runner has the order",
+    TooLate: "the time to accept the order is over",
+    InFlight: "the first request with this Idempotency-Key is still being answered",
+    Cancelled: "cancelled by customer:cust_1",
+    PreconditionFailed: "the order is at version 7",
+    TooLarge: "the body may have at most 65536 bytes",
+    UnsupportedMediaType: "the body's Content-Type must be application/json",
+    Invalid: "these fields are not valid: /orderDetails/storeLocation",
+    CustomerRejected: "the customer is blocked",
+    RunnerRejected: "the runner is blocked",
+    KeyReused: "the Idempotency-Key was used for another request",
+    RateLimited: "at most 600 requests a minute; try again when the minute is over",
+    PartnerFailed: "authorize_payment had no answer after 5 attempts",
+    ServiceUnavailable: "the database can't be reached or is too busy just now; try again",
+}
+# The endings that only a request which waited for its saga is told.
+ENDINGS: frozenset[type[Refusal]] = frozenset({PaymentDeclined, CustomerRejected, RunnerRejected, Cancelled, PartnerFailed})
+# Header -> the refusals that always come with it.
+SURE_HEADERS: dict[str, frozenset[type[Refusal]]] = {
+    "WWW-Authenticate": frozenset({Unauthorized}),
+    "Retry-After": frozenset({RateLimited, ServiceUnavailable, InFlight}),
+}
+
+
+def name_of(error: type[Refusal]) -> str:
+    """What its example is called; two refusals share a problem type."""
+    return "bad-header" if error is BadHeader else error.problem
+
+
+def example(error: type[Refusal]) -> dict[str, Any]:
+    """The problem as a client gets it."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{error.problem}",
+        "title": error.title,
+        "status": error.status,
+        "detail": DETAILS[error],
+        "instance": f"/api/orders/{examples.ORDER_ID}/cancel",
+        "correlationId": examples.CORRELATION_ID,
+    }
+    if error is Invalid:
+        body["errors"] = [{"pointer": "/orderDetails/storeLocation", "detail": "is missing"}]
+    if error in ENDINGS:
+        body.update(examples.ANSWERS["under-way"])
+    return body
+
+
+def schema(errors: Sequence[type[Refusal]]) -> dict[str, Any]:
+    """The schema of an answer that is one of these problems and no other; they share their status."""
+    types = [f"/problems/{error.problem}" for error in errors]
+    properties: dict[str, Any] = {"type": {"enum": sorted(set(types))}, "status": {"const": errors[0].status}}
+    narrowed: dict[str, Any] = {"properties": properties}
+    if ENDINGS.issuperset(errors):
+        narrowed["required"] = ["order", "saga"]
+    return {"allOf": [{"$ref": "#/components/schemas/Problem"}, narrowed]}

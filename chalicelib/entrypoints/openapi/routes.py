@@ -1,0 +1,256 @@
+"""Every route of the HTTP API: who may ask, what they send, and all they can be answered.
+
+A path that isn't there (404), a method that a path doesn't have (405) and a request that is no HTTP are answered before any route.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from chalicelib.entrypoints import bodies
+from chalicelib.entrypoints.openapi import examples, models
+from chalicelib.errors import (
+    BadHeader,
+    Cancelled,
+    CustomerRejected,
+    Forbidden,
+    HeldBySaga,
+    InFlight,
+    Invalid,
+    KeyReused,
+    NotFound,
+    NotJson,
+    PartnerFailed,
+    PaymentDeclined,
+    PreconditionFailed,
+    RateLimited,
+    Refusal,
+    RunnerRejected,
+    ServiceUnavailable,
+    Taken,
+    TooLarge,
+    TooLate,
+    Unauthorized,
+    UnsupportedMediaType,
+    WrongStatus,
+)
+
+ANYONE = "anyone"
+JSON = "application/json"
+Errors = tuple[type[Refusal], ...]
+
+
+@dataclass(frozen=True)
+class Success:
+    """A good answer: `models` are what its body can be (none: no JSON), `examples` their names, `sure` the headers it always has, `maybe`
+    those it can have."""
+
+    says: str
+    models: tuple[type[BaseModel], ...] = ()
+    examples: tuple[str, ...] = ()
+    sure: tuple[str, ...] = ()
+    maybe: tuple[str, ...] = ()
+    media_type: str = JSON
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation; `parameters` are names in `parameters.PARAMETERS`, `body` what it takes, which `may_be_empty`."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    who: str
+    success: Mapping[int, Success]
+    errors: Errors = ()
+    parameters: tuple[str, ...] = ()
+    body: type[bodies.Body] | None = None
+    example: Any = None
+    may_be_empty: bool = True
+
+
+ASKED: Errors = (Unauthorized, Forbidden, RateLimited, ServiceUnavailable)
+SENT: Errors = (NotJson, TooLarge, UnsupportedMediaType, Invalid)
+ONCE: Errors = (BadHeader, KeyReused, InFlight)
+FOR_A_SAGA = ("orderId", "Idempotency-Key", "Prefer")
+
+WAITED = ("Preference-Applied", "Idempotency-Replayed")
+ORDER = {200: Success("The order.", (models.Order,), ("open",), sure=("ETag",))}
+STARTED = {
+    200: Success("The saga ended well inside the wait, or before.", (models.OrderWithSaga,), ("ended-well",), maybe=WAITED),
+    202: Success("The saga is under way.", (models.OrderWithSaga,), ("under-way",), maybe=WAITED),
+}
+PLACED = {
+    201: Success("The order opened inside the wait.", (models.OrderWithSaga,), ("ended-well",), ("Location",), WAITED),
+    202: Success("The order is being made.", (models.OrderWithSaga,), ("under-way",), ("Location",), WAITED),
+}
+OPERATED = {202: Success("The saga goes on.", (models.OrderWithSaga,), ("under-way",), maybe=("Idempotency-Replayed",))}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "createOrder",
+        "POST",
+        "/api/orders",
+        "Place an order",
+        "customer for itself, admin for anybody",
+        PLACED,
+        (*ASKED, *SENT, *ONCE, PaymentDeclined, CustomerRejected, Cancelled, PartnerFailed),
+        ("Idempotency-Key", "Prefer"),
+        bodies.CreateOrderBody,
+        examples.NEW_ORDER_BODY,
+        may_be_empty=False,
+    ),
+    Route(
+        "listOrders",
+        "GET",
+        "/api/orders",
+        "List orders, newest first",
+        "customer: own orders; runner: open orders and own; admin: all",
+        {200: Success("One page.", (models.OrderPage, models.OrderCursorPage), ("page", "cursor-page"), ("Link",))},
+        (*ASKED, Invalid),
+        ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore", "page", "cursor", "limit"),
+    ),
+    Route(
+        "readOrder",
+        "GET",
+        "/api/orders/{orderId}",
+        "Read an order",
+        "its customer, its runner, any runner while it is READY_FOR_PICKUP, admin",
+        {**ORDER, 304: Success("The caller's copy is current.", sure=("ETag",))},
+        (*ASKED, NotFound),
+        ("orderId", "If-None-Match"),
+    ),
+    Route(
+        "readHistory",
+        "GET",
+        "/api/orders/{orderId}/history",
+        "Read all that happened to an order, oldest first",
+        "as the order",
+        {200: Success("One entry a version.", (models.History,), ("history",))},
+        (*ASKED, NotFound),
+        ("orderId",),
+    ),
+    Route(
+        "changeStatus",
+        "PATCH",
+        "/api/orders/{orderId}/status",
+        "Set an order COLLECTED, ON_THE_WAY, DELIVERED, one after the other",
+        "its runner, admin",
+        {200: Success("The order.", (models.Order,), ("collected",), sure=("ETag",))},
+        (*ASKED, *SENT, BadHeader, NotFound, PreconditionFailed, HeldBySaga, WrongStatus),
+        ("orderId", "If-Match"),
+        bodies.StatusBody,
+        {"status": "COLLECTED"},
+        may_be_empty=False,
+    ),
+    Route(
+        "acceptOrder",
+        "POST",
+        "/api/orders/{orderId}/accept",
+        "Take an open order; exactly one runner wins",
+        "a runner for itself, admin for anybody",
+        STARTED,
+        (*ASKED, *SENT, *ONCE, NotFound, Taken, WrongStatus, TooLate, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
+        FOR_A_SAGA,
+        bodies.AcceptBody,
+        {"runnerId": "run_1"},
+        may_be_empty=False,
+    ),
+    Route(
+        "cancelAcceptance",
+        "POST",
+        "/api/orders/{orderId}/cancel-acceptance",
+        "Give an ACCEPTED order back",
+        "its runner, admin",
+        STARTED,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
+        FOR_A_SAGA,
+        bodies.NoBody,
+        {},
+    ),
+    Route(
+        "cancelOrder",
+        "POST",
+        "/api/orders/{orderId}/cancel",
+        "Call an order off",
+        "its customer until it is COLLECTED; admin until it is COMPLETED, from COLLECTED on with a reason",
+        STARTED,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
+        FOR_A_SAGA,
+        bodies.CancelBody,
+        {"reason": "Changed my mind"},
+    ),
+    Route(
+        "completeOrder",
+        "POST",
+        "/api/orders/{orderId}/complete",
+        "Complete a DELIVERED order: the runner is paid",
+        "its customer, its runner, admin",
+        STARTED,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
+        FOR_A_SAGA,
+        bodies.NoBody,
+        {},
+    ),
+    Route(
+        "listSagas",
+        "GET",
+        "/api/sagas",
+        "List sagas, newest first",
+        "admin",
+        {200: Success("One page.", (models.SagaCursorPage,), ("saga-page",))},
+        (*ASKED, Invalid),
+        ("sagaStatus", "sagaName", "sagaOrderId", "cursor", "limit"),
+    ),
+    Route(
+        "readSaga",
+        "GET",
+        "/api/sagas/{sagaId}",
+        "Read a saga and where its steps stand",
+        "customer and runner of its order, admin",
+        {200: Success("The saga.", (models.Saga,), ("saga",))},
+        (*ASKED, NotFound),
+        ("sagaId",),
+    ),
+    Route(
+        "retrySaga",
+        "POST",
+        "/api/sagas/{sagaId}/retry",
+        "Retry a saga that is FAILED",
+        "admin",
+        OPERATED,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
+        ("sagaId", "Idempotency-Key"),
+        bodies.NoBody,
+        {},
+    ),
+    Route(
+        "compensateSaga",
+        "POST",
+        "/api/sagas/{sagaId}/compensate",
+        "Turn a saga round that still can be",
+        "admin",
+        OPERATED,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
+        ("sagaId", "Idempotency-Key"),
+        bodies.NoBody,
+        {},
+    ),
+    Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (models.Alive,), ("alive",))}),
+    Route(
+        "readiness",
+        "GET",
+        "/health/ready",
+        "Can it work",
+        ANYONE,
+        {
+            200: Success("Database and Kafka answer.", (models.Readiness,), ("ready",)),
+            503: Success("One of them doesn't, within two seconds.", (models.Readiness,), ("not-ready",)),
+        },
+    ),
+    Route("openapi", "GET", "/openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (models.OpenApi,))}),
+    Route("docs", "GET", "/docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
+)

@@ -1,0 +1,98 @@
+"""`make audit`: what must never be true of the orders, the sagas and the money, as a table."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from pg8000.exceptions import Error as DatabaseError
+
+from chalicelib.operations import audit as rules
+from chalicelib.operations.audit import RULES, Violation
+from infra.local.checks import hidden, reason
+from infra.local.console import complain, say
+from infra.local.partners.ledger import OpenMoney, open_money
+from infra.local.running import NotRunningError, operator_session, target_database, target_variable, telling
+
+LEDGER_RULE = "ledger_open"
+TITLES = {rule.name: rule.title for rule in RULES} | {
+    LEDGER_RULE: "no money of an order that has ended stands in the simulated partners' books"
+}
+UNKNOWN = "unknown"
+ENDED = frozenset({"COMPLETED", "CANCELLED", "TIMED_OUT"})
+STATUSES = sa.text("SELECT order_id, order_status FROM campusg.orders WHERE order_id = ANY(CAST(:order_ids AS uuid[]))")
+
+
+def audit() -> int:
+    """Print every violation; return 1 if there is any, or the database can't be asked, else 0."""
+    try:
+        url = target_database()
+        period = timedelta(seconds=float(target_variable("SWEEP_SECONDS", "1")))
+    except (NotRunningError, ValueError) as error:
+        complain(f"make audit: {error}")
+        return 1
+    try:
+        with telling("auditing"):
+            found, parked = examine(url, period)
+    except (sa.exc.SQLAlchemyError, DatabaseError, OSError) as error:
+        complain(f"make audit: {hidden(url)}: {reason(error)}")
+        return 1
+    say(report(found, parked))
+    return 1 if found else 0
+
+
+def examine(url: str, relay_period: timedelta) -> tuple[list[Violation], list[Violation]]:
+    """The violations in a database, those of the simulated partners' books included, and the sagas parked in it."""
+    with operator_session(url) as session:
+        found = rules.violations(session, relay_period=relay_period)
+        parked = rules.parked(session)
+    return found + _ledger_violations(url), parked
+
+
+def report(found: Sequence[Violation], parked: Sequence[Violation]) -> str:
+    """The table for people: one line where all is well, and the parked sagas below, which are no violations."""
+    lines = [f"{len(found)} violations"] if found else ["no violations: orders, sagas, outbox, history and money agree"]
+    for rule in dict.fromkeys(each.rule for each in found):
+        broken = [each for each in found if each.rule == rule]
+        lines += ["", f"{rule}: {TITLES[rule]}", *_table(broken)]
+        if len(broken) == rules.MOST_A_RULE:
+            lines.append("  … and perhaps more")
+    if parked:
+        lines += ["", f"{len(parked)} parked sagas (no violation; `make why SAGA=…` says what each waits for)", *_table(parked)]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[Violation]) -> list[str]:
+    return [_line("order", "saga", "detail"), *(_line(each.order_id, each.saga_id, each.detail) for each in rows)]
+
+
+def _line(order: UUID | str | None, saga: UUID | str | None, detail: str) -> str:
+    return f"  {order or ''!s:<36}  {saga or ''!s:<36}  {detail}"
+
+
+def _ledger_violations(url: str) -> list[Violation]:
+    """Money open in the partners' books before and after our orders were seen to have ended: what moved meanwhile is none."""
+    suspects = {money.id: money for money in open_money(url)}
+    if not suspects:
+        return []
+    with operator_session(url) as session:
+        ids = [money.order_id for money in suspects.values() if _is_uuid(money.order_id)]
+        statuses = {str(row.order_id): row.order_status for row in session.execute(STATUSES, {"order_ids": ids})}
+    still = {money.id for money in open_money(url)}
+    over = {money: statuses.get(money.order_id, UNKNOWN) for money in suspects.values() if money.id in still}
+    return [_standing(money, status) for money, status in over.items() if status in ENDED or status == UNKNOWN]
+
+
+def _standing(money: OpenMoney, status: str) -> Violation:
+    order_id = UUID(money.order_id) if _is_uuid(money.order_id) else None
+    since = f"{money.since:%Y-%m-%d %H:%M:%S} UTC"
+    detail = f"{money.kind} {money.id} over {money.currency} {money.amount} stands since {since}, the order is {status}"
+    return Violation(LEDGER_RULE, order_id, None, detail)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
