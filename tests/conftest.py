@@ -1,0 +1,64 @@
+"""What every kind of test may ask for: a PostgreSQL, a database of one's own, a Kafka broker of one's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, running_broker, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """The name of a database that has all migrations, to clone from."""
+    from chalicelib.db.migrations import upgrade
+
+    postgres_server.server.ensure_database(TEMPLATE)
+    upgrade(postgres_server.server.url(TEMPLATE))
+    postgres_server.make_template(TEMPLATE)
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database without any table, for one test."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The URL of a database with all tables and no rows, for one test."""
+    url = postgres_server.create_database(template=migrated_template)
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """One broker without topics for the whole run, for tests that make topics with names of their own."""
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def bare_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker without topics, for one test."""
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka(bare_kafka: KafkaBroker) -> KafkaBroker:
+    """A broker with all topics of the service, empty, for one test."""
+    from chalicelib.messages.topics import PARTITIONS
+
+    bare_kafka.create_topics(PARTITIONS)
+    return bare_kafka

@@ -1,0 +1,48 @@
+"""A plugin of pytest: after every test that has a database of its own, nothing in it breaks an invariant.
+
+The outermost conftest names it: `pytest_plugins = ["tests.support.auditing"]`. A test that leaves broken rows behind on purpose says so by
+`@pytest.mark.breaks_invariants("why")`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.operations.audit import RULES, violations
+
+MARKER = "breaks_invariants"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{MARKER}(reason): this test leaves rows behind that no running service may have")
+
+
+@pytest.fixture(autouse=True)
+def audited(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Audits `fresh_database` at the end of every test that asks for it, before it is dropped."""
+    url = request.getfixturevalue("fresh_database") if "fresh_database" in request.fixturenames else None
+    reason = opted_out(request.node)
+    yield
+    if url and not reason:
+        assert_no_violations(str(url))
+
+
+def opted_out(item: pytest.Item) -> str | None:
+    """Why a test isn't audited; fails a test that doesn't say why."""
+    marker = item.get_closest_marker(MARKER)
+    if marker is None:
+        return None
+    if not (marker.args and isinstance(marker.args[0], str) and marker.args[0].strip()):
+        pytest.fail(f"{MARKER} needs a reason", pytrace=False)
+    return str(marker.args[0])
+
+
+def assert_no_violations(database: str | sa.Engine) -> None:
+    """Fail with a line for each violation in a database, given by its URL or its engine."""
+    engine = sa.create_engine(database, poolclass=sa.NullPool) if isinstance(database, str) else database
+    with engine.begin() as session:
+        found = violations(session)
+    titles = {rule.name: rule.title for rule in RULES}
+    lines = [f"{each.rule} (order {each.order_id}, saga {each.saga_id}): {each.detail}; but {titles[each.rule]}" for each in found]
+    assert not lines, "the test left broken rows behind:\n" + "\n".join(lines)

@@ -1,0 +1,126 @@
+"""Helpers for the tests of the event source mapping emulator."""
+
+import threading
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from infra.local.broker import ensure_topics
+from infra.local.esm.invoke import Function
+from infra.local.esm.mapping import EventSourceMapping
+from infra.local.esm.poller import Poller
+from infra.local.esm.retry import Backoff
+from tests.support.eventually import eventually
+
+
+@dataclass(frozen=True)
+class FakeRecord:
+    """A record as a Kafka client hands it out."""
+
+    topic: str = "orders"
+    partition: int = 0
+    offset: int = 0
+    timestamp: int = 1545084650987
+    timestamp_type: int = 0
+    key: bytes | None = None
+    value: bytes | None = b"v"
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+class Recorder:
+    """A Lambda function that keeps what it was given and reacts as it is told."""
+
+    def __init__(self, react: Callable[[Any], Any] = lambda event: None) -> None:
+        self.events: list[Any] = []
+        self.react = react
+
+    def __call__(self, event: Any, context: Any) -> Any:
+        self.events.append(event)
+        return self.react(event)
+
+    @property
+    def batches(self) -> list[list[tuple[int, int]]]:
+        """For each invocation, the partition and offset of its records."""
+        return [[(record["partition"], record["offset"]) for record in records_of(event)] for event in self.events]
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Partition and offset of all records, in the order of delivery."""
+        return [place for batch in self.batches for place in batch]
+
+    @property
+    def values(self) -> list[bytes]:
+        """The values of all records, in the order of delivery."""
+        return [b64decode(record["value"]) for event in self.events for record in records_of(event)]
+
+
+def records_of(event: Any) -> list[Any]:
+    """All records of an event."""
+    return [record for records in event["records"].values() for record in records]
+
+
+class Topic:
+    """A topic of its own on a running broker, with a consumer group and a producer."""
+
+    def __init__(self, bootstrap: str, partitions: int) -> None:
+        self.bootstrap = bootstrap
+        self.name = f"topic-{uuid4().hex[:12]}"
+        self.group = f"group-{self.name}"
+        self.partitions = partitions
+        self.make()
+        # Without idempotence, whose numbers a broker that was killed does not know any more.
+        self._producer = KafkaProducer(
+            bootstrap_servers=bootstrap, linger_ms=20, acks="all", enable_idempotence=False, max_in_flight_requests_per_connection=1
+        )
+
+    def make(self) -> None:
+        """Create it, unless it exists."""
+        ensure_topics(self.bootstrap, {self.name: self.partitions})
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def write(self, *values: bytes | None, partition: int = 0, **options: Any) -> None:
+        """Append records and wait until the broker has them."""
+        sent = [self._producer.send(self.name, value, partition=partition, **options) for value in values]
+        for future in sent:
+            future.get(10)
+
+    def committed(self) -> dict[int, int | None]:
+        """The group's committed offset of each partition."""
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.group, enable_auto_commit=False)
+        try:
+            return {number: consumer.committed(TopicPartition(self.name, number)) for number in range(self.partitions)}
+        finally:
+            consumer.close()
+
+    def mapping(self, **parameters: Any) -> EventSourceMapping:
+        """A mapping of this topic that delivers at once."""
+        values: dict[str, Any] = {
+            "function_name": "recorder",
+            "topics": (self.name,),
+            "starting_position": "TRIM_HORIZON",
+            "consumer_group_id": self.group,
+            "maximum_batching_window_in_seconds": 0,
+        }
+        return EventSourceMapping(**(values | parameters))
+
+
+@contextmanager
+def polling(mapping: EventSourceMapping, handler: Callable[[Any, Any], Any], bootstrap: str) -> Iterator[Poller]:
+    """A poller at work while the block runs; it ends in good order."""
+    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2))
+    thread = threading.Thread(target=poller.run, daemon=True)
+    thread.start()
+    try:
+        eventually(poller.positioned.is_set, what="a position")
+        yield poller
+    finally:
+        poller.stop()
+        thread.join(10)
+    assert not thread.is_alive()

@@ -1,0 +1,79 @@
+"""A local gateway on a free port, and clients for it that show every byte."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from chalice.app import Chalice
+from chalice.config import Config
+
+from infra.local.gateway.project import create_server
+from infra.local.gateway.server import GatewayServer
+from infra.local.ports import HOST
+
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "correlationId"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response, read whole."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def problem(self, status: int, name: str) -> Any:
+        """The problem details that this answer must be."""
+        assert (self.status, self.headers["Content-Type"]) == (status, "application/problem+json"), self
+        problem = self.json()
+        assert set(problem) == PROBLEM_MEMBERS
+        assert (problem["status"], problem["type"]) == (status, f"/problems/{name}")
+        assert problem["title"] and problem["detail"]
+        assert problem["correlationId"] == self.headers["X-Correlation-Id"]
+        return problem
+
+
+@contextmanager
+def serving(app: Chalice) -> Iterator[GatewayServer]:
+    """A gateway for this application, stopped at the end."""
+    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), port=0)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.stop(grace_seconds=5)
+
+
+@contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    """A raw connection to the gateway."""
+    with closing(socket.create_connection((HOST, port), timeout=10)) as connection:
+        yield connection
+
+
+def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
+    """The next response on the connection."""
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.msg, response.read())
+
+
+def exchange(port: int, message: bytes) -> Answer:
+    """Send these bytes on a connection of their own and read one response."""
+    with connected(port) as connection:
+        connection.sendall(message)
+        return read_answer(connection)
+
+
+def call(port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """One ordinary request."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as client:
+        client.request(method, target, body, dict(headers or {}))
+        response = client.getresponse()
+        return Answer(response.status, response.msg, response.read())

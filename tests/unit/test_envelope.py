@@ -1,0 +1,258 @@
+"""CloudEvents over Kafka: what we write, and what we can read of what others write."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from chalicelib.messages.envelope import (
+    CloudEvent,
+    Incoming,
+    NotACloudEvent,
+    Outgoing,
+    Trail,
+    claimed_saga,
+    decode,
+    encode,
+    from_json,
+    timestamp,
+    to_json,
+)
+from tests.support.examples import NOW, ORDER_ID, SAGA_ID, TRAIL, a_record
+
+BINARY = {"ce_specversion": "1.0", "ce_id": "m-1", "ce_type": "user.customer_validated", "ce_source": "/users"}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def written(**changes: Any) -> Outgoing:
+    arguments: dict[str, Any] = {
+        "id": "m-1",
+        "type": "payment.authorize",
+        "time": NOW,
+        "order_id": str(ORDER_ID),
+        "data": {"amount": "12.99", "name": "Zoë"},
+        "trail": Trail("corr-1", "m-0", TRACE),
+        "extensions": {"sagaid": str(SAGA_ID), "sequence": "3"},
+    }
+    return encode("payment-commands", **{**arguments, **changes})
+
+
+def as_read(message: Outgoing) -> Incoming:
+    return Incoming(message.topic, 0, 0, message.key, message.value, message.headers)
+
+
+def structured(event: Any, content_type: str = "application/cloudevents+json; charset=UTF-8") -> Incoming:
+    return a_record(event if isinstance(event, bytes) else json.dumps(event).encode(), {"content-type": content_type})
+
+
+# Writing
+
+
+def test_an_event_is_written_in_binary_mode_keyed_by_its_order() -> None:
+    message = written()
+
+    assert (message.topic, message.key) == ("payment-commands", str(ORDER_ID).encode())
+    assert message.value == '{"amount":"12.99","name":"Zoë"}'.encode()
+    assert {name: value.decode() for name, value in message.headers} == {
+        "ce_specversion": "1.0",
+        "ce_id": "m-1",
+        "ce_type": "payment.authorize",
+        "ce_source": "/campusg/orders",
+        "ce_time": "2026-11-22T08:15:00.000Z",
+        "ce_subject": str(ORDER_ID),
+        "content-type": "application/json",
+        "ce_sagaid": str(SAGA_ID),
+        "ce_sequence": "3",
+        "ce_correlationid": "corr-1",
+        "ce_causationid": "m-0",
+        "traceparent": TRACE,
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    names = {name for name, _ in written(trail=Trail("corr-1"), extensions={}).headers}
+
+    assert not names & {"ce_causationid", "traceparent", "ce_sagaid"}
+
+
+def test_what_is_written_is_read_again() -> None:
+    event = decode(as_read(written()))
+
+    assert event == CloudEvent(
+        id="m-1",
+        type="payment.authorize",
+        source="/campusg/orders",
+        text=written().value,
+        subject=str(ORDER_ID),
+        saga_id=str(SAGA_ID),
+        correlation_id="corr-1",
+        causation_id="m-0",
+        traceparent=TRACE,
+        sequence="3",
+    )
+    assert event.data == {"amount": "12.99", "name": "Zoë"}
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (NOW, "2026-11-22T08:15:00.000Z"),
+        (datetime(2026, 11, 22, 16, 15, 0, 123999, timezone(timedelta(hours=8))), "2026-11-22T08:15:00.123Z"),
+        (datetime(2026, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=1))), "2025-12-31T23:30:00.000Z"),
+    ],
+)
+def test_times_are_utc_with_milliseconds_and_z(moment: datetime, text: str) -> None:
+    assert timestamp(moment) == text
+    assert datetime.fromisoformat(text).tzinfo == UTC
+
+
+def test_nan_is_never_written() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"amount": float("nan")})
+
+
+# Reading binary mode
+
+
+@pytest.mark.parametrize("spell", [str, str.upper, str.title], ids=["lower", "upper", "title"])
+def test_header_names_are_read_in_any_case(spell: Any) -> None:
+    event = decode(a_record(b"{}", {spell(name): value for name, value in {**BINARY, "ce_sagaid": "s", "ce_causationid": "c"}.items()}))
+
+    assert (event.id, event.saga_id, event.causation_id) == ("m-1", "s", "c")
+
+
+@pytest.mark.parametrize("name", sorted(BINARY))
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
+def test_a_record_without_a_required_attribute_is_no_cloud_event(name: str, value: str | None) -> None:
+    headers = {**BINARY, name: value}
+
+    with pytest.raises(NotACloudEvent, match=f"{name} missing"):
+        decode(a_record(b"{}", {name: text for name, text in headers.items() if text is not None}))
+
+
+def test_all_missing_attributes_are_named() -> None:
+    with pytest.raises(NotACloudEvent, match="ce_specversion, ce_id, ce_type, ce_source missing"):
+        decode(a_record())
+
+
+@pytest.mark.parametrize("version", ["0.3", "2.0", "1", "x" * 1000])
+def test_another_version_of_the_specification_is_not_understood(version: str) -> None:
+    with pytest.raises(NotACloudEvent, match="is not understood") as raised:
+        decode(a_record(b"{}", {**BINARY, "ce_specversion": version}))
+    assert len(str(raised.value)) < 100
+
+
+@pytest.mark.parametrize("name", ["ce_id", "x-anything"])
+def test_a_header_that_is_not_utf8_is_refused(name: str) -> None:
+    with pytest.raises(NotACloudEvent, match="not UTF-8"):
+        decode(a_record(b"{}", {**BINARY, name: b"\xff\xfe"}))
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "",
+        "nonsense",
+        "00-" + "0" * 32 + "-b7ad6b7169203331-01",
+        TRACE.upper(),
+        TRACE + "-more",
+        "00-0af7651916cd43dd8448eb211c80319c-" + "0" * 16 + "-01",
+    ],
+)
+def test_a_trace_that_is_none_is_not_passed_on(trace: str) -> None:
+    assert decode(a_record(b"{}", {**BINARY, "traceparent": trace})).traceparent is None
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_an_event_may_have_no_data(value: bytes | None) -> None:
+    assert decode(a_record(value, BINARY)).data is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"{} {}", "not JSON"),
+        (b"\xff{}", "not JSON"),
+        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b"[Infinity]", "Infinity is no JSON number"),
+        (b"-Infinity", "-Infinity is no JSON number"),
+        (b"[" * 200_000, "nested too deep"),
+        (b'{"a":' * 200_000, "nested too deep"),
+        (b"[1e99999999999999999999]", "too large an exponent"),
+        (b"[" + b"1" * 5000 + b"]", "not JSON"),
+    ],
+    ids=["cut", "two values", "no text", "NaN", "Infinity", "-Infinity", "deep list", "deep object", "exponent", "digits"],
+)
+def test_data_that_is_no_json_is_refused_when_it_is_asked_for(value: bytes, reason: str) -> None:
+    event = decode(a_record(value, BINARY))
+
+    with pytest.raises(NotACloudEvent, match=reason) as raised:
+        _ = event.data
+    assert len(str(raised.value)) < 300
+
+
+def test_numbers_are_never_floats() -> None:
+    assert from_json("[12.99, 1e2, 3, 0.1]") == [Decimal("12.99"), Decimal("1E+2"), 3, Decimal("0.1")]
+    assert not any(isinstance(number, float) for number in from_json("[12.99, 1e2, 3]"))
+
+
+# Reading structured mode
+
+EVENT = {"specversion": "1.0", "id": "m-1", "type": "payment.authorized", "source": "/payments", "sagaid": "s", "causationid": "c"}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/cloudevents+json; charset=UTF-8", "Application/CloudEvents+JSON", "application/cloudevents"]
+)
+def test_structured_mode_is_read(content_type: str) -> None:
+    event = decode(structured({**EVENT, "traceparent": TRACE, "data": {"amount": "12.99"}}, content_type))
+
+    assert (event.id, event.type, event.saga_id, event.causation_id, event.traceparent) == ("m-1", "payment.authorized", "s", "c", TRACE)
+    assert event.data == {"amount": "12.99"}
+
+
+def test_an_amount_as_a_number_stays_exact_in_structured_mode() -> None:
+    event = decode(structured(b'{"specversion":"1.0","id":"m","type":"t","source":"/s","data":{"amount":0.10}}'))
+
+    assert Decimal(event.data["amount"]) == Decimal("0.10")
+
+
+def test_structured_mode_may_have_no_data() -> None:
+    assert decode(structured(EVENT)).data is None
+
+
+@pytest.mark.parametrize("event", [[EVENT], "text", None, 1])
+def test_a_structured_event_is_an_object(event: Any) -> None:
+    with pytest.raises(NotACloudEvent, match="must be a JSON object"):
+        decode(structured(event))
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
+@pytest.mark.parametrize("value", [None, 7, "", {}], ids=["null", "number", "empty", "object"])
+def test_a_structured_event_names_what_it_lacks(name: str, value: Any) -> None:
+    with pytest.raises(NotACloudEvent, match=f"ce_{name} missing"):
+        decode(structured({**EVENT, name: value}))
+
+
+def test_a_structured_event_that_is_no_json_is_refused() -> None:
+    with pytest.raises(NotACloudEvent, match="not JSON"):
+        decode(structured(b"{"))
+
+
+# Claims
+
+
+@pytest.mark.parametrize(("name", "value", "claim"), [("ce_sagaid", b"s", "s"), ("CE_SagaId", b"s", "s"), ("ce_sagaid", b"\xff", "\ufffd")])
+def test_a_claim_to_a_saga_is_seen_whatever_else_is_wrong(name: str, value: bytes, claim: str) -> None:
+    assert claimed_saga([("other", b"\xff"), (name, value)]) == claim
+    assert claimed_saga([("other", b"\xff")]) is None
+
+
+def test_a_trail_without_a_trace_is_written_and_read() -> None:
+    event = decode(as_read(written(trail=replace(TRAIL, traceparent=None))))
+
+    assert (event.correlation_id, event.traceparent, event.causation_id) == ("corr-1", None, None)

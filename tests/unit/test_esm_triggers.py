@@ -1,0 +1,108 @@
+"""The clock and the settings of the local triggers."""
+
+import logging
+import re
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from chalicelib.messages.topics import TRIGGERS, Trigger
+from infra.local.clock import Clock, scheduled_event
+from infra.local.esm.invoke import Function
+from infra.local.triggers import SettingError, mapping_of, read_settings
+from tests.support.eventually import eventually
+
+
+def test_a_scheduled_event_has_the_documented_form() -> None:
+    event = scheduled_event("sweep", datetime(2026, 11, 22, 18, 30, 5, 999_999, tzinfo=timezone(timedelta(hours=8))))
+
+    assert event.keys() == {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}
+    assert (event["detail-type"], event["source"], event["detail"]) == ("Scheduled Event", "aws.events", {})
+    assert event["time"] == "2026-11-22T10:30:05Z"
+    assert event["resources"] == ["arn:aws:events:us-east-1:000000000000:rule/sweep"]
+    assert event["id"] != scheduled_event("sweep", datetime.now(UTC))["id"]
+
+
+def test_the_clock_calls_each_function_again_and_again_and_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+
+    def failing(event: Any, context: Any) -> None:
+        calls.append(context.function_name)
+        raise ValueError("no database")
+
+    def working(event: Any, context: Any) -> None:
+        calls.append(event["source"])
+
+    clock = Clock([Function("failing", failing), Function("working", working)], 0.01)
+    with caplog.at_level(logging.WARNING):
+        clock.start()
+        eventually(lambda: len(calls) >= 6, what="three rounds")
+        clock.stop()
+        clock.join(5)
+
+    assert calls[:6] == ["failing", "aws.events"] * 3
+    assert "no database" in caplog.text
+
+
+def test_a_function_that_takes_longer_than_the_period_never_overlaps_itself() -> None:
+    running = threading.Lock()
+    overlaps: list[bool] = []
+    go_on = threading.Event()
+
+    def slow(event: Any, context: Any) -> None:
+        overlaps.append(not running.acquire(blocking=False))
+        go_on.wait(0.05)
+        running.release()
+
+    clock = Clock([Function("slow", slow)], 0.001)
+    clock.start()
+    eventually(lambda: len(overlaps) >= 5, what="five rounds")
+    clock.stop()
+    clock.join(5)
+
+    assert not any(overlaps)
+
+
+def test_a_clock_that_never_started_needs_no_wait() -> None:
+    clock = Clock([], 1)
+    clock.stop()
+    clock.join(0)
+
+
+def test_settings_are_read_and_the_clock_ticks_each_second_unless_told_otherwise() -> None:
+    assert read_settings({"KAFKA_BROKERS": " 127.0.0.1:9092 "}) == ("127.0.0.1:9092", 1.0)
+    assert read_settings({"KAFKA_BROKERS": "b:9092", "SWEEP_SECONDS": "0.25"}) == ("b:9092", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "KAFKA_BROKERS"),
+        ({"KAFKA_BROKERS": " "}, "KAFKA_BROKERS"),
+        ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "often"}, "SWEEP_SECONDS"),
+        ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "0"}, "SWEEP_SECONDS"),
+        ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "-1"}, "SWEEP_SECONDS"),
+        ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "nan"}, "SWEEP_SECONDS"),
+        ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "inf"}, "SWEEP_SECONDS"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(environment: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        read_settings(environment)
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.function)
+def test_every_declared_trigger_becomes_a_mapping_with_a_group_of_its_own(trigger: Trigger) -> None:
+    mapping = mapping_of(trigger)
+
+    assert (mapping.topic, mapping.function_name, mapping.batch_size) == (trigger.topic, trigger.function, trigger.batch_size)
+    assert mapping.group_id == f"campusg-{trigger.function}"
+    assert mapping.window_seconds == trigger.window_seconds
+    assert mapping.reports_item_failures == trigger.report_item_failures
+
+
+def test_a_limit_of_retries_is_refused_instead_of_ignored() -> None:
+    with pytest.raises(SettingError, match=re.escape("on_orders: a limit of retries")):
+        mapping_of(Trigger("orders", "on_orders", retries=3))

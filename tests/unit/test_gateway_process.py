@@ -1,0 +1,118 @@
+"""The local gateway as a process of the stack: its settings, its readiness, its end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from infra.local.ports import HOST, accepts, free_port
+from tests.support.eventually import eventually
+from tests.support.gateway import call, connected, read_answer
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "tests" / "data" / "gateway_project"
+SERVE_PROJECT = f"from pathlib import Path; from infra.local.gateway.__main__ import main; main(Path({str(PROJECT)!r}))"
+
+
+@contextmanager
+def running(port: int, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The gateway as a process, once it says that it is ready."""
+    ready, announced = os.pipe()
+    settings = os.environ | {"HTTP_PORT": str(port), "READY_FD": str(announced)} | dict(environment or {})
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE_PROJECT], cwd=ROOT, env=settings, pass_fds=[announced], stderr=subprocess.PIPE, text=True
+    )
+    os.close(announced)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read() == b"ready\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refusal(*arguments: str, **environment: str) -> str:
+    """What the gateway says when it exits with 1."""
+    ended = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    return ended.stderr.strip()
+
+
+def test_it_serves_as_soon_as_it_says_so_with_the_stages_environment_below_its_own() -> None:
+    with running(port := free_port(), {"FROM_BOTH": "supervisor"}):
+        answer = call(port, "GET", "/environment")
+    assert answer.json() == {"FROM_PROJECT": "project", "FROM_STAGE": "stage", "FROM_BOTH": "supervisor"}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_though_a_connection_is_open(ending: signal.Signals) -> None:
+    with running(port := free_port()) as process, connected(port) as connection:
+        connection.sendall(b"GET /event HTTP/1.1\r\n\r\n")
+        assert read_answer(connection).status == 200
+        asked = time.monotonic()
+        process.send_signal(ending)
+        assert process.wait(timeout=10) == 0
+        assert time.monotonic() - asked < 2
+        assert connection.recv(1) == b""
+
+
+def test_a_running_request_is_answered_before_it_ends() -> None:
+    with running(port := free_port()) as process, connected(port) as connection:
+        connection.sendall(b"GET /wait/0.5 HTTP/1.1\r\n\r\n")
+        # Answered after the first one began, since the first bytes were there before.
+        assert call(port, "GET", "/event").status == 200
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: not accepts(HOST, port), what="the closed port")
+        assert read_answer(connection).json() == {"waited": "0.5"}
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_request_that_runs_on_is_given_up() -> None:
+    with running(port := free_port()) as process, connected(port) as connection:
+        connection.sendall(b"GET /wait/60 HTTP/1.1\r\n\r\n")
+        assert call(port, "GET", "/event").status == 200
+        asked = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+        assert 1 < time.monotonic() - asked < 3
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+
+
+def test_it_starts_again_on_the_port_it_had() -> None:
+    port = free_port()
+    for _ in range(2):
+        with running(port), connected(port) as connection:
+            connection.sendall(b"GET /event HTTP/1.1\r\n\r\n")
+            assert read_answer(connection).status == 200
+
+
+def test_the_access_log_goes_to_stderr() -> None:
+    with running(port := free_port()) as process:
+        call(port, "GET", "/event", headers={"X-Correlation-Id": "seen"})
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+    lines = [line for line in log.splitlines() if " request method=" in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(" correlation_id=seen")
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with closing(socket.create_server((HOST, 0))) as other:
+        port = other.getsockname()[1]
+        assert refusal("-c", SERVE_PROJECT, HTTP_PORT=str(port)) == f"HTTP_PORT {port} is already in use on {HOST}"
+
+
+@pytest.mark.parametrize("value", ["", "http", "-1", "65536", "80.5", "８０"])
+def test_a_port_that_is_none_is_named(value: str) -> None:
+    assert refusal("-m", "infra.local.gateway", HTTP_PORT=value) == f"HTTP_PORT must be a port number, not {value!r}"

@@ -1,0 +1,120 @@
+"""Settings: typed, refused by name when wrong, and silent about secrets."""
+
+from pathlib import Path
+
+import pytest
+
+from chalicelib.errors import SettingsError
+from chalicelib.settings import Settings
+
+SECRET = "s3cr3t"
+GOOD = {
+    "DATABASE_URL": f"postgresql+pg8000://user:{SECRET}@localhost/orders",
+    "KAFKA_BROKERS": "localhost:9092",
+    "DEV_JWKS_FILE": "/keys/jwks.json",
+}
+
+
+def test_what_has_a_default_may_be_left_out() -> None:
+    settings = Settings.read(GOOD)
+
+    assert settings.database_url.get_secret_value() == GOOD["DATABASE_URL"]
+    assert settings.kafka_brokers == "localhost:9092"
+    assert settings.dev_jwks_file == Path("/keys/jwks.json")
+    assert (settings.step_timeout_seconds, settings.step_max_attempts) == (10, 5)
+    assert (settings.accept_timeout_seconds, settings.complete_timeout_seconds) == (1800, 86400)
+    assert (settings.jwt_issuer, settings.jwt_audience) == ("campusg-local", "campusg-orders")
+    assert not settings.on_aws
+
+
+def test_variables_are_read_as_what_they_are() -> None:
+    given = {"STEP_TIMEOUT_SECONDS": "0.5", "STEP_MAX_ATTEMPTS": "3", "ACCEPT_TIMEOUT_SECONDS": "5", "DATABASE_POOL_SIZE": "8"}
+    settings = Settings.read({**GOOD, **given})
+
+    assert (settings.step_timeout_seconds, settings.step_max_attempts) == (0.5, 3)
+    assert (settings.accept_timeout_seconds, settings.database_pool_size) == (5, 8)
+
+
+def test_an_empty_variable_counts_as_absent_and_others_are_none_of_our_business() -> None:
+    assert Settings.read({**GOOD, "STEP_MAX_ATTEMPTS": " ", "PATH": "/bin", "HOME": ""}).step_max_attempts == 5
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "KAFKA_BROKERS"])
+def test_a_variable_that_is_missing_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: Field required"):
+        Settings.read({**GOOD, name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", f"postgresql://user:{SECRET}@localhost/orders"),
+        ("DATABASE_URL", SECRET),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "many"),
+        ("KAFKA_BROKERS", "x"),
+        ("STEP_TIMEOUT_SECONDS", "0"),
+        ("STEP_TIMEOUT_SECONDS", "-1"),
+        ("STEP_TIMEOUT_SECONDS", "ten"),
+        ("STEP_TIMEOUT_SECONDS", "3601"),
+        ("STEP_TIMEOUT_SECONDS", "nan"),
+        ("STEP_MAX_ATTEMPTS", "0"),
+        ("STEP_MAX_ATTEMPTS", "1.5"),
+        ("STEP_MAX_ATTEMPTS", "101"),
+        ("ACCEPT_TIMEOUT_SECONDS", "0"),
+        ("ACCEPT_TIMEOUT_SECONDS", "inf"),
+        ("ACCEPT_TIMEOUT_SECONDS", "1e300"),
+        ("COMPLETE_TIMEOUT_SECONDS", "-5"),
+        ("COMPLETE_TIMEOUT_SECONDS", "nan"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named_and_its_value_is_not_told(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.read({**GOOD, name: value})
+
+    assert str(raised.value).startswith(f"{name}: ")
+    assert SECRET not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_all_wrong_variables_are_named_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.read({"DATABASE_URL": SECRET, "STEP_MAX_ATTEMPTS": "0"})
+
+    assert [each.split(":")[0] for each in str(raised.value).split("; ")] == ["DATABASE_URL", "KAFKA_BROKERS", "STEP_MAX_ATTEMPTS"]
+
+
+def test_the_password_is_in_no_text_of_the_settings() -> None:
+    settings = Settings.read(GOOD)
+
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+    assert SECRET not in settings.model_dump_json()
+
+
+def test_development_keys_are_refused_on_aws() -> None:
+    with pytest.raises(SettingsError, match=r"^DEV_JWKS_FILE is for development"):
+        Settings.read({**GOOD, "AWS_LAMBDA_FUNCTION_NAME": "orders-prod"})
+    with pytest.raises(SettingsError, match=r"^DEV_JWKS_FILE is for development"):
+        Settings.read({**GOOD, "JWKS_URL": "https://issuer.example/jwks.json", "AWS_LAMBDA_FUNCTION_NAME": "orders-prod"})
+
+
+def test_on_aws_keys_come_from_the_issuer() -> None:
+    environ = {**GOOD, "DEV_JWKS_FILE": "", "JWKS_URL": "https://issuer.example/jwks.json", "AWS_LAMBDA_FUNCTION_NAME": "orders-prod"}
+
+    assert Settings.read(environ).on_aws
+
+
+def test_nobody_can_pretend_not_to_be_on_aws() -> None:
+    with pytest.raises(SettingsError, match="DEV_JWKS_FILE"):
+        Settings.read({**GOOD, "AWS_LAMBDA_FUNCTION_NAME": "orders-prod", "ON_AWS": "false"})
+
+
+def test_keys_must_come_from_somewhere() -> None:
+    with pytest.raises(SettingsError, match=r"^JWKS_URL is missing"):
+        Settings.read({**GOOD, "DEV_JWKS_FILE": ""})
+
+
+def test_settings_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.read(GOOD).step_max_attempts = 1  # type: ignore[misc]

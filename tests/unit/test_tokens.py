@@ -1,0 +1,168 @@
+"""Bearer tokens: what is believed, and everything that is not."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jwt
+import pytest
+from chalice.app import AuthRequest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm
+
+from chalicelib.entrypoints import tokens
+from chalicelib.settings import Settings
+
+KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+LEEWAY = timedelta(seconds=tokens.LEEWAY_SECONDS)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    file = tmp_path / "jwks.json"
+    jwk = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+    file.write_text(json.dumps({"keys": [{**jwk, "kid": "key-1", "alg": "ES256", "use": "sig"}]}))
+    return Settings.read({"DATABASE_URL": "postgresql+pg8000://u@h/d", "KAFKA_BROKERS": "h:1", "DEV_JWKS_FILE": str(file)})
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """The claims of a good token; None leaves one out."""
+    now = datetime.now(UTC)
+    good = {
+        "sub": "cust_1",
+        "roles": ["customer"],
+        "iss": "campusg-local",
+        "aud": "campusg-orders",
+        "iat": now,
+        "exp": now + timedelta(hours=1),
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def signed(key: Any = KEY, algorithm: str = "ES256", kid: str | None = "key-1", **changes: Any) -> str:
+    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid} if kid else {})
+
+
+def by_hand(header: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
+    """A token that no library would make."""
+    moment = {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in claims().items()}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, moment)]
+    text = b".".join(parts)
+    return (text + b"." + base64.urlsafe_b64encode(sign(text)).rstrip(b"=")).decode()
+
+
+def test_a_good_token_is_believed(settings: Settings) -> None:
+    believed = tokens.verify(signed(sub="aZ0_.:@|-", roles=["customer", "runner"]), settings)
+
+    assert (believed["sub"], believed["roles"]) == ("aZ0_.:@|-", ["customer", "runner"])
+
+
+def test_one_audience_of_several_and_no_role_at_all_are_good_too(settings: Settings) -> None:
+    assert tokens.verify(signed(aud=["other", "campusg-orders"], roles=[]), settings)["roles"] == []
+
+
+def test_clocks_may_differ_a_little(settings: Settings) -> None:
+    assert tokens.verify(signed(exp=datetime.now(UTC) - LEEWAY / 2), settings)
+
+
+BAD_CLAIMS: dict[str, dict[str, Any]] = {
+    "expired": {"exp": datetime.now(UTC) - 2 * LEEWAY},
+    "not valid yet": {"nbf": datetime.now(UTC) + timedelta(hours=1)},
+    "no expiry": {"exp": None},
+    "another issuer": {"iss": "somebody-else"},
+    "no issuer": {"iss": None},
+    "another audience": {"aud": "campusg-users"},
+    "no audience": {"aud": None},
+    "no subject": {"sub": None},
+    "an empty subject": {"sub": ""},
+    "a subject with a space": {"sub": "cust 1"},
+    "a subject with a line end": {"sub": "cust_1\n"},
+    "a long subject": {"sub": "x" * 65},
+    "no roles": {"roles": None},
+    "roles as text": {"roles": "admin"},
+    "roles as an object": {"roles": {"admin": True}},
+    "a role that is no text": {"roles": ["customer", 7]},
+    "a role that would count as two": {"roles": ["guest,admin"]},
+}
+
+
+@pytest.mark.parametrize("what", BAD_CLAIMS)
+def test_a_signed_token_with_bad_claims_is_refused(settings: Settings, what: str) -> None:
+    with pytest.raises(jwt.InvalidTokenError):
+        tokens.verify(signed(**BAD_CLAIMS[what]), settings)
+
+
+def public_pem() -> bytes:
+    return KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+FORGED: dict[str, Callable[[], str]] = {
+    "a stranger's key": lambda: signed(STRANGER),
+    "an unknown key id": lambda: signed(kid="key-2"),
+    "no key id": lambda: signed(kid=None),
+    "no signature": lambda: by_hand({"alg": "none", "typ": "JWT", "kid": "key-1"}, lambda _: b""),
+    "no signature, spelled otherwise": lambda: by_hand({"alg": "nOnE", "kid": "key-1"}, lambda _: b""),
+    "no algorithm": lambda: by_hand({"typ": "JWT", "kid": "key-1"}, lambda _: b""),
+    "the public key as a shared secret": lambda: by_hand(
+        {"alg": "HS256", "typ": "JWT", "kid": "key-1"}, lambda text: hmac.new(public_pem(), text, hashlib.sha256).digest()
+    ),
+    "another algorithm than the key's": lambda: signed(rsa.generate_private_key(65537, 2048), "RS256"),
+    "a key that the token brings along": lambda: jwt.encode(
+        claims(), STRANGER, "ES256", headers={"jwk": ECAlgorithm.to_jwk(STRANGER.public_key(), as_dict=True)}
+    ),
+    "a changed payload": lambda: ".".join([signed().split(".")[0], signed(sub="root").split(".")[1], signed().split(".")[2]]),
+    "a cut signature": lambda: signed()[:-8],
+    "a key id that is no text": lambda: by_hand({"alg": "ES256", "kid": 7}, lambda _: b"x"),
+    "two parts": lambda: "a.b",
+    "no token at all": lambda: "hello",
+    "nothing": lambda: "",
+    "other characters": lambda: "ä.ö.ü",
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_token_is_refused(settings: Settings, what: str) -> None:
+    with pytest.raises(jwt.InvalidTokenError):
+        tokens.verify(FORGED[what](), settings)
+
+
+def test_only_asymmetric_algorithms_are_known() -> None:
+    assert not [name for name in tokens.ALGORITHMS if name.startswith("HS") or name.lower() == "none"]
+
+
+@pytest.fixture
+def authorized(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[str, Any]]:
+    """What the authorizer answers to an Authorization header: its caller and the policy's effect."""
+    monkeypatch.setattr(tokens, "runtime", lambda: SimpleNamespace(settings=settings))
+    arn = "arn:aws:execute-api:eu-west-1:123456789012:abc/local/GET/api/orders"
+
+    def ask(value: str | None) -> dict[str, Any]:
+        request = AuthRequest("TOKEN", value, arn)  # type: ignore[arg-type]
+        answer: dict[str, Any] = tokens.authorize(request).to_dict(request)
+        return answer
+
+    return ask
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_authorizer_says_who_comes_with_which_roles(authorized: Callable[..., dict[str, Any]], scheme: str) -> None:
+    answer = authorized(f"{scheme} {signed(roles=['customer', 'admin'])}")
+
+    assert answer["principalId"] == "cust_1"
+    assert answer["context"] == {"roles": "customer,admin"}
+    assert answer["policyDocument"]["Statement"][0]["Resource"]
+
+
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "Bearer hello", signed(), f"Token {signed()}"])
+def test_the_authorizer_allows_nothing_to_anybody_else(authorized: Callable[..., dict[str, Any]], value: str | None) -> None:
+    answer = authorized(value)
+
+    assert answer["policyDocument"]["Statement"][0]["Resource"] == []
+    assert answer["context"] == {}
