@@ -1,0 +1,15 @@
+"""What end-to-end tests may ask for: one running stack a module, with short waits."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack on a DATA_DIR of its own; its steps are waited for one second."""
+    running = Stack.start(tmp_path_factory.mktemp("stack") / "data folder", STEP_TIMEOUT_SECONDS=1)
+    yield running
+    running.stop()

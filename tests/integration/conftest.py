@@ -1,0 +1,148 @@
+"""The service's core on a database of its own, with and without a broker."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.db.connection import make_engine
+from chalicelib.db.migrations import upgrade
+from chalicelib.ids import new_id
+from chalicelib.messaging.producer import Producer
+from chalicelib.messaging.publisher import Publisher
+from chalicelib.runtime import Runtime, forget, runtime
+from chalicelib.settings import Settings
+from infra.local.devkeys import jwks_file
+from tests.support.database import World
+from tests.support.http_client import Http
+from tests.support.kafka_records import Record, Sent, lambda_event, on_topic
+from tests.support.servers import KafkaBroker, PostgresServer
+
+# The rules of a service that is started without any setting of its own.
+RULES = Runtime(Settings.read({"DATABASE_URL": "postgresql+pg8000://h/d", "KAFKA_BROKERS": "h:1", "JWKS_URL": "https://h"})).rules
+
+
+class Context:
+    """What Lambda tells a function about its time."""
+
+    def __init__(self, milliseconds: int = 30_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds
+
+
+EMPTY = """
+SET LOCAL session_replication_role = replica;
+DELETE FROM campusg.orders;
+DELETE FROM campusg.sagas;
+DELETE FROM campusg.order_history;
+DELETE FROM campusg.outbox;
+DELETE FROM campusg.dead_letters;
+DELETE FROM campusg.delivery_failures;
+UPDATE campusg.outbox_buckets SET holder = NULL, leased_until = '-infinity'
+"""
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """A database whose role waits for locks as long as in production; such limits aren't cloned with a database."""
+    url = postgres_server.create_database(template=migrated_template)
+    upgrade(url)
+    yield url
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """Connections to the module's database."""
+    engine = make_engine(database_url, pool_size=12)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def world(engine: sa.Engine) -> World:
+    """The service's tables, empty."""
+    with engine.begin() as session:
+        for statement in EMPTY.split(";"):
+            session.execute(sa.text(statement))
+    return World(engine, RULES)
+
+
+@dataclass
+class Service:
+    """The deployed functions, called in this process on a real database and a real broker."""
+
+    world: World
+    runtime: Runtime
+    app: ModuleType
+    broker: str
+
+    def on_events(self, *records: Record, milliseconds: int = 30_000) -> dict[str, Any]:
+        """Hand the records to the function that takes the events of their topic; its response."""
+        functions = {"user-events": "on_user_events", "payment-events": "on_payment_events", "escrow-events": "on_escrow_events"}
+        function = getattr(self.app, functions[records[0].topic])
+        response: dict[str, Any] = function(lambda_event(*records), Context(milliseconds))
+        return response
+
+    def topic(self, name: str) -> list[Sent]:
+        return on_topic(self.broker, name)
+
+
+@pytest.fixture
+def service(world: World, database_url: str, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
+    """All functions, on the database of `world`."""
+    yield from serve(world, database_url, kafka.bootstrap, monkeypatch, jwks_file(tmp_path))
+
+
+@pytest.fixture
+def brokerless(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
+    """All functions, where nothing is published: what they write stays in the outbox to be looked at."""
+    monkeypatch.setattr(Producer, "resting", property(lambda self: True))
+    yield from serve(world, database_url, "127.0.0.1:1", monkeypatch, jwks_file(tmp_path))
+
+
+def serve(world: World, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch, keys: Path) -> Iterator[Service]:
+    environment = {
+        "DATABASE_URL": database_url,
+        "DATABASE_POOL_SIZE": "6",
+        "KAFKA_BROKERS": broker,
+        "DEV_JWKS_FILE": str(keys),
+        "POWERTOOLS_METRICS_DISABLED": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    import app
+
+    built = runtime()
+    yield Service(world, built, sys.modules[app.__name__], broker)
+    built.producer.close()
+    built.database.close()
+    forget()
+
+
+@pytest.fixture
+def publisher(world: World, kafka: KafkaBroker) -> Iterator[Publisher]:
+    """A publisher of its own for the database of `world`."""
+    producer = Producer(kafka.bootstrap)
+    yield Publisher(world.database, producer, new_id)
+    producer.close()
+
+
+@pytest.fixture
+def http(service: Service, tmp_path: Path) -> Http:
+    """A client for the HTTP side of `service`."""
+    return Http(service.app.app, tmp_path)
+
+
+@pytest.fixture
+def offline(brokerless: Service, tmp_path: Path) -> Http:
+    """A client for the HTTP side of `brokerless`."""
+    return Http(brokerless.app.app, tmp_path)

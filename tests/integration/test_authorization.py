@@ -1,0 +1,195 @@
+"""Role × route × ownership: every cell of the table in tests/support/authorization.py, and that refusals tell nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.integration.conftest import Service
+from tests.support.authorization import CALLERS, OTHERS, cells, situations
+from tests.support.edge import NEW_ORDER, ORDERS, Answer, Caller, Edge, Undoing, serving
+from tests.support.interleaving import Move, accept, acceptance_timeout, cancel, complete, falls_silent, give_back
+from tests.support.scene import Scene, Stage
+
+ABSENT = UUID(int=1)
+
+
+@pytest.fixture
+def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
+    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
+    with closing(Stage(brokerless.world)) as stage:
+        yield stage
+
+
+def settled(move: Move) -> Move:
+    def done(scene: Scene) -> None:
+        move(scene)
+        scene.settle()
+
+    return done
+
+
+def unaccepted(scene: Scene) -> None:
+    """Its time is over, and the sweep has seen to it."""
+    for move in acceptance_timeout():
+        move(scene)
+    scene.settle()
+
+
+def silent_capture(scene: Scene) -> None:
+    """The payment service never says whether it took the money."""
+    complete()(scene)
+    scene.answer_next(scene.holder["saga_id"])
+    falls_silent(scene)
+    assert (scene.holder["name"], scene.holder["status"]) == ("complete_order", "FAILED")
+
+
+def asked_to_pay(scene: Scene) -> None:
+    """The customer is known, and the payment service is asked."""
+    scene.publish()
+    scene.answer_next()
+
+
+# The status that the stage brings an order to, and what happens then.
+MADE: dict[str, tuple[str, Move]] = {
+    "new": ("NEW", asked_to_pay),
+    "open": ("READY_FOR_PICKUP", lambda scene: None),
+    "reserved": ("READY_FOR_PICKUP", accept()),
+    "accepted": ("ACCEPTED", lambda scene: None),
+    "being given back": ("ACCEPTED", give_back()),
+    "given back": ("ACCEPTED", settled(give_back())),
+    "being cancelled": ("ACCEPTED", cancel()),
+    "cancelled": ("ACCEPTED", settled(cancel())),
+    "timed out": ("READY_FOR_PICKUP", unaccepted),
+    "collected": ("COLLECTED", lambda scene: None),
+    "delivered": ("DELIVERED", lambda scene: None),
+    "being completed": ("DELIVERED", complete()),
+    "parked": ("DELIVERED", silent_capture),
+    "completed": ("DELIVERED", settled(complete())),
+}
+NEXT = {"accepted": "COLLECTED", "collected": "ON_THE_WAY"}
+
+
+def made(stage: Stage, situation: str) -> tuple[UUID, UUID]:
+    """The ids of an order in that situation and of its latest saga."""
+    if situation == "absent":
+        return ABSENT, ABSENT
+    status, move = MADE[situation]
+    scene = stage.scene(status, pool=1)
+    move(scene)
+    return scene.order_id, scene.sagas()[-1]["saga_id"]
+
+
+def routes(order_id: UUID, saga_id: UUID, to: str) -> Mapping[str, Callable[[Caller | None], tuple[str, str, Any]]]:
+    """The request of each row: method, path, body."""
+    order, saga = f"{ORDERS}/{order_id}", f"/api/sagas/{saga_id}"
+    return {
+        "read": lambda _: ("GET", order, None),
+        "history": lambda _: ("GET", f"{order}/history", None),
+        "saga": lambda _: ("GET", saga, None),
+        "move": lambda _: ("PATCH", f"{order}/status", {"status": to}),
+        "accept": lambda caller: ("POST", f"{order}/accept", {"runnerId": caller.sub if caller else "runner_1"}),
+        "accept for 2": lambda _: ("POST", f"{order}/accept", {"runnerId": "runner_2"}),
+        "give back": lambda _: ("POST", f"{order}/cancel-acceptance", None),
+        "cancel": lambda _: ("POST", f"{order}/cancel", None),
+        "cancel why": lambda _: ("POST", f"{order}/cancel", {"reason": "the stall is closed"}),
+        "complete": lambda _: ("POST", f"{order}/complete", {}),
+        "retry": lambda _: ("POST", f"{saga}/retry", None),
+        "compensate": lambda _: ("POST", f"{saga}/compensate", None),
+        "order": lambda _: ("POST", ORDERS, NEW_ORDER),
+        "order for 2": lambda _: ("POST", ORDERS, {**NEW_ORDER, "customerId": "cust_2"}),
+        "list": lambda _: ("GET", ORDERS, None),
+        "list sagas": lambda _: ("GET", "/api/sagas", None),
+        "health": lambda _: ("GET", "/health", None),
+    }
+
+
+def ask(edge: Edge, route: Callable[[Caller | None], tuple[str, str, Any]], name: str) -> Answer:
+    caller = CALLERS[name]
+    method, path, body = route(caller)
+    return edge.call(method, path, caller, body)
+
+
+@pytest.mark.parametrize("situation", situations())
+def test_everybody_is_answered_by_their_roles_and_whose_the_order_is(edge: Edge, stage: Stage, brokerless: Service, situation: str) -> None:
+    requests = routes(*made(stage, situation), NEXT.get(situation, "DELIVERED"))
+    brokerless.runtime.database = Undoing(brokerless.world.engine)
+    expected = list(cells(situations()[situation]))
+    found = [(route, caller, ask(edge, requests[route], caller).status) for route, caller, _ in expected]
+    assert found == expected
+    others = {route for route, _, _ in cells(OTHERS.strip("\n").splitlines())}
+    assert {route for route, _, _ in expected} | {"cancel why"} == set(requests) - others
+
+
+def test_everybody_is_answered_by_their_roles_where_there_is_no_order_yet(edge: Edge, brokerless: Service) -> None:
+    brokerless.runtime.database = Undoing(brokerless.world.engine)
+    expected = list(cells(OTHERS.strip("\n").splitlines()))
+    requests = routes(ABSENT, ABSENT, "DELIVERED")
+    assert [(route, caller, ask(edge, requests[route], caller).status) for route, caller, _ in expected] == expected
+
+
+OPEN_TO_ALL = {"/health", "/health/ready", "/openapi.json", "/docs"}
+
+
+def test_every_route_of_the_application_has_a_row(brokerless: Service) -> None:
+    """A route that is added and forgotten here would be one that nobody checked."""
+    rows = [route(None) for route in routes(ABSENT, ABSENT, "DELIVERED").values()]
+    checked = {(method, path.replace(str(ABSENT), "{}")) for method, path, _ in rows}
+    application = brokerless.app.app.routes
+    declared = {
+        (method, path.replace("{order_id}", "{}").replace("{saga_id}", "{}"))
+        for path, methods in application.items()
+        for method, entry in methods.items()
+        if path not in OPEN_TO_ALL
+    }
+    assert declared - checked == set()
+    guarded = {path for path, methods in application.items() if all(entry.authorizer for entry in methods.values())}
+    assert set(application) - guarded <= OPEN_TO_ALL
+
+
+@pytest.mark.parametrize("situation", ["new", "reserved", "accepted"])
+def test_what_is_not_yours_to_see_looks_like_what_is_not_there(edge: Edge, stage: Stage, brokerless: Service, situation: str) -> None:
+    there = routes(*made(stage, situation), "COLLECTED")
+    nowhere = routes(ABSENT, ABSENT, "COLLECTED")
+    brokerless.runtime.database = Undoing(brokerless.world.engine)
+    hidden = [(route, caller) for route, caller, status in cells(situations()[situation]) if status == 404]
+    assert len(hidden) > 10
+    for route, caller in hidden:
+        assert ask(edge, there[route], caller).reveals() == ask(edge, nowhere[route], caller).reveals(), (route, caller)
+
+
+@pytest.mark.parametrize("situation", ["new", "accepted"])
+def test_a_role_or_token_that_may_not_ask_learns_nothing_of_an_order(edge: Edge, stage: Stage, brokerless: Service, situation: str) -> None:
+    there = routes(*made(stage, situation), "COLLECTED")
+    nowhere = routes(ABSENT, ABSENT, "COLLECTED")
+    brokerless.runtime.database = Undoing(brokerless.world.engine)
+    table = list(cells(situations()[situation]))
+    readers = {caller for route, caller, status in table if (route, status) == ("read", 200)}
+    refused = [(route, caller) for route, caller, status in table if status in (401, 403) and caller not in readers]
+    assert len(refused) > 50
+    for route, caller in refused:
+        assert ask(edge, there[route], caller).reveals() == ask(edge, nowhere[route], caller).reveals(), (route, caller)
+
+
+HEADERS = [{"If-None-Match": "*"}, {"If-Match": '"1"'}, {"Idempotency-Key": "k"}, {"Prefer": "wait=1"}]
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=lambda headers: next(iter(headers)))
+def test_no_header_makes_a_hidden_order_show(edge: Edge, stage: Stage, headers: dict[str, str]) -> None:
+    there = routes(*made(stage, "accepted"), "COLLECTED")
+    nowhere = routes(ABSENT, ABSENT, "COLLECTED")
+    for route in ("read", "history", "saga", "move", "give back", "complete"):
+        asked = [
+            edge.call(*requests[route](CALLERS["run2"])[:2], CALLERS["run2"], there[route](CALLERS["run2"])[2], **headers)
+            for requests in (there, nowhere)
+        ]
+        assert asked[0].status == 404
+        assert asked[0].reveals() == asked[1].reveals()

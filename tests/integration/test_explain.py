@@ -1,0 +1,211 @@
+"""At 100,000 orders no statement of the service reads a whole table."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.db import bulk
+from chalicelib.db.connection import make_engine
+from chalicelib.ids import new_id
+from chalicelib.messaging import outbox
+from chalicelib.orders import store as order_store
+from chalicelib.orders.access import Viewer
+from chalicelib.orders.due import read_unaccepted, read_uncompleted
+from chalicelib.orders.queries import Filters, get_order, history_of, list_orders
+from chalicelib.sagas import store as saga_store
+from chalicelib.sagas.due import push_back, read_due
+from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
+from tests.integration.conftest import RULES
+from tests.support.database import World
+from tests.support.servers import PostgresServer
+from tests.support.statements import Executed, captured
+
+ROWS = 100_000
+Run = Callable[[sa.Connection], object]
+
+# Foreign keys are not checked row by row while this is filled; everything else is.
+FILL = """
+SET LOCAL session_replication_role = replica;
+CREATE TEMP TABLE seeds ON COMMIT DROP AS
+SELECT i, ('01920000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid AS order_id,
+    ('01920000-0000-7000-9000-' || lpad(to_hex(i), 12, '0'))::uuid AS saga_id,
+    clock_timestamp() - make_interval(secs => {rows} - i) AS at, i % 100 = 99 AS running,
+    CASE WHEN i % 100 < 90 THEN 'COMPLETED' WHEN i % 100 < 94 THEN 'CANCELLED' WHEN i % 100 < 95 THEN 'TIMED_OUT'
+        WHEN i % 100 < 97 THEN 'READY_FOR_PICKUP' WHEN i % 100 < 98 THEN 'ACCEPTED' WHEN i % 100 < 99 THEN 'DELIVERED'
+        ELSE 'PENDING_PAYMENT' END AS status
+FROM generate_series(1, {rows}) i;
+INSERT INTO campusg.orders (order_id, customer_id, food_items, store_location, delivery_location, food_fee, delivery_fee, total, currency,
+    order_status, payment_status, payment_id, escrow_id, accept_by, runner_id, active_saga_id,
+    created_at, updated_at, delivered_at, version)
+SELECT order_id, 'cust_' || i % 5000,
+    jsonb_build_array(
+        jsonb_build_object('name', 'Hainanese chicken rice, steamed, extra chili', 'price', '4.50', 'quantity', 1),
+        jsonb_build_object('name', 'Kopi-O kosong, large', 'price', '1.50', 'quantity', 2),
+        jsonb_build_object('name', 'Soup of the day', 'price', '1.50', 'quantity', 1)),
+    'North Spine Food Court, stall ' || i % 20, 'Hall ' || i % 24 || ', block ' || i % 50 || ', room ' || i % 300,
+    9, 3.99, 12.99, 'SGD', status,
+    CASE status WHEN 'COMPLETED' THEN 'CAPTURED' WHEN 'CANCELLED' THEN 'RELEASED' WHEN 'TIMED_OUT' THEN 'RELEASED'
+        WHEN 'PENDING_PAYMENT' THEN 'PENDING' ELSE 'AUTHORIZED' END,
+    'pay_' || i, 'esc_' || i, at + interval '30 minutes',
+    CASE WHEN status IN ('COMPLETED', 'ACCEPTED', 'DELIVERED') THEN 'run_' || i % 500 END, CASE WHEN running THEN saga_id END, at, at, at, 5
+FROM seeds;
+INSERT INTO campusg.order_history (order_id, version, at, event, status_to, payment_to, actor, detail)
+SELECT order_id, 1, at, 'order.updated', status, 'PENDING', 'system', '{{}}' FROM seeds;
+INSERT INTO campusg.sagas (saga_id, order_id, name, definition_version, status, steps, facts, awaited_id, pending, due_at, correlation_id,
+    started_at, ended_at)
+SELECT saga_id, order_id, 'create_order', 1, CASE WHEN running THEN 'RUNNING' ELSE 'COMPLETED' END, '[]', '{{}}',
+    CASE WHEN running THEN 'message-' || i END, CASE WHEN running THEN '{{}}'::jsonb END,
+    CASE WHEN running THEN clock_timestamp() + make_interval(secs => 60 - i / 100 % 20) END, 'corr', at, CASE WHEN NOT running THEN at END
+FROM seeds;
+INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value, headers, not_before)
+SELECT order_id, i % 64, 'message-' || i, 'order-events', 'k', repeat('v', 100)::bytea, '[["ce_id", "eA=="]]',
+    CASE WHEN i % 1000 = 0 THEN clock_timestamp() + interval '1 hour' END
+FROM seeds
+"""
+TABLES = ("campusg.orders", "campusg.sagas", "campusg.order_history", "campusg.outbox", "campusg.outbox_buckets")
+
+
+@pytest.fixture(scope="module")
+def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[World]:
+    """A database with 100,000 orders, as many sagas, and the outbox of a long outage."""
+    url = postgres_server.create_database(template=migrated_template)
+    engine = make_engine(url, pool_size=2)
+    with engine.begin() as session:
+        for statement in FILL.format(rows=ROWS).split(";\n"):
+            session.exec_driver_sql(statement)
+    with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:
+        session.exec_driver_sql(f"VACUUM ANALYZE {', '.join(TABLES)}")
+    yield World(engine, RULES)
+    engine.dispose()
+    postgres_server.drop_database(url)
+
+
+def order_ids(*numbers: int) -> list[UUID]:
+    return [UUID(f"01920000-0000-7000-8000-{number:012x}") for number in numbers]
+
+
+def saga_ids(*numbers: int) -> list[UUID]:
+    return [UUID(f"01920000-0000-7000-9000-{number:012x}") for number in numbers]
+
+
+def plan_of(session: sa.Connection, executed: Executed) -> str:
+    return "\n".join(session.exec_driver_sql(f"EXPLAIN {executed.text}", executed.parameters).scalars())
+
+
+def scanned(session: sa.Connection, executed: Executed) -> str | None:
+    """The plan of a statement that reads orders, sagas or outbox from end to end; None where it uses an index."""
+    plan = plan_of(session, executed)
+    return plan if any(f"Seq Scan on {table} " in plan for table in ("orders", "sagas", "outbox", "order_history")) else None
+
+
+def scans(world: World, run: Run) -> list[str]:
+    """Run a piece of the service, roll it back, and return the plans of its statements that scan."""
+    with world.engine.connect() as session:
+        with captured(world.engine) as executed:
+            run(session)
+        assert executed
+        session.rollback()
+        return [f"{each.text}\n{plan}" for each in executed if (plan := scanned(session, each))]
+
+
+def test_a_scan_would_be_seen(full: World) -> None:
+    assert scans(full, lambda session: session.execute(sa.text("SELECT * FROM campusg.orders o WHERE store_location = 'x'")))
+
+
+NOW = datetime.now(UTC)
+ADMIN, CUSTOMER, RUNNER = (Viewer(sub, frozenset({role})) for sub, role in (("adm", "admin"), ("cust_7", "customer"), ("run_7", "runner")))
+BOTH = Viewer("cust_7", frozenset({"customer", "runner"}))
+FILTERS = {
+    "none": Filters(),
+    "one common status": Filters(statuses=("COMPLETED",)),
+    "a rare status": Filters(statuses=("ACCEPTED",)),
+    "two statuses": Filters(statuses=("READY_FOR_PICKUP", "ACCEPTED")),
+    "payment status": Filters(payment_status="PENDING"),
+    "customer": Filters(customer_id="cust_7"),
+    "runner": Filters(runner_id="run_7"),
+    "the last minute": Filters(created_after=NOW - timedelta(minutes=1)),
+    "the first minutes": Filters(created_before=NOW - timedelta(seconds=99_000)),
+    "an hour": Filters(created_after=NOW - timedelta(hours=5), created_before=NOW - timedelta(hours=4)),
+    "all at once": Filters(("COMPLETED",), "CAPTURED", "cust_7", "run_7", NOW - timedelta(hours=5), NOW),
+}
+
+
+@pytest.mark.parametrize("viewer", [ADMIN, CUSTOMER, RUNNER, BOTH], ids=["admin", "customer", "runner", "customer and runner"])
+@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS.keys())
+def test_lists_of_orders_use_an_index(full: World, viewer: Viewer, filters: Filters) -> None:
+    for page in (1, 5):
+        assert scans(full, lambda session, page=page: list_orders(session, viewer, filters, page=page, limit=10)) == []
+
+
+RUNNING = [number for number in range(1, ROWS) if number % 100 == 99][:500]
+STATEMENTS: dict[str, Run] = {
+    "lock one order": lambda session: order_store.lock_orders(session, order_ids=order_ids(5)),
+    "lock 500 orders": lambda session: order_store.lock_orders(session, order_ids=order_ids(*range(500))),
+    "lock the order of a saga": lambda session: order_store.lock_orders(session, saga_ids=saga_ids(5)),
+    "lock the orders of 500 sagas": lambda session: order_store.lock_orders(session, saga_ids=saga_ids(*range(500))),
+    "read one saga": lambda session: saga_store.read_sagas(session, saga_ids(5)),
+    "read 500 sagas": lambda session: saga_store.read_sagas(session, saga_ids(*range(500))),
+    "read no saga": lambda session: saga_store.read_sagas(session, ()),
+    "due sagas": lambda session: read_due(session, 500),
+    "push a saga back": lambda session: push_back(session, saga_ids(99)[0]),
+    "orders nobody accepted": lambda session: read_unaccepted(session, 500),
+    "orders nobody completed": lambda session: read_uncompleted(session, 500, timedelta(days=1)),
+    "the latest saga of an order": lambda session: saga_store.read_latest(session, order_ids(5)[0]),
+    "the latest saga of a name": lambda session: saga_store.read_latest(session, order_ids(5)[0], ["create_order"]),
+    "all sagas": lambda session: list_sagas(session, SagaFilters(), 10),
+    "sagas by status": lambda session: list_sagas(session, SagaFilters(statuses=("RUNNING",)), 10),
+    "sagas by a status without any": lambda session: list_sagas(session, SagaFilters(statuses=("FAILED",)), 10),
+    "sagas by name": lambda session: list_sagas(session, SagaFilters(names=("cancel_order",)), 10),
+    "sagas of an order": lambda session: list_sagas(session, SagaFilters(order_id=order_ids(5)[0]), 10),
+    "a further page of sagas": lambda session: list_sagas(session, SagaFilters(names=("create_order",), after=saga_ids(500)[0]), 10),
+    "an order": lambda session: get_order(session, order_ids(5)[0]),
+    "a history": lambda session: history_of(session, order_ids(5)[0]),
+    "a saga with its order": lambda session: read_with_order(session, saga_ids(5)[0]),
+    "claim a bucket": lambda session: outbox.claim(session, [5], new_id(), timedelta(seconds=15)),
+    "claim all buckets": lambda session: outbox.claim(session, range(64), new_id(), timedelta(seconds=15)),
+    "read one bucket": lambda session: outbox.read(session, [5], 2000),
+    "read some buckets": lambda session: outbox.read(session, range(20), 2000),
+    "read all buckets": lambda session: outbox.read(session, range(64), 2000),
+    "settle": lambda session: settle(session),
+    "waiting in one bucket": lambda session: outbox.waiting(session, [5]),
+    "waiting anywhere": lambda session: outbox.waiting(session, range(64)),
+}
+
+
+def settle(session: sa.Connection) -> None:
+    rows = outbox.read(session, [5, 6], 2000)
+    holder = new_id()
+    outbox.settle(session, acknowledged=[row.id for row in rows[10:]], failed=[row.id for row in rows[:10]], buckets=[5, 6], holder=holder)
+
+
+@pytest.mark.parametrize("run", STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_statements_of_the_core_use_an_index(full: World, run: Run) -> None:
+    assert scans(full, run) == []
+
+
+SWEEPS: dict[str, Run] = {name: STATEMENTS[name] for name in ("due sagas", "orders nobody accepted", "orders nobody completed")}
+
+
+@pytest.mark.parametrize("run", SWEEPS.values(), ids=SWEEPS.keys())
+def test_a_sweep_looks_only_at_what_is_due(full: World, run: Run) -> None:
+    """A volatile function in the condition would have it read every row of the partial index."""
+    with full.engine.connect() as session:
+        with captured(full.engine) as executed:
+            run(session)
+        assert re.search(r"Index Cond: \((due_at|accept_by|updated_at) <= ", plan_of(session, executed[0]))
+        session.rollback()
+
+
+def test_writing_orders_and_sagas_uses_an_index(full: World) -> None:
+    def write(session: sa.Connection) -> None:
+        for number in (1, 500):
+            orders = order_store.lock_orders(session, order_ids=order_ids(*RUNNING[:number]))
+            order_store.update_orders(session, list(orders.values()))
+            rows = [{"saga_id": str(saga_id), "status": "FAILED", "steps": [], "facts": {}} for saga_id in saga_ids(*RUNNING[:number])]
+            bulk.execute(session, saga_store.UPDATE, rows)
+
+    assert scans(full, write) == []

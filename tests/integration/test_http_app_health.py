@@ -1,0 +1,81 @@
+"""Whether the application is well, and what it says while PostgreSQL or Kafka is away."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chalicelib.db.connection import Database, make_engine
+from chalicelib.entrypoints import health
+from chalicelib.messaging.producer import Producer
+from infra.local.ports import free_port
+from tests.integration.conftest import Service
+from tests.support.http_client import NEW_ORDER_BODY, Http
+
+ORDERS = "/api/orders"
+
+
+@contextmanager
+def database_at(service: Service, port: int) -> Iterator[None]:
+    """The service with its database at another port."""
+    real, away = service.runtime.database, Database(make_engine(f"postgresql+pg8000://u:p@127.0.0.1:{port}/d", pool_size=2))
+    service.runtime.database = away
+    try:
+        yield
+    finally:
+        service.runtime.database = real
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_database_that_is_away_is_503_and_may_be_tried_again(service: Service, http: Http) -> None:
+    with database_at(service, free_port()):
+        answered = http.post(ORDERS, NEW_ORDER_BODY, http.customer("cust_1"))
+        answered.problem(503, "unavailable")
+        assert answered.headers["Retry-After"]
+        http.get(ORDERS, http.customer("cust_1")).problem(503, "unavailable")
+
+
+def test_health_needs_nobody(service: Service, http: Http) -> None:
+    with database_at(service, free_port()):
+        answered = http.get("/health")
+    assert (answered.status, answered.json()["status"]) == (200, "ok")
+
+
+def test_the_service_is_ready_when_postgresql_and_kafka_answer(service: Service, http: Http) -> None:
+    answered = http.get("/health/ready")
+    assert answered.status == 200
+    assert {name: each["status"] for name, each in answered.json()["dependencies"].items()} == {"database": "ok", "kafka": "ok"}
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "never answers"])
+@pytest.mark.parametrize("missing", ["database", "kafka"])
+def test_the_service_is_not_ready_while_one_is_away_and_says_so_in_time(
+    service: Service, http: Http, missing: str, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert health.SECONDS_A_DEPENDENCY == 2.0
+    assert http.get("/health/ready").status == 200
+    monkeypatch.setattr(health, "SECONDS_A_DEPENDENCY", 1.0)
+    with silent_port() as silent_one:
+        port = silent_one if silent else free_port()
+        begun = time.monotonic()
+        if missing == "database":
+            with database_at(service, port):
+                answered = http.get("/health/ready")
+        else:
+            service.runtime.producer = Producer(f"127.0.0.1:{port}")
+            answered = http.get("/health/ready")
+        assert time.monotonic() - begun < 2.5
+    body = answered.json()
+    present = "kafka" if missing == "database" else "database"
+    assert (answered.status, body["status"], body["dependencies"][present]["status"]) == (503, "unavailable", "ok")
+    assert body["dependencies"][missing]["status"] == "unavailable"
+    assert "u:p" not in json.dumps(body)

@@ -1,0 +1,340 @@
+"""The Idempotency-Key: a request takes effect once, and whoever repeats it is told what was said first."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chalicelib.entrypoints import schedules
+from chalicelib.messaging.publisher import Publisher
+from tests.integration.conftest import Service
+from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work, serving
+from tests.support.eventually import eventually
+from tests.support.interleaving import Move, complete, falls_silent
+from tests.support.scene import Scene, Stage
+
+KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Preference-Applied")
+
+
+@pytest.fixture
+def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
+    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
+        yield running
+
+
+@pytest.fixture
+def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
+    with closing(Stage(brokerless.world)) as stage:
+        yield stage
+
+
+def said(answer: Answer) -> Any:
+    """What a repeat must say again."""
+    return answer.status, answer.body, {name: answer.headers[name] for name in KEPT_HEADERS}
+
+
+def replayed(answer: Answer) -> bool:
+    return answer.headers["Idempotency-Replayed"] == "true"
+
+
+def orders(service: Service) -> int:
+    return len(service.world.rows("SELECT 1 FROM campusg.orders"))
+
+
+def keys(service: Service) -> list[str]:
+    return [row["key"] for row in service.world.rows("SELECT key FROM campusg.idempotency_keys ORDER BY key")]
+
+
+def pass_time(service: Service, interval: str) -> None:
+    """Move the rows as if they were that much older."""
+    service.world.rows(
+        f"UPDATE campusg.idempotency_keys SET expires_at = expires_at - interval '{interval}',"
+        f" in_flight_until = in_flight_until - interval '{interval}'"
+    )
+
+
+def test_twenty_identical_requests_at_once_make_one_order(edge: Edge, brokerless: Service) -> None:
+    begun = threading.Barrier(20)
+
+    def place(_: int) -> Answer:
+        begun.wait(10)
+        return edge.place(Idempotency_Key="one")
+
+    edge.token(OWNER)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(place, range(20)))
+    assert Counter(answer.status for answer in answers) == {202: 20}
+    assert len({answer.body for answer in answers}) == 1
+    assert sorted(replayed(answer) for answer in answers) == [False] + [True] * 19
+    assert orders(brokerless) == 1
+    [_, command] = brokerless.world.outbox()
+    assert command.type == "user.validate_customer"
+
+
+def test_twenty_runners_with_one_key_are_twenty_callers(edge: Edge, brokerless: Service, stage: Stage) -> None:
+    scene = stage.scene("READY_FOR_PICKUP", pool=1)
+    path = f"{ORDERS}/{scene.order_id}/accept"
+    runners = [Caller(f"runner_{number}", ("runner",)) for number in range(20)]
+    for runner in runners:
+        edge.token(runner)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda runner: edge.post(path, runner, {"runnerId": runner.sub}, Idempotency_Key="same"), runners))
+    assert Counter(answer.status for answer in answers) == {202: 1, 409: 19}
+    assert not any(replayed(answer) for answer in answers)
+    assert keys(brokerless) == ["same"]
+
+
+def test_a_repeat_is_told_what_was_said_first(edge: Edge, brokerless: Service) -> None:
+    first = edge.place(Idempotency_Key="a-key", X_Correlation_Id="first")
+    again = edge.place(Idempotency_Key="a-key", X_Correlation_Id="second")
+    assert first.status == 202 and first.headers["Location"]
+    assert said(again) == said(first)
+    assert (replayed(first), replayed(again)) == (False, True)
+    assert again.headers["X-Correlation-Id"] == "second"
+    assert orders(brokerless) == 1
+
+
+def test_the_final_answer_of_a_wait_is_what_is_kept(edge: Edge, brokerless: Service) -> None:
+    with partners_at_work(brokerless.world):
+        first = edge.place(Idempotency_Key="k", Prefer="wait=10")
+    again = edge.place(Idempotency_Key="k", Prefer="wait=10")
+    without_wait = edge.place(Idempotency_Key="k")
+    assert (first.status, first.headers["Preference-Applied"]) == (201, "wait=10")
+    assert first.json()["order"]["orderStatus"] == "READY_FOR_PICKUP"
+    assert said(again) == said(without_wait) == said(first)
+    assert replayed(again) and replayed(without_wait)
+
+
+def test_a_bad_end_is_kept_as_well(edge: Edge, brokerless: Service) -> None:
+    with partners_at_work(brokerless.world, unwilling=lambda sent: sent.type == "payment.authorize"):
+        first = edge.place(Idempotency_Key="k", Prefer="wait=10")
+    again = edge.place(Idempotency_Key="k", Prefer="wait=10")
+    first.problem(402, "payment-declined")
+    assert said(again) == said(first)
+    assert replayed(again)
+
+
+OTHERS: dict[str, tuple[str, Any, dict[str, str]]] = {
+    "another body": (ORDERS, {**NEW_ORDER, "customerId": "cust_1"}, {}),
+    "the same, spelled otherwise": (ORDERS, b" " + str(NEW_ORDER).replace("'", '"').encode(), {}),
+    "another path": (f"{ORDERS}/{{}}/cancel", None, {}),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_key_for_one_request_is_none_for_another(edge: Edge, brokerless: Service, what: str) -> None:
+    first = edge.place(Idempotency_Key="k")
+    path, body, headers = OTHERS[what]
+    order_id = first.json()["order"]["orderId"]
+    edge.post(path.format(order_id), OWNER, body, Idempotency_Key="k", **headers).problem(422, "key-reused")
+    assert orders(brokerless) == 1
+    assert edge.get(f"{ORDERS}/{order_id}", OWNER).json()["activeSagaId"]
+    assert replayed(edge.place(Idempotency_Key="k"))
+
+
+def test_a_key_is_its_callers_own(edge: Edge, brokerless: Service) -> None:
+    mine = edge.place(Idempotency_Key="k")
+    theirs = edge.place(OTHER_CUSTOMER, Idempotency_Key="k")
+    assert (mine.status, theirs.status) == (202, 202)
+    assert not replayed(theirs)
+    assert theirs.json()["order"]["customerId"] == "cust_2"
+    assert edge.place(Caller("cust_1", ("admin", "customer")), Idempotency_Key="k").body == mine.body
+
+
+def test_while_the_first_is_waited_for_a_repeat_is_told_to_come_again(edge: Edge, brokerless: Service) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(edge.place, Idempotency_Key="k", Prefer="wait=10")
+        eventually(lambda: orders(brokerless) == 1, what="the order")
+        early = edge.place(Idempotency_Key="k", Prefer="wait=10")
+        # Another request is told so even now.
+        edge.post(ORDERS, OWNER, {**NEW_ORDER, "customerId": "cust_1"}, Idempotency_Key="k").problem(422, "key-reused")
+        with partners_at_work(brokerless.world):
+            done = first.result(20)
+    early.problem(409, "in-flight")
+    assert int(early.headers["Retry-After"]) >= 1
+    assert said(edge.place(Idempotency_Key="k")) == said(done)
+    assert done.status == 201
+
+
+class Crash(BaseException):
+    """The container is gone: no handler of errors gets to see it."""
+
+
+UNHANDLED = "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+
+
+@pytest.mark.filterwarnings(UNHANDLED)
+def test_a_crash_between_commit_and_answer_is_answered_by_what_was_kept(
+    edge: Edge, brokerless: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Publisher, "publish", crash)
+        with pytest.raises(ConnectionError):
+            edge.place(Idempotency_Key="k")
+    again = edge.place(Idempotency_Key="k")
+    assert again.status == 202 and replayed(again)
+    assert again.headers["Location"] == f"{ORDERS}/{again.json()['order']['orderId']}"
+    assert orders(brokerless) == 1
+
+
+@pytest.mark.filterwarnings(UNHANDLED)
+def test_who_crashed_while_waiting_leaves_the_202_five_seconds_after_the_wait(
+    edge: Edge, brokerless: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Publisher, "publish", crash)
+        with pytest.raises(ConnectionError):
+            edge.place(Idempotency_Key="k", Prefer="wait=7")
+    pass_time(brokerless, "11 seconds")
+    edge.place(Idempotency_Key="k", Prefer="wait=7").problem(409, "in-flight")
+    pass_time(brokerless, "1 second")
+    again = edge.place(Idempotency_Key="k", Prefer="wait=7")
+    assert again.status == 202 and replayed(again)
+    assert again.json()["saga"]["status"] == "RUNNING"
+
+
+def test_keys_live_for_a_day_and_are_then_purged(edge: Edge, brokerless: Service) -> None:
+    first = edge.place(Idempotency_Key="k")
+    pass_time(brokerless, "23 hours 59 minutes")
+    assert said(edge.place(Idempotency_Key="k")) == said(first)
+    schedules.purge_expired()
+    assert keys(brokerless) == ["k"]
+    pass_time(brokerless, "1 minute")
+    second = edge.place(Idempotency_Key="k")
+    assert (second.status, replayed(second)) == (202, False)
+    assert second.body != first.body
+    assert said(edge.place(Idempotency_Key="k")) == said(second)
+    edge.place(Idempotency_Key="fresh")
+    brokerless.world.rows("UPDATE campusg.idempotency_keys SET expires_at = clock_timestamp() WHERE key = 'k'")
+    schedules.purge_expired()
+    assert keys(brokerless) == ["fresh"]
+
+
+GOOD = {"one character": "k", "255 characters": "k" * 255, "a quote in it": 'a"b', "a UUID in quotes": f'"{uuid4()}"', "all signs": "!#~;,="}
+BAD = {
+    "empty": "",
+    "empty in quotes": '""',
+    "256 characters": "k" * 256,
+    "256 in quotes": f'"{"k" * 256}"',
+    "a space": "a b",
+    "a space in quotes": '"a b"',
+    "a tab": "a\tb",
+    "a letter beyond ASCII": "clé",
+}
+
+
+@pytest.mark.parametrize("key", GOOD.values(), ids=GOOD)
+def test_good_keys_are_taken(edge: Edge, key: str) -> None:
+    assert [replayed(edge.place(Idempotency_Key=key)) for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("key", BAD.values(), ids=BAD)
+def test_bad_keys_are_refused_and_nothing_is_done(edge: Edge, brokerless: Service, key: str) -> None:
+    edge.place(Idempotency_Key=key).problem(400, "invalid")
+    assert orders(brokerless) == 0
+
+
+def test_a_key_is_the_same_with_and_without_quotes(edge: Edge) -> None:
+    first = edge.place(Idempotency_Key='"k-1"')
+    assert said(edge.place(Idempotency_Key="k-1")) == said(first)
+    assert not replayed(edge.place(Idempotency_Key="k-2"))
+
+
+def silent_capture(scene: Scene) -> None:
+    complete()(scene)
+    scene.answer_next(scene.holder["saga_id"])
+    falls_silent(scene)
+
+
+def nothing(_scene: Scene) -> None:
+    """It stays as it is."""
+
+
+# Where the order is, what happens to it then, and who asks for what with which body.
+POSTS: dict[str, tuple[str, Move, Caller, str, Any]] = {
+    "accept": ("READY_FOR_PICKUP", nothing, RUNNER, "/api/orders/{order}/accept", {"runnerId": RUNNER.sub}),
+    "give back": ("ACCEPTED", nothing, RUNNER, "/api/orders/{order}/cancel-acceptance", None),
+    "cancel": ("ACCEPTED", nothing, OWNER, "/api/orders/{order}/cancel", {"reason": "too late"}),
+    "cancel while it is created": ("NEW", lambda scene: scene.publish(), OWNER, "/api/orders/{order}/cancel", None),
+    "complete": ("DELIVERED", nothing, OWNER, "/api/orders/{order}/complete", None),
+    "retry": ("DELIVERED", silent_capture, ADMIN, "/api/sagas/{saga}/retry", None),
+    "compensate": ("DELIVERED", lambda scene: complete()(scene) and None, ADMIN, "/api/sagas/{saga}/compensate", {}),
+}
+
+
+@pytest.mark.parametrize("route", POSTS)
+def test_every_post_takes_effect_once_and_is_repeated_even_when_the_order_has_moved_on(edge: Edge, stage: Stage, route: str) -> None:
+    status, move, caller, path, body = POSTS[route]
+    scene = stage.scene(status, pool=1)
+    move(scene)
+    target = path.format(order=scene.order_id, saga=scene.sagas()[-1]["saga_id"])
+    first = edge.post(target, caller, body, Idempotency_Key="k")
+    scene.settle()
+    after = scene.state()
+    again = edge.post(target, caller, body, Idempotency_Key="k")
+    assert first.status in (200, 202)
+    assert (said(again), replayed(again)) == (said(first), True)
+    assert scene.state() == after
+    edge.post(target, caller, {"unlike": 1}, Idempotency_Key="k").problem(422, "invalid")
+    edge.post(target, caller, b"{ }", Idempotency_Key="k").problem(422, "key-reused" if route != "accept" else "invalid")
+
+
+def test_who_joins_keeps_nothing(edge: Edge, stage: Stage, brokerless: Service) -> None:
+    scene = stage.scene("DELIVERED", pool=1)
+    path = f"{ORDERS}/{scene.order_id}/complete"
+    assert edge.post(path, OWNER).status == 202
+    joined = edge.post(path, RUNNER, Idempotency_Key="k")
+    assert (joined.status, replayed(joined)) == (202, False)
+    assert keys(brokerless) == []
+    scene.settle()
+    done = edge.post(path, RUNNER, Idempotency_Key="k")
+    assert (done.status, replayed(done), done.json()["order"]["orderStatus"]) == (200, False, "COMPLETED")
+    assert keys(brokerless) == []
+
+
+def refusals(scene: Scene) -> Mapping[str, tuple[int, Caller, str, Any]]:
+    """Requests that are turned down: the status, and what was asked by whom. (No POST has a 412.)"""
+    order = f"{ORDERS}/{scene.order_id}"
+    return {
+        "wrong status": (409, OWNER, f"{order}/complete", None),
+        "not to be changed by this runner": (403, Caller("cust_1", ("runner",)), f"{order}/complete", None),
+        "another person": (403, OWNER, ORDERS, {**NEW_ORDER, "customerId": "cust_2"}),
+        "role": (403, RUNNER, ORDERS, NEW_ORDER),
+        "not valid": (422, OWNER, ORDERS, {}),
+        "no such order": (404, OWNER, f"{ORDERS}/{uuid4()}/cancel", None),
+        "no JSON": (400, OWNER, ORDERS, b"{"),
+        "no token": (401, None, ORDERS, NEW_ORDER),  # type: ignore[dict-item]
+    }
+
+
+def test_what_is_refused_leaves_the_key_free(edge: Edge, stage: Stage, brokerless: Service) -> None:
+    scene = stage.scene("READY_FOR_PICKUP", pool=1)
+    for name, (status, caller, path, body) in refusals(scene).items():
+        refused = edge.post(path, caller, body, Idempotency_Key="k")
+        assert (name, refused.status, replayed(refused)) == (name, status, False)
+        assert keys(brokerless) == []
+    assert edge.place(Idempotency_Key="k").status == 202
+    assert keys(brokerless) == ["k"]
+
+
+def test_the_order_is_looked_at_before_the_key_and_the_key_before_the_status(edge: Edge, stage: Stage) -> None:
+    scene = stage.scene("ACCEPTED", pool=1)
+    order = f"{ORDERS}/{scene.order_id}"
+    assert edge.place(OTHER_CUSTOMER, Idempotency_Key="k").status == 202
+    # Used for something else, but the order is not there for this caller.
+    edge.post(f"{order}/cancel", OTHER_CUSTOMER, None, Idempotency_Key="k").problem(404, "not-found")
+    assert edge.place(Idempotency_Key="k").status == 202
+    edge.post(f"{order}/complete", OWNER, None, Idempotency_Key="k").problem(422, "key-reused")
+    edge.post(f"{order}/complete", OWNER, None, Idempotency_Key="other").problem(409, "wrong-status")

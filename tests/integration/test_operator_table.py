@@ -1,0 +1,205 @@
+"""What an operator may do to a saga: the contract's table, row by row, for every saga in every state; everything else is refused."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.errors import NotFound, WrongStatus
+from chalicelib.ids import new_fresh
+from chalicelib.operations import operate
+from chalicelib.sagas.retry import RetryPolicy
+from tests.integration.conftest import RULES
+from tests.support.database import World
+from tests.support.interleaving import ADMIN, Move, accept, cancel, check_at_rest, complete, falls_silent, give_back, times_out
+from tests.support.scene import Scene, Stage
+
+OPERATOR = "admin:adm_7"
+POLICY = RetryPolicy(timedelta(seconds=10), 2)
+REFUSED = "409"
+
+ACTIONS: dict[str, Callable[[Scene], None]] = {
+    "answered": lambda scene: scene.answer_next(scene.holder["saga_id"]),
+    "silent": falls_silent,
+    "waits": times_out,
+    "cancelled": lambda scene: cancel()(scene) and None,
+    "retried": lambda scene: scene.do(
+        lambda session, rules, _: operate.retry(session, rules, scene.holder["saga_id"], OPERATOR, new_fresh())
+    ),
+    "compensated": lambda scene: scene.do(
+        lambda session, rules, _: operate.compensate(session, rules, scene.holder["saga_id"], OPERATOR, new_fresh())
+    ),
+}
+
+
+def refused(scene: Scene) -> None:
+    """The partner refuses the pending command."""
+    place = scene.unworked(scene.holder["saga_id"])[0]
+    scene.unwilling[scene.sent[place].type] += 1
+    scene.answer_next(scene.holder["saga_id"])
+
+
+ACTIONS["refused"] = refused
+
+
+STARTS: dict[str, tuple[str, Move]] = {
+    "create_order": ("NEW", lambda scene: scene.publish()),
+    "accept_order": ("READY_FOR_PICKUP", accept()),
+    "complete_order": ("DELIVERED", complete()),
+    "cancel_acceptance": ("ACCEPTED", give_back()),
+    "cancel_order": ("ACCEPTED", cancel(ADMIN)),
+}
+PAYOUT_REFUSED = "answered answered refused waits refused"
+
+# saga, how it got there, its status there, and the order's two statuses after a retry and after a compensation.
+TABLE: list[tuple[str, str, str, str, str]] = [
+    ("create_order", "", "RUNNING", REFUSED, "CANCELLED FAILED"),
+    ("create_order", "waits", "RUNNING", REFUSED, "CANCELLED FAILED"),
+    ("create_order", "answered", "RUNNING", REFUSED, "CANCELLED FAILED"),
+    ("create_order", "answered answered", "RUNNING", REFUSED, "CANCELLED RELEASED"),
+    ("create_order", "answered silent", "COMPENSATING", REFUSED, REFUSED),
+    ("create_order", "answered answered refused", "COMPENSATING", REFUSED, REFUSED),
+    ("create_order", "answered cancelled", "COMPENSATING", REFUSED, REFUSED),
+    ("create_order", "answered silent silent", "FAILED", "CANCELLED FAILED", REFUSED),
+    ("create_order", "answered answered silent silent", "FAILED", "CANCELLED RELEASED", REFUSED),
+    ("create_order", "answered answered refused silent retried", "COMPENSATING", REFUSED, REFUSED),
+    ("create_order", "answered answered answered", "COMPLETED", REFUSED, REFUSED),
+    ("create_order", "refused", "COMPENSATED", REFUSED, REFUSED),
+    ("accept_order", "", "RUNNING", REFUSED, "READY_FOR_PICKUP AUTHORIZED"),
+    ("accept_order", "answered", "RUNNING", REFUSED, "READY_FOR_PICKUP AUTHORIZED"),
+    ("accept_order", "answered compensated", "COMPENSATING", REFUSED, REFUSED),
+    ("accept_order", "answered silent", "COMPENSATING", REFUSED, REFUSED),
+    ("accept_order", "answered silent silent", "FAILED", "READY_FOR_PICKUP AUTHORIZED", REFUSED),
+    ("accept_order", "answered answered", "COMPLETED", REFUSED, REFUSED),
+    ("accept_order", "refused", "COMPENSATED", REFUSED, REFUSED),
+    ("complete_order", "", "RUNNING", REFUSED, "DELIVERED AUTHORIZED"),
+    ("complete_order", "answered", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", "answered silent", "FAILED", "COMPLETED CAPTURED", REFUSED),
+    ("complete_order", "answered silent retried", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", "answered answered", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", "answered answered refused", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", "answered answered refused waits", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", "answered answered silent", "FAILED", "COMPLETED CAPTURED", REFUSED),
+    ("complete_order", "answered answered refused waits silent", "FAILED", "COMPLETED CAPTURED", REFUSED),
+    ("complete_order", PAYOUT_REFUSED, "FAILED", "COMPLETED CAPTURED", "DELIVERED REFUNDED"),
+    ("complete_order", f"{PAYOUT_REFUSED} retried", "RUNNING", REFUSED, REFUSED),
+    ("complete_order", f"{PAYOUT_REFUSED} retried silent", "FAILED", "COMPLETED CAPTURED", REFUSED),
+    ("complete_order", f"{PAYOUT_REFUSED} retried answered refused waits refused", "FAILED", "COMPLETED CAPTURED", "DELIVERED REFUNDED"),
+    ("complete_order", f"{PAYOUT_REFUSED} retried refused", "FAILED", "COMPLETED CAPTURED", "DELIVERED REFUNDED"),
+    ("complete_order", f"{PAYOUT_REFUSED} compensated", "COMPENSATING", REFUSED, REFUSED),
+    ("complete_order", f"{PAYOUT_REFUSED} compensated silent", "FAILED", "DELIVERED REFUNDED", REFUSED),
+    ("complete_order", f"{PAYOUT_REFUSED} compensated answered silent", "FAILED", "DELIVERED REFUNDED", REFUSED),
+    ("complete_order", f"{PAYOUT_REFUSED} compensated answered answered", "COMPENSATED", REFUSED, REFUSED),
+    ("complete_order", "answered refused", "COMPENSATED", REFUSED, REFUSED),
+    ("complete_order", "silent", "COMPENSATED", REFUSED, REFUSED),
+    ("complete_order", "answered answered answered", "COMPLETED", REFUSED, REFUSED),
+    ("cancel_acceptance", "", "RUNNING", REFUSED, REFUSED),
+    ("cancel_acceptance", "silent", "FAILED", "READY_FOR_PICKUP AUTHORIZED", REFUSED),
+    ("cancel_acceptance", "answered", "COMPLETED", REFUSED, REFUSED),
+    ("cancel_order", "", "RUNNING", REFUSED, REFUSED),
+    ("cancel_order", "answered answered", "RUNNING", REFUSED, REFUSED),
+    ("cancel_order", "silent", "FAILED", "CANCELLED RELEASED", REFUSED),
+    ("cancel_order", "answered silent", "FAILED", "CANCELLED RELEASED", REFUSED),
+    ("cancel_order", "answered answered silent", "FAILED", "CANCELLED RELEASED", REFUSED),
+    ("cancel_order", "answered answered answered", "COMPLETED", REFUSED, REFUSED),
+]
+VERBS = {"retry": operate.retry, "compensate": operate.compensate}
+
+
+@pytest.fixture(scope="module")
+def stage(engine: sa.Engine) -> Iterator[Stage]:
+    """One for all rows, as each row has an order of its own."""
+    with closing(Stage(World(engine, replace(RULES, policy=POLICY)))) as stage:
+        yield stage
+
+
+def reach(stage: Stage, saga: str, path: str, status: str) -> Scene:
+    """An order of its own whose saga went that path, and is now in that status."""
+    start, request = STARTS[saga]
+    scene = stage.scene(start)
+    request(scene)
+    for action in path.split():
+        ACTIONS[action](scene)
+    assert scene.saga(saga)["status"] == status
+    return scene
+
+
+def operate_on(scene: Scene, saga: str, verb: str) -> None:
+    saga_id = scene.saga(saga)["saga_id"]
+    scene.do(lambda session, rules, _: VERBS[verb](session, rules, saga_id, OPERATOR, new_fresh()))
+
+
+@pytest.mark.parametrize(
+    ("saga", "path", "status", "retried", "compensated"), TABLE, ids=[f"{row[0]}: {row[1] or 'just begun'}" for row in TABLE]
+)
+def test_the_operators_table(stage: Stage, saga: str, path: str, status: str, retried: str, compensated: str) -> None:
+    ends = {"retry": retried, "compensate": compensated}
+    scene = reach(stage, saga, path, status)
+    state = scene.state()
+    for verb in (verb for verb, end in ends.items() if end == REFUSED):
+        with pytest.raises(WrongStatus):
+            operate_on(scene, saga, verb)
+        assert scene.state() == state
+    allowed = {verb: end for verb, end in ends.items() if end != REFUSED}
+    scenes = [scene, *(reach(stage, saga, path, status) for _ in range(len(allowed) - 1))]
+    for (verb, end), each in zip(allowed.items(), scenes, strict=False):
+        goes_on(each, saga, verb)
+        each.settle()
+        assert f"{each.order['order_status']} {each.order['payment_status']}" == end
+        check_at_rest(each)
+
+
+def goes_on(scene: Scene, saga: str, verb: str) -> None:
+    """The operator's word is taken, noted, and what was silent is sent once more, to the byte."""
+    before, version, sent = scene.saga(saga), scene.order["version"], len(scene.sent)
+    operate_on(scene, saga, verb)
+    check_the_note(scene, version, verb)
+    after = scene.saga(saga)
+    assert after["status"] in {"retry": ("RUNNING", "COMPENSATING"), "compensate": ("COMPENSATING", "COMPENSATED")}[verb]
+    if verb == "retry" and before["awaited_id"]:
+        [repeated] = [message for message in scene.sent[sent:] if message.topic != "order-events"]
+        assert repeated == next(message for message in scene.sent if message.id == before["awaited_id"])
+        assert after["pending"]["attempts"] == 1
+
+
+def check_the_note(scene: Scene, version: int, verb: str) -> None:
+    """One version more, one entry that names the operator, one event."""
+    order, entry = scene.order, scene.history()[-1]
+    assert (order["version"], entry["version"]) == (version + 1, version + 1)
+    assert (entry["actor"], entry["detail"]["operator"]) == (OPERATOR, verb)
+    events = [message.header("ce_sequence") for message in scene.sent if message.topic == "order-events"]
+    assert events[-1] == str(version + 1)
+
+
+def test_a_refused_payout_is_retried_from_the_runners_account_on_and_paid_by_a_new_command(stage: Stage) -> None:
+    scene = stage.scene("DELIVERED")
+    complete()(scene)
+    for action in f"{PAYOUT_REFUSED} retried".split():
+        ACTIONS[action](scene)
+    scene.settle()
+    types = [message.type for message in scene.sent if message.topic != "order-events"]
+    assert types.count("payment.capture") == 1
+    assert types[-3:] == ["escrow.release", "notification.send", "notification.send"]
+    releases = {message.id for message in scene.sent if message.type == "escrow.release"}
+    assert (types.count("user.validate_runner"), len(releases)) == (2, 3)
+
+
+def test_a_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
+    scene = stage.scene("NEW")
+    for verb in VERBS.values():
+        with pytest.raises(NotFound):
+            scene.do(lambda session, rules, _, verb=verb: verb(session, rules, uuid4(), OPERATOR, new_fresh()))
+
+
+def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: Stage) -> None:
+    scene = stage.scene("NEW")
+    stage.rows("UPDATE campusg.sagas SET definition_version = 99 WHERE saga_id = :id", id=scene.saga_id)
+    state = scene.state()
+    for verb in VERBS.values():
+        with pytest.raises(WrongStatus):
+            scene.do(lambda session, rules, _, verb=verb: verb(session, rules, scene.saga_id, OPERATOR, new_fresh()))
+    assert scene.state() == state

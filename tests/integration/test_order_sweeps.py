@@ -1,0 +1,169 @@
+"""The clock's two sweeps over orders: nobody accepted in time, nobody completed."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from chalicelib.errors import TooLate
+from chalicelib.ids import new_fresh
+from chalicelib.operations.sweep import Sweeper
+from chalicelib.orders.due import read_unaccepted
+from chalicelib.orders.order import OrderStatus
+from tests.support.database import World
+from tests.support.interleaving import accept, cancel, check_at_rest, complete, falls_silent, give_back, is_late, patch, runner
+from tests.support.scene import Scene, Stage
+
+
+@pytest.fixture
+def stage(world: World) -> Iterator[Stage]:
+    with closing(Stage(world)) as stage:
+        yield stage
+
+
+def sweep(scene: Scene) -> set[UUID]:
+    """What the clock's function does; the orders that it had something published for."""
+    published: set[UUID] = set()
+    Sweeper(scene.world.database, scene.world.rules, published.update, new_fresh).sweep()
+    scene.publish()
+    return published
+
+
+def test_an_open_order_times_out_and_its_customer_is_told_why(stage: Stage) -> None:
+    scene = stage.scene(pool=3)
+    assert sweep(scene) == set()
+    is_late(scene)
+    assert sweep(scene) == {scene.order_id}
+    assert (scene.order["order_status"], scene.order["active_saga_id"]) == ("READY_FOR_PICKUP", scene.saga("cancel_order")["saga_id"])
+    assert sweep(scene) == set(), "the order is held, and its commands are not due"
+    scene.settle()
+    order = scene.order
+    assert (order["order_status"], order["payment_status"], order["cancelled_at"]) == ("TIMED_OUT", "RELEASED", None)
+    assert order["cancel_reason"] == "nobody accepted the order in time"
+    assert [message.data["notificationType"] for message in scene.sent if message.type == "notification.send"] == ["ORDER_TIMED_OUT"]
+    assert {entry["actor"] for entry in scene.history()[4:]} == {"system", "partner:payment"}
+    check_at_rest(scene)
+
+
+def test_in_the_last_moment_an_order_can_be_accepted_and_from_then_on_not(stage: Stage) -> None:
+    in_time, too_late = stage.scene(pool=2), stage.scene()
+    accept()(in_time)
+    is_late(in_time)
+    is_late(too_late)
+    with pytest.raises(TooLate):
+        accept()(too_late)
+    assert sweep(in_time) == {too_late.order_id}
+    in_time.settle()
+    assert (in_time.order["order_status"], in_time.order["runner_id"]) == ("ACCEPTED", "runner_1")
+
+
+@pytest.mark.parametrize("how", ["rejected", "silent"])
+def test_an_accept_undone_after_its_time_leaves_the_order_due_at_once(stage: Stage, how: str) -> None:
+    scene = stage.scene(pool=1)
+    accept_by = scene.order["accept_by"]
+    accept()(scene)
+    if how == "silent":
+        falls_silent(scene)
+    else:
+        scene.unwilling["user.validate_runner"] = 1
+        scene.answer_next()
+    assert (scene.order["runner_id"], scene.order["accept_by"]) == (None, accept_by), "the time limit is the old one"
+    is_late(scene)
+    assert sweep(scene) == {scene.order_id}
+    scene.settle()
+    assert scene.order["order_status"] == "TIMED_OUT"
+    check_at_rest(scene)
+
+
+def test_held_orders_are_left_alone_however_late(stage: Stage) -> None:
+    held = [stage.scene(pool=3) for _ in range(2)]
+    accept()(held[0])
+    cancel()(held[1])
+    back = stage.scene("ACCEPTED", pool=1)
+    give_back()(back)
+    for scene in (*held, back):
+        is_late(scene)
+    with stage.world.engine.begin() as session:
+        assert read_unaccepted(session, 10) == []
+    assert sweep(back) == set()
+    back.settle()
+    assert back.order["order_status"] == "READY_FOR_PICKUP", "an order given back has a new time limit"
+
+
+def test_a_time_limit_that_was_renewed_after_the_sweep_looked_is_not_taken_for_the_old_one(stage: Stage) -> None:
+    from chalicelib.operations.sweep import UnacceptedOrders
+
+    scene = stage.scene(pool=1)
+    is_late(scene)
+    chore = UnacceptedOrders()
+    with stage.world.engine.begin() as session:
+        due = chore.read(session, stage.world.rules, 10)
+    stage.rows("UPDATE campusg.orders SET accept_by = clock_timestamp() + interval '5 minutes'")
+    state = scene.state()
+    with stage.world.engine.begin() as session:
+        assert chore.do(session, stage.world.rules, [(each, new_fresh()) for each in due]) == set()
+    assert scene.state() == state
+
+
+def test_many_orders_time_out_in_one_sweep(stage: Stage) -> None:
+    scenes = [stage.scene(pool=60) for _ in range(60)]
+    for scene in scenes:
+        is_late(scene)
+    assert sweep(scenes[0]) == {scene.order_id for scene in scenes}
+    started = stage.rows("SELECT count(DISTINCT order_id) AS orders, count(*) AS sagas FROM campusg.sagas WHERE name = 'cancel_order'")
+    assert started == [{"orders": 60, "sagas": 60}]
+
+
+def patient(stage: Stage, scene: Scene, seconds: float) -> None:
+    """Let the order have been as it is for that many seconds."""
+    stage.rows(
+        "UPDATE campusg.orders SET updated_at = clock_timestamp() - make_interval(secs => :seconds) WHERE order_id = :id",
+        seconds=seconds,
+        id=scene.order_id,
+    )
+
+
+def test_a_delivered_order_that_nobody_completes_is_completed_by_the_clock(stage: Stage) -> None:
+    scene = stage.scene("DELIVERED", pool=2)
+    patience = stage.world.rules.complete_timeout.total_seconds()
+    patient(stage, scene, patience - 60)
+    assert sweep(scene) == set()
+    patient(stage, scene, patience + 1)
+    assert sweep(scene) == {scene.order_id}
+    assert [entry["actor"] for entry in scene.history()][-1] == "system"
+    scene.settle()
+    assert (scene.order["order_status"], scene.order["payment_status"]) == ("COMPLETED", "CAPTURED")
+    check_at_rest(scene)
+
+
+def test_a_completion_by_the_clock_that_was_undone_is_tried_again_only_after_the_same_time(stage: Stage) -> None:
+    scene = stage.scene("DELIVERED", pool=1)
+    patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    sweep(scene)
+    scene.unwilling["user.validate_runner"] = 1
+    scene.settle()
+    assert (scene.order["order_status"], scene.order["active_saga_id"]) == ("DELIVERED", None)
+    assert sweep(scene) == set()
+    patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    assert sweep(scene) == {scene.order_id}
+
+
+def test_an_order_that_is_being_completed_or_cancelled_is_left_alone_by_the_clock(stage: Stage) -> None:
+    scenes = [stage.scene("DELIVERED", pool=3) for _ in range(2)]
+    complete()(scenes[0])
+    complete()(scenes[1])
+    scenes[1].settle()
+    for scene in scenes:
+        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    assert sweep(scenes[0]) == set()
+
+
+def test_orders_on_their_way_wait_for_their_runner_without_end(world: World) -> None:
+    with closing(Stage(replace(world, rules=replace(world.rules, complete_timeout=timedelta(microseconds=1))))) as stage:
+        scene = stage.scene("ON_THE_WAY", pool=1)
+        assert sweep(scene) == set()
+        patch(OrderStatus.DELIVERED, runner())(scene)
+        assert sweep(scene) == {scene.order_id}

@@ -1,0 +1,79 @@
+"""The number of SQL statements does not depend on the number of records, sagas or rows."""
+
+import json
+
+import pytest
+
+from tests.integration.conftest import Service
+from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.kafka_records import answer, failed_places
+from tests.support.statements import Statements, counted
+
+MOST_STATEMENTS = 12
+
+
+def taking(service: Service, number: int) -> Statements:
+    """Hand over `number` replies, publishing what follows, and count."""
+    placed = service.world.place_many(number)
+    service.world.forget_outbox()
+    records = [answer(command) for command in service.world.pending_of(placed)]
+    with counted(service.runtime.database._engine) as seen:
+        assert service.on_events(*records) == {"batchItemFailures": []}
+    assert service.world.outbox() == []
+    statuses = service.world.rows("SELECT order_status, count(*) AS number FROM campusg.orders GROUP BY 1")
+    assert statuses == [{"order_status": "PENDING_PAYMENT", "number": number}]
+    service.world.rows("DELETE FROM campusg.order_history")
+    service.world.rows("UPDATE campusg.orders SET active_saga_id = NULL")
+    service.world.rows("DELETE FROM campusg.sagas")
+    service.world.rows("DELETE FROM campusg.orders")
+    return seen
+
+
+def test_a_batch_of_500_replies_takes_the_statements_of_one(service: Service) -> None:
+    one, many = taking(service, 1), taking(service, 500)
+    assert many.shapes == one.shapes
+    assert many.number <= MOST_STATEMENTS
+    assert many.round_trips == one.round_trips
+
+
+def sweeping(service: Service, number: int) -> Statements:
+    """Sweep over `number` sagas that are due, publishing what they send again, and count."""
+    service.world.place_many(number)
+    service.world.forget_outbox()
+    service.world.make_due()
+    with counted(service.runtime.database._engine) as seen:
+        service.app.schedules.sweep_timeouts()
+    assert service.world.outbox() == []
+    attempts = service.world.rows("SELECT (pending ->> 'attempts')::int AS attempts, count(*) AS number FROM campusg.sagas GROUP BY 1")
+    assert attempts == [{"attempts": 2, "number": number}]
+    service.world.rows("TRUNCATE campusg.orders, campusg.sagas, campusg.order_history")
+    return seen
+
+
+def test_a_sweep_of_400_sagas_takes_the_statements_of_one(service: Service) -> None:
+    one, many = sweeping(service, 1), sweeping(service, 400)
+    assert many.shapes == one.shapes
+    assert many.number <= MOST_STATEMENTS
+
+
+def test_a_batch_that_changes_nothing_takes_two_statements(service: Service) -> None:
+    placed = service.world.place_many(20)
+    records = [answer(command).having(ce_causationid="no-such-command") for command in service.world.pending_of(placed)]
+    with counted(service.runtime.database._engine) as seen:
+        assert failed_places(service.on_events(*records)) == []
+    assert (seen.number, seen.transactions) == (2, 1)
+
+
+def test_placing_an_order_takes_nine_statements_and_four_transactions(service: Service, http: Http) -> None:
+    with counted(service.runtime.database._engine) as seen:
+        answered = http.post("/api/orders", NEW_ORDER_BODY, http.customer("cust_1"))
+    assert answered.status == 202, json.dumps(answered.json())
+    assert (seen.number, seen.transactions) == (9, 4)
+
+
+@pytest.mark.parametrize(("path", "statements"), [("/api/orders", 1), ("/api/orders/{order}", 1), ("/api/orders/{order}/history", 1)])
+def test_a_question_takes_one_statement(service: Service, http: Http, path: str, statements: int) -> None:
+    placed = service.world.place()
+    with counted(service.runtime.database._engine) as seen:
+        assert http.get(path.format(order=placed.order_id), http.customer("cust_1")).status == 200
+    assert (seen.number, seen.transactions) == (statements, 1)

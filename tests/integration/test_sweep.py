@@ -1,0 +1,236 @@
+"""What the clock brings about for sagas that wait for an answer."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.sagas.engine import Batch
+from tests.integration.conftest import Service
+from tests.support.database import Placed, World
+from tests.support.eventually import eventually
+from tests.support.kafka_records import answer
+
+
+def sweep(service: Service) -> None:
+    service.app.schedules.sweep_timeouts()
+
+
+def let_pass(service: Service, *, published: bool = True) -> None:
+    """Let the deadlines pass, and sweep."""
+    if published:
+        service.world.forget_outbox()
+    service.world.make_due()
+    sweep(service)
+
+
+def waiting(world: World, placed: Placed) -> timedelta:
+    """How long the pending command is still waited for."""
+    [row] = world.rows("SELECT due_at - clock_timestamp() AS left FROM campusg.sagas WHERE saga_id = :id", id=placed.saga_id)
+    left: timedelta = row["left"]
+    return left
+
+
+def attempts(world: World, placed: Placed) -> int:
+    number: int = world.saga(placed)["pending"]["attempts"]
+    return number
+
+
+def answer_pending(service: Service, placed: Placed) -> None:
+    assert service.on_events(answer(service.world.pending(placed))) == {"batchItemFailures": []}
+
+
+def exhaust(service: Service, placed: Placed) -> None:
+    """Let every copy of the pending command go unanswered."""
+    command = service.world.pending(placed)
+    for _ in range(service.world.rules.policy.attempts):
+        let_pass(service)
+    saga = service.world.saga(placed)
+    assert saga["awaited_id"] != command.id or saga["status"] == "FAILED"
+
+
+def test_what_is_not_due_is_left_alone(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    before = brokerless.world.saga(placed)
+    sweep(brokerless)
+    assert brokerless.world.saga(placed) == before
+
+
+def test_a_resent_command_has_the_id_and_the_bytes_of_the_first_copy(service: Service) -> None:
+    placed = service.world.place()
+    service.runtime.publisher.relay()
+    for _ in range(3):
+        service.world.make_due()
+        sweep(service)
+    copies = service.topic("user-commands")
+    assert len(copies) == 4
+    assert copies == [copies[0]] * 4
+    assert copies[0] == service.world.pending(placed)
+    assert service.world.order(placed)["version"] == 1
+
+
+def test_each_copy_is_waited_for_twice_as_long_give_or_take_a_fifth(brokerless: Service) -> None:
+    placed = brokerless.world.place_many(30)
+    wait = brokerless.world.rules.policy.timeout
+    for copy in range(1, 5):
+        lefts = [waiting(brokerless.world, each) for each in placed]
+        assert {attempts(brokerless.world, each) for each in placed[:1]} == {copy}
+        assert min(lefts) > wait * 0.8 - timedelta(seconds=5)
+        assert max(lefts) <= wait * 1.2
+        assert max(lefts) - min(lefts) > wait * 0.05
+        let_pass(brokerless)
+        wait *= 2
+
+
+def test_a_command_that_is_not_published_yet_is_waited_for_anew_and_nothing_counts(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    before = brokerless.world.outbox()
+    for _ in range(brokerless.world.rules.policy.attempts + 2):
+        let_pass(brokerless, published=False)
+    assert (attempts(brokerless.world, placed), brokerless.world.saga(placed)["status"]) == (1, "RUNNING")
+    assert brokerless.world.outbox() == before
+    assert waiting(brokerless.world, placed) > timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(("answers", "undone"), [(0, []), (1, ["payment.release"]), (2, ["escrow.refund", "payment.release"])])
+def test_silence_undoes_the_silent_step_too_and_cancels_the_order(brokerless: Service, answers: int, undone: list[str]) -> None:
+    world = brokerless.world
+    placed = world.place()
+    for _ in range(answers):
+        answer_pending(brokerless, placed)
+    exhaust(brokerless, placed)
+    commands = []
+    while world.order(placed)["active_saga_id"]:
+        commands.append(world.pending(placed))
+        answer_pending(brokerless, placed)
+    assert [command.type for command in commands] == undone
+    # What may have been done is undone without naming it; what was done, by its id.
+    assert ["escrowId" in command.data or "paymentId" in command.data for command in commands] == [False, answers == 2][: len(commands)]
+    order, saga = world.order(placed), world.saga(placed)
+    assert (order["order_status"], order["payment_status"]) == ("CANCELLED", "RELEASED" if answers == 2 else "FAILED")
+    assert (saga["status"], saga["error"]["code"]) == ("COMPENSATED", "silent")
+
+
+def test_a_silent_undo_parks_the_saga_holds_the_order_and_heals_by_a_late_answer(brokerless: Service) -> None:
+    world = brokerless.world
+    placed = world.place()
+    answer_pending(brokerless, placed)
+    exhaust(brokerless, placed)
+    exhaust(brokerless, placed)
+    saga, parked = world.saga(placed), world.pending(placed)
+    assert (saga["status"], saga["due_at"], saga["ended_at"], parked.type) == ("FAILED", None, None, "payment.release")
+    assert world.order(placed)["active_saga_id"] == placed.saga_id
+    let_pass(brokerless)
+    assert world.outbox() == []
+    answer_pending(brokerless, placed)
+    order, saga = world.order(placed), world.saga(placed)
+    assert (order["order_status"], order["payment_status"], order["active_saga_id"]) == ("CANCELLED", "FAILED", None)
+    assert (saga["status"], saga["error"]["code"]) == ("COMPENSATED", "silent")
+
+
+def test_a_saga_of_a_newer_release_is_left_alone(brokerless: Service) -> None:
+    mine, newer = brokerless.world.place_many(2)
+    brokerless.world.rows("UPDATE campusg.sagas SET definition_version = 99 WHERE saga_id = :id", id=newer.saga_id)
+    brokerless.world.make_due()
+    before = brokerless.world.saga(newer)
+    let_pass(brokerless)
+    assert brokerless.world.saga(newer)["pending"] == before["pending"]
+    assert attempts(brokerless.world, mine) == 2
+
+
+SPOILED = {"its plan raises": "bug", "its rows can't be read": "UPDATE campusg.sagas SET steps = '7' WHERE saga_id = :id"}
+
+
+@pytest.mark.parametrize("how", SPOILED.values(), ids=SPOILED.keys())
+def test_a_saga_that_fails_is_pushed_back_further_each_time_and_the_others_go_on(
+    brokerless: Service, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = brokerless.world.place_many(5)
+    spoiled = placed[2]
+    real = Batch.apply
+
+    def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+        if how == "bug" and saga.saga_id == spoiled.saga_id:
+            raise ZeroDivisionError("a bug")
+        real(self, saga, *arguments, **named)
+
+    monkeypatch.setattr(Batch, "apply", apply)
+    if how != "bug":
+        brokerless.world.rows(how, id=spoiled.saga_id)
+    for time in range(1, 5):
+        let_pass(brokerless)
+        assert [attempts(brokerless.world, each) for each in placed] == [1 + time, 1 + time, 1, 1 + time, 1 + time]
+        assert brokerless.world.saga(spoiled)["setbacks"] == time
+        pause = timedelta(seconds=2 ** (time - 1))
+        assert pause - timedelta(seconds=1) < waiting(brokerless.world, spoiled) <= pause
+
+
+def test_an_order_that_somebody_else_has_locked_does_not_stop_the_others(brokerless: Service) -> None:
+    placed = brokerless.world.place_many(3)
+    brokerless.world.forget_outbox()
+    brokerless.world.make_due()
+    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
+    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    with brokerless.world.engine.begin() as other:
+        other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"), {"id": placed[0].order_id})
+        sweep(brokerless)
+    assert [attempts(brokerless.world, each) for each in placed] == [1, 2, 2]
+    sweep(brokerless)
+    assert [attempts(brokerless.world, each) for each in placed] == [2, 2, 2]
+
+
+def test_a_deadline_that_is_over_when_the_lock_comes_is_dropped(brokerless: Service) -> None:
+    """The reply is taken while the sweep waits for the order's lock."""
+    world = brokerless.world
+    placed = world.place()
+    world.forget_outbox()
+    world.make_due()
+    record = answer(world.pending(placed))
+    with world.engine.begin() as holder:
+        holder.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"), {"id": placed.order_id})
+        replying = threading.Thread(target=brokerless.on_events, args=(record,))
+        replying.start()
+        in_line(world, 1)
+        sweeping = threading.Thread(target=sweep, args=(brokerless,))
+        sweeping.start()
+        in_line(world, 2)
+    for thread in (replying, sweeping):
+        thread.join(10)
+    assert (world.pending(placed).type, attempts(world, placed)) == ("payment.authorize", 1)
+    assert [message.type for message in world.outbox()] == ["order.status_changed", "payment.authorize"]
+
+
+def in_line(world: World, number: int) -> None:
+    """Wait until so many backends wait for a lock."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    eventually(lambda: len(world.rows(waits)) >= number, what=f"{number} waiting for the lock")
+
+
+def test_two_sweeps_at_once_do_the_work_once(brokerless: Service) -> None:
+    placed = brokerless.world.place_many(60)
+    brokerless.world.forget_outbox()
+    brokerless.world.make_due()
+    start = threading.Barrier(3)
+
+    def run() -> None:
+        start.wait(5)
+        sweep(brokerless)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    rows = brokerless.world.rows("SELECT (pending ->> 'attempts')::int AS attempts, count(*) AS number FROM campusg.sagas GROUP BY 1")
+    assert rows == [{"attempts": 2, "number": len(placed)}]
+    assert len(brokerless.world.outbox()) == len(placed)
+
+
+def test_more_sagas_than_one_batch_holds_are_all_swept(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 20)
+    brokerless.world.place_many(61)
+    let_pass(brokerless)
+    rows = brokerless.world.rows("SELECT (pending ->> 'attempts')::int AS attempts, count(*) AS number FROM campusg.sagas GROUP BY 1")
+    assert rows == [{"attempts": 2, "number": 61}]
