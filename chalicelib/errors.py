@@ -10,7 +10,7 @@ CampusError
     │   PreconditionFailed, KeyReused, RateLimited
     ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Taken, TooLate, InFlight, Cancelled
     ├── PaymentDeclined, CustomerRejected, RunnerRejected, PartnerFailed: how a saga ended
-    └── ServiceUnavailable
+    └── Unexpected, ServiceUnavailable
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,6 +153,12 @@ class PartnerFailed(Refusal):
 
 class Cancelled(Conflict):
     problem, title = "cancelled", "The order was cancelled meanwhile"
+
+
+class Unexpected(Refusal):
+    """A bug of ours. Its problem type is the nearest that the contract has."""
+
+    problem, status, title = "unavailable", 500, "Something went wrong"
 
 
 class ServiceUnavailable(Refusal):

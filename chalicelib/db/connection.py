@@ -51,6 +51,7 @@ def make_engine(url: str, *, pool_size: int, ssl_context: Any = None) -> sa.Engi
         pool_recycle=240,
         pool_timeout=5,
         connect_args=arguments,
+        hide_parameters=True,
     )
 
 

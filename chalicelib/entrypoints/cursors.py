@@ -24,6 +24,10 @@ def from_cursor(text: str) -> UUID | None:
     if not text:
         return None
     try:
-        return UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
+        last = UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
+        # base64 lets several texts stand for the same bytes, and other letters for these two; ours are spelled in one way.
+        if to_cursor(last) != text:
+            raise ValueError(text)
+        return last
     except ValueError:
         raise Invalid("the parameter cursor is not one of ours", [FieldError("cursor", "is not one of ours")]) from None

@@ -27,9 +27,10 @@ from chalicelib.errors import (
     ServiceUnavailable,
     TooLarge,
     Unauthorized,
+    Unexpected,
     UnsupportedMediaType,
 )
-from chalicelib.ids import new_id
+from chalicelib.ids import id_of, new_id
 from chalicelib.messages.envelope import TRACEPARENT, Trail, from_json
 from chalicelib.observability import logger
 from chalicelib.orders.access import Viewer
@@ -150,9 +151,7 @@ def cors_config(origin: str) -> CORSConfig | bool:
 def uuid_of(text: str, what: str) -> UUID:
     """An id from a path; raises NotFound where it is no UUID, as nothing can have that id."""
     try:
-        if len(text) != 36:
-            raise ValueError(text)
-        return UUID(text)
+        return id_of(text)
     except ValueError:
         raise NotFound(f"there is no such {what}") from None
 
@@ -175,15 +174,18 @@ def _answer(request: Request, view: Callable[[], Response]) -> Response:
         response = Response(first.body, {**first.headers, "Idempotency-Replayed": "true"}, first.status)
     except Refusal as refusal:
         response = problem(refusal, request.path, request.correlation_id)
-    except Exception as error:
-        if not is_transient(error) and not is_outwaited(error):
-            logger.exception("A request failed")
-            raise
-        logger.warning("The database is away or busy", extra={"error": _kind(error)})
-        unavailable = ServiceUnavailable("the database can't be reached or is too busy just now; try again", retry_after=2)
-        response = problem(unavailable, request.path, request.correlation_id)
+    except Exception as error:  # noqa: BLE001 - the last place that can word a bug as a problem; it is logged with its stack
+        response = problem(_unexpected(error), request.path, request.correlation_id)
     response.headers.update({**limits, "X-Correlation-Id": request.correlation_id})
     return response
+
+
+def _unexpected(error: Exception) -> Refusal:
+    if is_transient(error) or is_outwaited(error):
+        logger.warning("The database is away or busy", extra={"error": _kind(error)})
+        return ServiceUnavailable("the database can't be reached or is too busy just now; try again", retry_after=2)
+    logger.exception("A request failed")
+    return Unexpected("an unexpected error; the correlationId leads to it in the log")
 
 
 def _bytes(body: str | bytes | None) -> bytes:

@@ -11,7 +11,7 @@ from chalicelib.operations.take_replies import Delivery
 from chalicelib.runtime import runtime
 
 # Kept back from the function's time limit to publish and to report.
-RESERVE_SECONDS = 8.0
+RESERVE_SECONDS = 12.0
 
 
 def take_partner_events(event: Mapping[str, Any], context: Any) -> dict[str, Any]:

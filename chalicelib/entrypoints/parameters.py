@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.ids import id_of
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
 from chalicelib.sagas.queries import SagaFilters
@@ -109,7 +110,7 @@ def _person(text: str, name: str) -> str:
 
 def _uuid(text: str, name: str) -> UUID:
     try:
-        return UUID(text)
+        return id_of(text)
     except ValueError:
         raise _invalid(name, "must be a UUID") from None
 
