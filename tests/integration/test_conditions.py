@@ -96,7 +96,9 @@ def test_a_change_is_made_while_the_condition_holds(edge: Edge, scene: Scene, ta
     assert answered.json()["version"] == version(scene) == before + 1
 
 
-@pytest.mark.parametrize(("examples", "problem"), [(FAILS, (412, "precondition-failed")), (GARBAGE, (400, "invalid"))], ids=["fails", "is none"])
+@pytest.mark.parametrize(
+    ("examples", "problem"), [(FAILS, (412, "precondition-failed")), (GARBAGE, (400, "invalid"))], ids=["fails", "is none"]
+)
 def test_nothing_changes_where_the_condition(edge: Edge, scene: Scene, examples: dict[str, str], problem: tuple[int, str]) -> None:
     before = scene.state()
     for tags in examples.values():

@@ -222,7 +222,13 @@ def test_keys_live_for_a_day_and_are_then_purged(edge: Edge, brokerless: Service
     assert keys(brokerless) == ["fresh"]
 
 
-GOOD = {"one character": "k", "255 characters": "k" * 255, "a quote in it": 'a"b', "a UUID in quotes": f'"{uuid4()}"', "all signs": "!#~;,="}
+GOOD = {
+    "one character": "k",
+    "255 characters": "k" * 255,
+    "a quote in it": 'a"b',
+    "a UUID in quotes": f'"{uuid4()}"',
+    "all signs": "!#~;,=",
+}
 BAD = {
     "empty": "",
     "empty in quotes": '""',

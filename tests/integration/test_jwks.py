@@ -96,7 +96,6 @@ AWAY: dict[str, tuple[int, bytes]] = {
     "no keys": (200, b'{"keys": []}'),
     "a list": (200, b"[]"),
     "nothing": (200, b""),
-    "keys of no use": (200, b'{"keys": [{"kty": "oct", "kid": "key-1", "k": "c2VjcmV0", "use": "enc"}]}'),
     "no text": (200, b"\xff\xfe"),
 }
 
@@ -111,6 +110,14 @@ def test_an_issuer_that_fails_is_our_trouble_and_not_the_tokens(edge: Edge, issu
     # What is no token at all needs no key to be refused.
     assert status(edge, "hello") == 401
     issuer.answers = None
+    assert status(edge, issuer.token("key-1")) == 200
+
+
+def test_keys_of_no_use_are_the_issuers_trouble_until_the_set_is_fetched_anew(edge: Edge, issuer: Issuer) -> None:
+    issuer.answers = (200, b'{"keys": [{"kty": "oct", "kid": "key-1", "k": "c2VjcmV0", "use": "enc"}]}')
+    assert status(edge, issuer.token("key-1")) >= 500
+    issuer.answers = None
+    time_passes(issuer, 301)
     assert status(edge, issuer.token("key-1")) == 200
 
 
@@ -163,7 +170,9 @@ FORGED: dict[str, Callable[[Issuer], str]] = {
     ),
     "RS256 by a key that is for ES256": lambda _: jwt.encode(claims(), new_key("RS256"), "RS256", headers={"kid": "key-1"}),
     "a stranger's key": lambda _: jwt.encode(claims(), new_key("ES256"), "ES256", headers={"kid": "key-1"}),
-    "a key that it brings along": lambda _: jwt.encode(claims(), new_key("ES256"), "ES256", headers={"kid": "key-1", "jku": "http://127.0.0.1:1/"}),
+    "a key that it brings along": lambda _: jwt.encode(
+        claims(), new_key("ES256"), "ES256", headers={"kid": "key-1", "jku": "http://127.0.0.1:1/"}
+    ),
     "a header that is no JSON": lambda _: by_hand(b"{", plain_claims(), lambda _: b"x"),
     "a header that is no text": lambda _: by_hand(b"\xff\xfe", plain_claims(), lambda _: b"x"),
     "a header of brackets": lambda _: by_hand(b"[" * 9_000, {}, lambda _: b"x"),

@@ -128,6 +128,42 @@ def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_n
     assert fates == {"runner_1", "runner_2", None}
 
 
+def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(stage: Stage) -> None:
+    """All copies are spent, and the sweep has perhaps looked already; after the reply it is another command that is awaited."""
+
+    def begin() -> Race:
+        scene = stage.scene("NEW")
+        scene.publish()
+        scene.answer_next()
+        authorized = scene.work(scene.unworked()[0])
+        assert authorized
+        scene.spend_attempts()
+        return Race(scene, [Side("silence", silence()), Side("reply", [lambda scene: scene.take(authorized)])])
+
+    ends = set()
+    for race in every_interleaving(begin):
+        race.scene.settle()
+        check_books(race)
+        in_time = race.path[-1] == "silence"
+        expected = ("READY_FOR_PICKUP", "AUTHORIZED") if in_time else ("CANCELLED", "FAILED")
+        assert statuses(race) == expected, race
+        ends.add(in_time)
+    assert ends == {True, False}
+
+
+def test_two_sweeps_send_one_copy(stage: Stage) -> None:
+    def begin() -> Race:
+        scene = stage.scene("NEW")
+        scene.publish()
+        scene.make_due()
+        return Race(scene, [Side(name, silence()[1:]) for name in ("one", "other")])
+
+    for race in every_interleaving(begin):
+        [saga] = race.scene.sagas()
+        assert saga["pending"]["attempts"] == 2, race
+        assert [message.type for message in race.scene.sent].count("user.validate_customer") == 2, race
+
+
 def test_of_giving_back_and_collecting_one_wins(stage: Stage) -> None:
     for race in runs(stage, "ACCEPTED", {"back": [give_back()], "on": [patch(OrderStatus.COLLECTED)]}):
         back = race.side("back").refused is None

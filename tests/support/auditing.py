@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from chalicelib.operations.audit import RULES, violations
 
 MARKER = "breaks_invariants"
+# Fixtures that give a test tables of its own: a URL, or something with an engine.
+WITH_TABLES = ("fresh_database", "world")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,12 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def audited(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Audits `fresh_database` at the end of every test that asks for it, before it is dropped."""
-    url = request.getfixturevalue("fresh_database") if "fresh_database" in request.fixturenames else None
+    """Audits the tables of every test that has some of its own, at its end and before they are dropped."""
+    databases = [request.getfixturevalue(name) for name in WITH_TABLES if name in request.fixturenames]
     reason = opted_out(request.node)
     yield
-    if url and not reason:
-        assert_no_violations(str(url))
+    for database in databases if not reason else ():
+        assert_no_violations(database if isinstance(database, str) else database.engine)
 
 
 def opted_out(item: pytest.Item) -> str | None:

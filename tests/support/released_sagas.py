@@ -1,6 +1,6 @@
 """The frozen rows of tests/data/released_sagas, as a database hands them out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.state import Saga
 
 FOLDER = Path(__file__).parents[1] / "data" / "released_sagas"
-TYPES = {"uuid": UUID, "numeric": Decimal, "timestamptz": datetime.fromisoformat}
+TYPES: dict[str, Callable[[Any], Any]] = {"uuid": UUID, "numeric": Decimal, "timestamptz": datetime.fromisoformat}
 
 
 @dataclass(frozen=True)

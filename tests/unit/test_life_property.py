@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,18 +39,19 @@ WAYS: list[Acts] = [
     [*ACCEPTED, ("expire",)],
     DELIVERED,
     [*DELIVERED, ("complete",), ("go_on",)],
+    [*DELIVERED, ("complete",), ("go_on",), ("fall_silent",)],
+    [*DELIVERED, ("complete",), ("go_on",), ("balk",)],
     PAYING,
     UNPAYABLE,
     [*UNPAYABLE, ("compensate",)],
 ]
 
 
-@settings(max_examples=150, deadline=None)
-@given(way=st.sampled_from(WAYS), attempts=st.integers(1, 3), acts=st.lists(ACTS, max_size=30))
-def test_any_life_comes_to_rest_with_its_money_where_its_statuses_say(way: Acts, attempts: int, acts: Acts) -> None:
+def live(acts: Acts, attempts: int) -> None:
+    """Live through the acts, come to rest, and hear everything once more."""
     with in_memory() as tables:
         life = Life(tables, Rules(RetryPolicy(POLICY.timeout, attempts), ACCEPT_TIMEOUT))
-        for name, *arguments in [*way, *acts]:
+        for name, *arguments in acts:
             tables.now += SECOND
             getattr(life, name)(*arguments)
             life.check()
@@ -62,3 +64,15 @@ def test_any_life_comes_to_rest_with_its_money_where_its_statuses_say(way: Acts,
         for number in range(len(life.under_way)):
             life.deliver(number)
         assert (life.order, dict(tables.sagas), len(tables.sent)) == before, "what comes late or twice changes nothing"
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+@pytest.mark.parametrize("way", WAYS)
+def test_the_ways_from_which_fates_part_come_to_rest_by_themselves(way: Acts, attempts: int) -> None:
+    live(way, attempts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(way=st.sampled_from(WAYS), attempts=st.integers(1, 3), acts=st.lists(ACTS, max_size=30))
+def test_any_life_comes_to_rest_with_its_money_where_its_statuses_say(way: Acts, attempts: int, acts: Acts) -> None:
+    live([*way, *acts], attempts)

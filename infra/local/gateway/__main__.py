@@ -1,11 +1,13 @@
 """`python -m infra.local.gateway`: serve the order service's API on 127.0.0.1:$HTTP_PORT until SIGTERM or Ctrl-C."""
 
+import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import threading
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +21,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 2.0
 # How soon the accepting loop notices that it is to end.
 POLL_SECONDS = 0.1
+WARM_UP_SECONDS = 5.0
 
 logger = logging.getLogger("infra.local.gateway")
 
@@ -57,10 +60,17 @@ def serve(server: GatewayServer) -> None:
     """Serve until one of the ending signals, which must be blocked, arrives."""
     threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
     logger.info("the API listens on http://%s:%d", HOST, server.server_port)
+    warm_up(server.server_port)
     announce()
     signal.sigwait(ENDING_SIGNALS)
     if not server.stop(GRACE_SECONDS):
         logger.warning("requests still running after %g seconds are given up", GRACE_SECONDS)
+
+
+def warm_up(port: int) -> None:
+    """Ask for readiness once: what the application imports and connects on first use is then there for the first customer."""
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(f"http://{HOST}:{port}/health/ready", timeout=WARM_UP_SECONDS).close()
 
 
 if __name__ == "__main__":
