@@ -6,6 +6,9 @@ import pytest
 
 from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, running_broker, running_postgres
 
+# After every test with tables of its own: nothing in them breaks an invariant.
+pytest_plugins = ["tests.support.auditing"]
+
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:

@@ -9,6 +9,7 @@ import requests
 
 from infra.local.partners.ledger import ledger_of, open_money
 from tests.support.api import DETAILS, Api
+from tests.support.auditing import assert_no_violations
 from tests.support.eventually import eventually
 from tests.support.order_events import first_copies, read_sequences
 from tests.support.stack import Stack
@@ -19,6 +20,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two copies of a command, the first waited for one second."""
     running = Stack.start(tmp_path_factory.mktemp("create") / "data", STEP_TIMEOUT_SECONDS=1, STEP_MAX_ATTEMPTS=2)
     yield running
+    assert_no_violations(running.run_json()["postgres"]["url"])
     running.stop()
 
 

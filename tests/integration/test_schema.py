@@ -151,6 +151,7 @@ def test_every_check_and_foreign_key_is_shown_to_refuse_something(one_order: Wor
     assert {row["conname"] for row in rows} == {name for _, _, name, state in WRONG if state != NOT_NULL} | {"bounded"}
 
 
+@pytest.mark.breaks_invariants("a second saga is put in by SQL once the first is called ended")
 def test_an_order_has_one_unended_saga_at_most(world: World) -> None:
     world.place()
     columns = "order_id, name, definition_version, status, steps, facts, awaited_id, pending, due_at, correlation_id, started_at"

@@ -82,7 +82,7 @@ ANSWERS: dict[str, tuple[str, Callable[[Data], Data]]] = {
     ),
     "payment.release": ("payment.released", lambda asked: dict(asked)),
     "escrow.hold": ("escrow.held", lambda asked: {"orderId": asked["orderId"], "escrowId": "esc_1", "amount": asked["amount"]}),
-    "escrow.refund": ("escrow.refunded", lambda asked: {**asked, "amount": "0.00"}),
+    "escrow.refund": ("escrow.refunded", lambda asked: {**asked, "amount": "12.99" if "escrowId" in asked else "0.00"}),
 }
 REFUSALS: dict[str, tuple[str, Callable[[Data], Data]]] = {
     "user.validate_customer": ("user.customer_rejected", lambda asked: {"customerId": asked["customerId"], "reason": "unknown"}),
