@@ -46,9 +46,10 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A function that the clock calls: each minute on AWS, every `SWEEP_SECONDS` at home."""
+    """A function that the clock calls: each minute on AWS; at home every `SWEEP_SECONDS` if it is `urgent`."""
 
     function: str
+    urgent: bool = True
     timeout_seconds: int = 55
 
 
@@ -61,6 +62,6 @@ TRIGGERS = (
 SCHEDULES = (
     Schedule("sweep_timeouts"),
     Schedule("relay_outbox"),
-    Schedule("purge_expired"),
-    Schedule("audit_invariants"),
+    Schedule("purge_expired", urgent=False),
+    Schedule("audit_invariants", urgent=False),
 )

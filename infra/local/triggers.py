@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
@@ -26,6 +26,8 @@ APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
 # Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
 LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
 DEFAULT_SWEEP_SECONDS = 1.0
+# How often what is not urgent is called, as everything is on AWS.
+MINUTE = 60.0
 WITHOUT_END = -1
 
 
@@ -43,27 +45,33 @@ def main() -> None:
     try:
         brokers, period = read_settings(os.environ)
         pollers = [_poller(trigger, brokers) for trigger in TRIGGERS]
-        clock = Clock([_function(schedule) for schedule in SCHEDULES], period)
+        clocks = [
+            Clock([_function(schedule) for schedule in SCHEDULES if schedule.urgent], period),
+            Clock([_function(schedule) for schedule in SCHEDULES if not schedule.urgent], max(period, MINUTE)),
+        ]
     except (SettingError, HandlerNotFound) as error:
         sys.exit(f"triggers: {error}")
-    run(Service(pollers), clock)
+    run(Service(pollers), clocks)
 
 
-def run(service: Service, clock: Clock) -> None:
-    """Run both until SIGTERM or SIGINT; the clock starts once all positions are known, and readiness is announced then."""
+def run(service: Service, clocks: Sequence[Clock]) -> None:
+    """Run all until SIGTERM or SIGINT; the clocks start once all positions are known, and readiness is announced then."""
 
     def stop(*_: object) -> None:
-        clock.stop()
+        for clock in clocks:
+            clock.stop()
         service.stop()
 
     def begin() -> None:
-        clock.start()
+        for clock in clocks:
+            clock.start()
         announce()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     started = service.run(begin)
-    clock.join(max(0.0, started + END_PATIENCE_SECONDS - time.monotonic()))
+    for clock in clocks:
+        clock.join(max(0.0, started + END_PATIENCE_SECONDS - time.monotonic()))
 
 
 def read_settings(environment: Mapping[str, str]) -> tuple[str, float]:
