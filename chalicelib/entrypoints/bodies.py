@@ -30,6 +30,9 @@ FEE_TEXT = r"^0{0,10}[0-9]{1,2}(\.[0-9]{1,2})?$"
 NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u0085][^\u0000]*$", "description": "Trimmed before it is measured."}
 MAY_BE_BLANK = {"pattern": r"^[^\u0000]*$", "description": "Trimmed before it is measured."}
 
+# An answer that names each of thousands of unknown fields would be many times as large as the request.
+MOST_ERRORS = 100
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -108,13 +111,14 @@ class NoBody(Body):
 
 
 def read_body(model: type[M], data: Any) -> M:
-    """Build a body from parsed JSON; raises Invalid that names every wrong field."""
+    """Build a body from parsed JSON; raises Invalid that names the wrong fields, at most a hundred of them."""
     if not isinstance(data, dict):
         raise Invalid("the body must be a JSON object", [FieldError("", "must be an object")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        errors = [FieldError(_pointer(each["loc"]), _sentence(each)) for each in error.errors(include_url=False, include_input=False)]
+        found = error.errors(include_url=False, include_input=False)[:MOST_ERRORS]
+        errors = [FieldError(_pointer(each["loc"]), _sentence(each)) for each in found]
         fields = ", ".join(dict.fromkeys(each.pointer for each in errors))
         raise Invalid(f"these fields are not valid: {fields}", errors) from None
 

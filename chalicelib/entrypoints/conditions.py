@@ -1,4 +1,7 @@
-"""Conditional requests (RFC 9110, section 13). An order's entity tag is its version, quoted."""
+"""Headers that make a request conditional: If-Match and If-None-Match (RFC 9110, section 13), Idempotency-Key.
+
+An order's entity tag is its version, quoted.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,6 +10,7 @@ from chalicelib.errors import BadHeader
 
 # A member of a list of entity tags, which may be empty, and the comma or the end that follows. Nothing in it can backtrack.
 MEMBER = re.compile(r'[ \t]*+(?:(W/)?("[\x21\x23-\x7e\x80-\xff]*"))?[ \t]*+(?:,|\Z)')
+BARE_KEY = re.compile(r"[!-~]{1,255}")
 VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 
 
@@ -32,6 +36,27 @@ def if_match(headers: Mapping[str, str]) -> frozenset[int] | None:
         raise BadHeader("If-Match must be * or a list of entity tags")
     named = [VERSION.fullmatch(tag) for weak, tag in tags if not weak]
     return frozenset(int(version.group(1)) for version in named if version)
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """The Idempotency-Key, without the quotes of a structured field; None where there is none. Raises BadHeader."""
+    text = headers.get("idempotency-key")
+    if text is None:
+        return None
+    key = text.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if not BARE_KEY.fullmatch(key):
+        raise BadHeader("Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare")
+    return key
+
+
+def check_headers(method: str, headers: Mapping[str, str]) -> None:
+    """Refuse by BadHeader what the request's method reads and can't be understood."""
+    if method == "POST":
+        idempotency_key(headers)
+    elif method == "PATCH":
+        if_match(headers)
 
 
 def _tags(text: str) -> Iterator[tuple[bool, str]]:

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from chalice.app import Chalice, CORSConfig, Response
 
 from chalicelib.db.connection import is_outwaited, is_transient
+from chalicelib.entrypoints.conditions import check_headers
 from chalicelib.entrypoints.problems import problem
 from chalicelib.entrypoints.rates import admit
 from chalicelib.errors import (
@@ -84,15 +85,20 @@ class Request:
             raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
 
     def optional_json(self) -> Any:
-        """The parsed body where every field is optional: absent or empty counts as an empty object; raises NotJson."""
-        return self.json() if self.raw_body.strip() else {}
+        """As `json`, where every field is optional: an absent or empty body counts as an empty object."""
+        if self.raw_body.strip():
+            return self.json()
+        check_headers(self.method, self.headers)
+        return {}
 
     def json(self) -> Any:
-        """The parsed body, decimals exact; raises NotJson."""
+        """The parsed body, decimals exact; raises NotJson, and BadHeader, as whatever can't be read comes before what is not valid."""
         try:
-            return from_json(self.raw_body.decode("utf-8"))
+            parsed = from_json(self.raw_body.decode("utf-8"), to_object=_object)
         except ValueError as error:
             raise NotJson(f"the body is not JSON: {error}") from error
+        check_headers(self.method, self.headers)
+        return parsed
 
 
 class CampusApp(Chalice):
@@ -186,6 +192,14 @@ def _unexpected(error: Exception) -> Refusal:
         return ServiceUnavailable("the database can't be reached or is too busy just now; try again", retry_after=2)
     logger.exception("A request failed")
     return Unexpected("an unexpected error; the correlationId leads to it in the log")
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two readers of a body with a name that comes twice might act on different values (RFC 8259, section 4): so it is refused."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name comes twice in one object")
+    return found
 
 
 def _bytes(body: str | bytes | None) -> bytes:

@@ -1,16 +1,14 @@
 """The Idempotency-Key header: read, and turned into a claim; the answer as it is kept for repeats."""
 
 import hashlib
-import re
 
 from chalice.app import Response
 
+from chalicelib.entrypoints.conditions import idempotency_key
 from chalicelib.entrypoints.http import Request
-from chalicelib.errors import BadHeader
 from chalicelib.operations.once import Claim, Kept
 from chalicelib.orders.access import Viewer
 
-BARE = re.compile(r"[!-~]{1,255}")
 KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Preference-Applied")
 # How much longer than the wait the final answer may take.
 GRACE_SECONDS = 5
@@ -18,14 +16,9 @@ GRACE_SECONDS = 5
 
 def claim_of(request: Request, caller: Viewer, waiting: int | None) -> Claim | None:
     """The caller's claim on this request; None without a key. Raises BadHeader."""
-    text = request.headers.get("idempotency-key")
-    if text is None:
+    key = idempotency_key(request.headers)
+    if key is None:
         return None
-    key = text.strip()
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    if not BARE.fullmatch(key):
-        raise BadHeader("Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare")
     fingerprint = hashlib.sha256()
     for part in (request.method.encode(), request.path.encode(), request.raw_body):
         fingerprint.update(len(part).to_bytes(8, "big") + part)

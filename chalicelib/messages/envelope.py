@@ -5,7 +5,7 @@ Source: CloudEvents Kafka protocol binding 1.0.2, JSON event format 1.0.2; W3C T
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -83,10 +83,13 @@ def to_json(data: Any) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def from_json(text: bytes | str) -> Any:
-    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also for what is nested or sized beyond reason."""
+def from_json(text: bytes | str, *, to_object: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also for what is nested or sized beyond reason.
+
+    `to_object` makes an object of its members; without it the last of several members of one name counts.
+    """
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=to_object)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     except InvalidOperation as error:

@@ -4,55 +4,114 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
-from chalicelib.entrypoints.openapi.routes import ROUTES
+from chalicelib.entrypoints.openapi.routes import ANYONE, ROUTES
 from infra.local import devkeys
+from tests.support.api import Api
 from tests.support.stack import ROOT, Stack
 
-# Whoever else has the role must not see what the first one made; admins see all, so there is nothing to check between them.
-PEERS = {"customer": ["cust_1", "cust_2"], "runner": ["run_1", "run_2"], "admin": ["admin_1"]}
+# The first of each role is who asks; the second must not see what the first has. Admins see everything, so one is enough.
+PEOPLE = {"customer": ["cust_1", "cust_2"], "runner": ["run_1", "run_2"], "admin": ["admin_1"]}
+SECONDS = 240
 
-# A request can be in order and still meet an order that has changed: 412 is to If-Match what 409, which the tool allows by itself, is to a
-# status. No check is left out.
+# A request can be in order and still meet an order in the wrong state. The tool allows 409 for that by itself, but there is also a tag that
+# is no longer current, and a cancellation that is an admin's alone by now and needs a reason. No check is left out.
 CONFIG = """
 [auth.wfc]
 path = {path}
 user = {user}
-peers = {peers}
-
+{peers}
 [[operations]]
 include-name = "PATCH /api/orders/{{orderId}}/status"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "412", "429", "5xx"]
+
+[[operations]]
+include-name = "POST /api/orders/{{orderId}}/cancel"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "429", "5xx"]
 """
+# Methods are told apart before anybody's role is looked at, malformed requests in the same way for every role, and some routes never look
+# at roles: the admin's run tries all of that, the others only samples.
+ROLE_ONLY = """
+[phases.coverage]
+unexpected-methods = []
+generation.mode = "positive"
+"""
+PUBLIC = [route.path for route in ROUTES if route.who == ANYONE]
 
 
-@pytest.mark.parametrize("role", PEERS)
-def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path, role: str) -> None:
-    (tmp_path / "auth.json").write_text(json.dumps({"auth": [entry(stack, role, sub) for sub in PEERS[role]]}))
-    config = CONFIG.format(path=json.dumps(str(tmp_path / "auth.json")), user=json.dumps(PEERS[role][0]), peers=json.dumps(PEERS[role]))
-    (tmp_path / "schemathesis.toml").write_text(config)
+@pytest.fixture(scope="module")
+def runs(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "subprocess.Popen[str]"]]:
+    """One run of the tool for each role, all at the same time, on a stack that has orders in several statuses."""
+    on_the_way = ["ACCEPTED", "COLLECTED", "ON_THE_WAY"]
+    placed = [place(stack, statuses) for statuses in ([], [], ["ACCEPTED"], ["ACCEPTED"], on_the_way, [*on_the_way, "DELIVERED"])]
+    known = {
+        "SCHEMATHESIS_ORDERS": " ".join(each["order"]["orderId"] for each in placed),
+        "SCHEMATHESIS_SAGAS": " ".join(each["saga"]["sagaId"] for each in placed),
+    }
+    started = {role: start(stack, role, tmp_path_factory.mktemp(role), known) for role in PEOPLE}
+    yield started
+    for run in started.values():
+        run.kill()
+        run.communicate()
 
-    done = subprocess.run(
+
+@pytest.mark.timeout(SECONDS)
+@pytest.mark.parametrize("role", PEOPLE)
+def test_schemathesis_finds_nothing(runs: dict[str, "subprocess.Popen[str]"], role: str) -> None:
+    output, _ = runs[role].communicate(timeout=SECONDS)
+    assert runs[role].returncode == 0, output
+    assert f"Tested: {len(ROUTES) if role == 'admin' else len(ROUTES) - len(PUBLIC)}\n" in output
+
+
+def start(stack: Stack, role: str, folder: Path, known: dict[str, str]) -> "subprocess.Popen[str]":
+    """Run the tool over the document as one role; its seed is fixed, its number of examples small."""
+    document, auth, config = folder / "openapi.json", folder / "auth.json", folder / "schemathesis.toml"
+    # From a file, as the tool leaves out the route that it loads a document from.
+    document.write_text(requests.get(f"{stack.url}/openapi.json", timeout=10).text)
+    auth.write_text(json.dumps({"auth": [entry(stack, role, sub) for sub in PEOPLE[role]]}))
+    peers = f"peers = {json.dumps(PEOPLE[role])}\n" if len(PEOPLE[role]) > 1 else ""
+    settings = CONFIG.format(path=json.dumps(str(auth)), user=json.dumps(PEOPLE[role][0]), peers=peers)
+    config.write_text(settings if role == "admin" else settings + ROLE_ONLY)
+    left_out = [] if role == "admin" else [word for path in PUBLIC for word in ("--exclude-path", path)]
+    return subprocess.Popen(
         [
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(tmp_path / "schemathesis.toml")),
-            *("run", f"{stack.url}/openapi.json", "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"),
-            *("--generation-deterministic", "--max-examples", "8", "--continue-on-failure", "--no-color"),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(document), "--url", stack.url),
+            *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "5", *left_out),
+            *("--generation-deterministic", "--continue-on-failure", "--no-color"),
         ],
-        cwd=ROOT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks", "SCHEMATHESIS_ROLE": role},
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks",
+            "SCHEMATHESIS_ROLE": role,
+            **known,
+        },
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        capture_output=True,
-        check=False,
-        timeout=110,
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Tested: {len(ROUTES)}" in done.stdout
+
+def place(stack: Stack, statuses: list[str]) -> dict[str, Any]:
+    """An order of cust_1 that run_1 takes through these statuses: the order and the saga as they were first answered."""
+    placed = Api(stack.url, stack.data_dir, "cust_1").order()
+    path, runner = placed.headers["Location"], Api(stack.url, stack.data_dir, "run_1", ("runner",))
+    for status in statuses:
+        if status == "ACCEPTED":
+            answer = runner.call("POST", f"{path}/accept", {"runnerId": "run_1"}, wait=20)
+        else:
+            answer = runner.call("PATCH", f"{path}/status", {"status": status})
+        assert answer.status_code == 200, answer.text
+    return dict(placed.json())
 
 
 def entry(stack: Stack, role: str, sub: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,12 +14,9 @@ import pytest
 from chalicelib.entrypoints import schedules
 from chalicelib.messaging.publisher import Publisher
 from tests.integration.conftest import Service
-from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work, serving
+from tests.support.edge import NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, Answer, Caller, Edge, partners_at_work, serving
 from tests.support.eventually import eventually
-from tests.support.interleaving import Move, complete, falls_silent
-from tests.support.scene import Scene, Stage
-
-KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Preference-Applied")
+from tests.support.scene import Stage
 
 
 @pytest.fixture
@@ -32,15 +29,6 @@ def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
 def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
     with closing(Stage(brokerless.world)) as stage:
         yield stage
-
-
-def said(answer: Answer) -> Any:
-    """What a repeat must say again."""
-    return answer.status, answer.body, {name: answer.headers[name] for name in KEPT_HEADERS}
-
-
-def replayed(answer: Answer) -> bool:
-    return answer.headers["Idempotency-Replayed"] == "true"
 
 
 def orders(service: Service) -> int:
@@ -71,7 +59,7 @@ def test_twenty_identical_requests_at_once_make_one_order(edge: Edge, brokerless
         answers = list(pool.map(place, range(20)))
     assert Counter(answer.status for answer in answers) == {202: 20}
     assert len({answer.body for answer in answers}) == 1
-    assert sorted(replayed(answer) for answer in answers) == [False] + [True] * 19
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 19
     assert orders(brokerless) == 1
     [_, command] = brokerless.world.outbox()
     assert command.type == "user.validate_customer"
@@ -86,7 +74,7 @@ def test_twenty_runners_with_one_key_are_twenty_callers(edge: Edge, brokerless: 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda runner: edge.post(path, runner, {"runnerId": runner.sub}, Idempotency_Key="same"), runners))
     assert Counter(answer.status for answer in answers) == {202: 1, 409: 19}
-    assert not any(replayed(answer) for answer in answers)
+    assert not any(answer.replayed for answer in answers)
     assert keys(brokerless) == ["same"]
 
 
@@ -94,8 +82,8 @@ def test_a_repeat_is_told_what_was_said_first(edge: Edge, brokerless: Service) -
     first = edge.place(Idempotency_Key="a-key", X_Correlation_Id="first")
     again = edge.place(Idempotency_Key="a-key", X_Correlation_Id="second")
     assert first.status == 202 and first.headers["Location"]
-    assert said(again) == said(first)
-    assert (replayed(first), replayed(again)) == (False, True)
+    assert again.said() == first.said()
+    assert (first.replayed, again.replayed) == (False, True)
     assert again.headers["X-Correlation-Id"] == "second"
     assert orders(brokerless) == 1
 
@@ -107,8 +95,8 @@ def test_the_final_answer_of_a_wait_is_what_is_kept(edge: Edge, brokerless: Serv
     without_wait = edge.place(Idempotency_Key="k")
     assert (first.status, first.headers["Preference-Applied"]) == (201, "wait=10")
     assert first.json()["order"]["orderStatus"] == "READY_FOR_PICKUP"
-    assert said(again) == said(without_wait) == said(first)
-    assert replayed(again) and replayed(without_wait)
+    assert again.said() == without_wait.said() == first.said()
+    assert again.replayed and without_wait.replayed
 
 
 def test_a_bad_end_is_kept_as_well(edge: Edge, brokerless: Service) -> None:
@@ -116,8 +104,8 @@ def test_a_bad_end_is_kept_as_well(edge: Edge, brokerless: Service) -> None:
         first = edge.place(Idempotency_Key="k", Prefer="wait=10")
     again = edge.place(Idempotency_Key="k", Prefer="wait=10")
     first.problem(402, "payment-declined")
-    assert said(again) == said(first)
-    assert replayed(again)
+    assert again.said() == first.said()
+    assert again.replayed
 
 
 OTHERS: dict[str, tuple[str, Any, dict[str, str]]] = {
@@ -135,14 +123,14 @@ def test_a_key_for_one_request_is_none_for_another(edge: Edge, brokerless: Servi
     edge.post(path.format(order_id), OWNER, body, Idempotency_Key="k", **headers).problem(422, "key-reused")
     assert orders(brokerless) == 1
     assert edge.get(f"{ORDERS}/{order_id}", OWNER).json()["activeSagaId"]
-    assert replayed(edge.place(Idempotency_Key="k"))
+    assert edge.place(Idempotency_Key="k").replayed
 
 
 def test_a_key_is_its_callers_own(edge: Edge, brokerless: Service) -> None:
     mine = edge.place(Idempotency_Key="k")
     theirs = edge.place(OTHER_CUSTOMER, Idempotency_Key="k")
     assert (mine.status, theirs.status) == (202, 202)
-    assert not replayed(theirs)
+    assert not theirs.replayed
     assert theirs.json()["order"]["customerId"] == "cust_2"
     assert edge.place(Caller("cust_1", ("admin", "customer")), Idempotency_Key="k").body == mine.body
 
@@ -158,7 +146,7 @@ def test_while_the_first_is_waited_for_a_repeat_is_told_to_come_again(edge: Edge
             done = first.result(20)
     early.problem(409, "in-flight")
     assert int(early.headers["Retry-After"]) >= 1
-    assert said(edge.place(Idempotency_Key="k")) == said(done)
+    assert edge.place(Idempotency_Key="k").said() == done.said()
     assert done.status == 201
 
 
@@ -181,7 +169,7 @@ def test_a_crash_between_commit_and_answer_is_answered_by_what_was_kept(
         with pytest.raises(ConnectionError):
             edge.place(Idempotency_Key="k")
     again = edge.place(Idempotency_Key="k")
-    assert again.status == 202 and replayed(again)
+    assert again.status == 202 and again.replayed
     assert again.headers["Location"] == f"{ORDERS}/{again.json()['order']['orderId']}"
     assert orders(brokerless) == 1
 
@@ -201,21 +189,21 @@ def test_who_crashed_while_waiting_leaves_the_202_five_seconds_after_the_wait(
     edge.place(Idempotency_Key="k", Prefer="wait=7").problem(409, "in-flight")
     pass_time(brokerless, "1 second")
     again = edge.place(Idempotency_Key="k", Prefer="wait=7")
-    assert again.status == 202 and replayed(again)
+    assert again.status == 202 and again.replayed
     assert again.json()["saga"]["status"] == "RUNNING"
 
 
 def test_keys_live_for_a_day_and_are_then_purged(edge: Edge, brokerless: Service) -> None:
     first = edge.place(Idempotency_Key="k")
     pass_time(brokerless, "23 hours 59 minutes")
-    assert said(edge.place(Idempotency_Key="k")) == said(first)
+    assert edge.place(Idempotency_Key="k").said() == first.said()
     schedules.purge_expired()
     assert keys(brokerless) == ["k"]
     pass_time(brokerless, "1 minute")
     second = edge.place(Idempotency_Key="k")
-    assert (second.status, replayed(second)) == (202, False)
+    assert (second.status, second.replayed) == (202, False)
     assert second.body != first.body
-    assert said(edge.place(Idempotency_Key="k")) == said(second)
+    assert edge.place(Idempotency_Key="k").said() == second.said()
     edge.place(Idempotency_Key="fresh")
     brokerless.world.rows("UPDATE campusg.idempotency_keys SET expires_at = clock_timestamp() WHERE key = 'k'")
     schedules.purge_expired()
@@ -243,7 +231,7 @@ BAD = {
 
 @pytest.mark.parametrize("key", GOOD.values(), ids=GOOD)
 def test_good_keys_are_taken(edge: Edge, key: str) -> None:
-    assert [replayed(edge.place(Idempotency_Key=key)) for _ in range(2)] == [False, True]
+    assert [edge.place(Idempotency_Key=key).replayed for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("key", BAD.values(), ids=BAD)
@@ -254,93 +242,5 @@ def test_bad_keys_are_refused_and_nothing_is_done(edge: Edge, brokerless: Servic
 
 def test_a_key_is_the_same_with_and_without_quotes(edge: Edge) -> None:
     first = edge.place(Idempotency_Key='"k-1"')
-    assert said(edge.place(Idempotency_Key="k-1")) == said(first)
-    assert not replayed(edge.place(Idempotency_Key="k-2"))
-
-
-def silent_capture(scene: Scene) -> None:
-    complete()(scene)
-    scene.answer_next(scene.holder["saga_id"])
-    falls_silent(scene)
-
-
-def nothing(_scene: Scene) -> None:
-    """It stays as it is."""
-
-
-# Where the order is, what happens to it then, and who asks for what with which body.
-POSTS: dict[str, tuple[str, Move, Caller, str, Any]] = {
-    "accept": ("READY_FOR_PICKUP", nothing, RUNNER, "/api/orders/{order}/accept", {"runnerId": RUNNER.sub}),
-    "give back": ("ACCEPTED", nothing, RUNNER, "/api/orders/{order}/cancel-acceptance", None),
-    "cancel": ("ACCEPTED", nothing, OWNER, "/api/orders/{order}/cancel", {"reason": "too late"}),
-    "cancel while it is created": ("NEW", lambda scene: scene.publish(), OWNER, "/api/orders/{order}/cancel", None),
-    "complete": ("DELIVERED", nothing, OWNER, "/api/orders/{order}/complete", None),
-    "retry": ("DELIVERED", silent_capture, ADMIN, "/api/sagas/{saga}/retry", None),
-    "compensate": ("DELIVERED", lambda scene: complete()(scene) and None, ADMIN, "/api/sagas/{saga}/compensate", {}),
-}
-
-
-@pytest.mark.parametrize("route", POSTS)
-def test_every_post_takes_effect_once_and_is_repeated_even_when_the_order_has_moved_on(edge: Edge, stage: Stage, route: str) -> None:
-    status, move, caller, path, body = POSTS[route]
-    scene = stage.scene(status, pool=1)
-    move(scene)
-    target = path.format(order=scene.order_id, saga=scene.sagas()[-1]["saga_id"])
-    first = edge.post(target, caller, body, Idempotency_Key="k")
-    scene.settle()
-    after = scene.state()
-    again = edge.post(target, caller, body, Idempotency_Key="k")
-    assert first.status in (200, 202)
-    assert (said(again), replayed(again)) == (said(first), True)
-    assert scene.state() == after
-    edge.post(target, caller, {"unlike": 1}, Idempotency_Key="k").problem(422, "invalid")
-    edge.post(target, caller, b"{ }", Idempotency_Key="k").problem(422, "key-reused" if route != "accept" else "invalid")
-
-
-def test_who_joins_keeps_nothing(edge: Edge, stage: Stage, brokerless: Service) -> None:
-    scene = stage.scene("DELIVERED", pool=1)
-    path = f"{ORDERS}/{scene.order_id}/complete"
-    assert edge.post(path, OWNER).status == 202
-    joined = edge.post(path, RUNNER, Idempotency_Key="k")
-    assert (joined.status, replayed(joined)) == (202, False)
-    assert keys(brokerless) == []
-    scene.settle()
-    done = edge.post(path, RUNNER, Idempotency_Key="k")
-    assert (done.status, replayed(done), done.json()["order"]["orderStatus"]) == (200, False, "COMPLETED")
-    assert keys(brokerless) == []
-
-
-def refusals(scene: Scene) -> Mapping[str, tuple[int, Caller, str, Any]]:
-    """Requests that are turned down: the status, and what was asked by whom. (No POST has a 412.)"""
-    order = f"{ORDERS}/{scene.order_id}"
-    return {
-        "wrong status": (409, OWNER, f"{order}/complete", None),
-        "not to be changed by this runner": (403, Caller("cust_1", ("runner",)), f"{order}/complete", None),
-        "another person": (403, OWNER, ORDERS, {**NEW_ORDER, "customerId": "cust_2"}),
-        "role": (403, RUNNER, ORDERS, NEW_ORDER),
-        "not valid": (422, OWNER, ORDERS, {}),
-        "no such order": (404, OWNER, f"{ORDERS}/{uuid4()}/cancel", None),
-        "no JSON": (400, OWNER, ORDERS, b"{"),
-        "no token": (401, None, ORDERS, NEW_ORDER),  # type: ignore[dict-item]
-    }
-
-
-def test_what_is_refused_leaves_the_key_free(edge: Edge, stage: Stage, brokerless: Service) -> None:
-    scene = stage.scene("READY_FOR_PICKUP", pool=1)
-    for name, (status, caller, path, body) in refusals(scene).items():
-        refused = edge.post(path, caller, body, Idempotency_Key="k")
-        assert (name, refused.status, replayed(refused)) == (name, status, False)
-        assert keys(brokerless) == []
-    assert edge.place(Idempotency_Key="k").status == 202
-    assert keys(brokerless) == ["k"]
-
-
-def test_the_order_is_looked_at_before_the_key_and_the_key_before_the_status(edge: Edge, stage: Stage) -> None:
-    scene = stage.scene("ACCEPTED", pool=1)
-    order = f"{ORDERS}/{scene.order_id}"
-    assert edge.place(OTHER_CUSTOMER, Idempotency_Key="k").status == 202
-    # Used for something else, but the order is not there for this caller.
-    edge.post(f"{order}/cancel", OTHER_CUSTOMER, None, Idempotency_Key="k").problem(404, "not-found")
-    assert edge.place(Idempotency_Key="k").status == 202
-    edge.post(f"{order}/complete", OWNER, None, Idempotency_Key="k").problem(422, "key-reused")
-    edge.post(f"{order}/complete", OWNER, None, Idempotency_Key="other").problem(409, "wrong-status")
+    assert edge.place(Idempotency_Key="k-1").said() == first.said()
+    assert not edge.place(Idempotency_Key="k-2").replayed

@@ -188,6 +188,23 @@ def test_a_refused_payout_is_retried_from_the_runners_account_on_and_paid_by_a_n
     assert (types.count("user.validate_runner"), len(releases)) == (2, 3)
 
 
+def test_an_old_answer_about_the_runner_does_not_settle_the_question_asked_again(stage: Stage) -> None:
+    scene = reach(stage, "complete_order", f"{PAYOUT_REFUSED} retried", "RUNNING")
+    state = scene.state()
+    assert scene.replies[0].topic == "user-events"
+    scene.take(scene.replies[0].again())
+    assert scene.state() == state
+
+
+def test_an_order_whose_money_was_given_back_can_neither_be_completed_nor_cancelled(stage: Stage) -> None:
+    scene = reach(stage, "complete_order", f"{PAYOUT_REFUSED} compensated answered answered", "COMPENSATED")
+    state = scene.state()
+    for move in (complete(), complete(ADMIN), cancel(ADMIN, "for good")):
+        with pytest.raises(WrongStatus):
+            move(scene)
+    assert scene.state() == state
+
+
 def test_a_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
     scene = stage.scene("NEW")
     for verb in VERBS.values():

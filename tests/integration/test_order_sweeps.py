@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.errors import TooLate
 from chalicelib.ids import new_fresh
-from chalicelib.operations.sweep import Sweeper
+from chalicelib.operations.sweep import Sweeper, UnacceptedOrders
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
 from tests.support.database import World
@@ -94,8 +94,6 @@ def test_held_orders_are_left_alone_however_late(stage: Stage) -> None:
 
 
 def test_a_time_limit_that_was_renewed_after_the_sweep_looked_is_not_taken_for_the_old_one(stage: Stage) -> None:
-    from chalicelib.operations.sweep import UnacceptedOrders
-
     scene = stage.scene(pool=1)
     is_late(scene)
     chore = UnacceptedOrders()

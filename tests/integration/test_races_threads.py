@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from chalicelib.db.connection import make_engine
 from chalicelib.errors import HeldBySaga, Refusal, Taken, TooLate, WrongStatus
+from chalicelib.operations.sweep import UnacceptedOrders
 from chalicelib.orders.order import OrderStatus
 from tests.integration.conftest import RULES
 from tests.support.database import World
 from tests.support.interleaving import ADMIN, Move, Sweep, accept, cancel, check_at_rest, complete, give_back, is_late, patch
-from tests.support.interleaving import sweeps as chores
 from tests.support.scene import Scene, Stage
 
 AT_ONCE = 40
@@ -77,7 +77,7 @@ def test_accepts_a_cancel_and_two_clocks_at_once_leave_one_saga(stage: Stage) ->
     ends: Counter[str] = Counter()
     for scene in scenes:
         is_late(scene)
-        clocks = [Sweep(chores.UnacceptedOrders()) for _ in range(2)]
+        clocks = [Sweep(UnacceptedOrders()) for _ in range(2)]
         for clock in clocks:
             clock.read(scene)
         sweeps: list[Move] = [lambda view, clock=clock: clock.hit(view) and None for clock in clocks]  # type: ignore[misc]

@@ -46,7 +46,7 @@ ADMIN = Caller("adm_1", ("admin",))
 
 @dataclass(frozen=True)
 class Answer:
-    """One response, read whole. `reveals` is what it tells to somebody who knows what they asked."""
+    """One response, read whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,6 +63,15 @@ class Answer:
         assert problem["title"] and problem["detail"] and problem["instance"]
         assert problem["correlationId"]
         return problem
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it is the answer to an earlier request with the same Idempotency-Key."""
+        return self.headers["Idempotency-Replayed"] == "true"
+
+    def said(self) -> Any:
+        """What a repeat with the same Idempotency-Key must say again."""
+        return self.status, self.body, {name: self.headers[name] for name in ("Content-Type", "Location", "ETag", "Preference-Applied")}
 
     def reveals(self) -> Any:
         """All of it but what differs from request to request anyway: the two ids, the path, the date."""

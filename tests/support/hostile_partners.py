@@ -11,7 +11,7 @@ from random import Random
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
@@ -77,7 +77,7 @@ class HostilePartners:
         if self._failure:
             raise self._failure
 
-    def expire(self, order_id: UUID) -> None:
+    def expire(self, order_id: str) -> None:
         """The bank no longer keeps the money for an order, and says so twice."""
         with self._lock:
             record = self.partners.expire(order_id)

@@ -45,27 +45,37 @@ def runner(sub: str = RUNNER) -> Viewer:
 
 def accept(runner_id: str = RUNNER) -> Move:
     """The runner asks for the order."""
-    return _asks(lambda *at, fresh: accept_order(*at, runner_id, actor=f"runner:{runner_id}", trail=TRAIL, fresh=fresh))
+    return _asks(
+        lambda session, rules, order_id, fresh: accept_order(
+            session, rules, order_id, runner_id, actor=f"runner:{runner_id}", trail=TRAIL, fresh=fresh
+        )
+    )
 
 
 def cancel(viewer: Viewer = CUSTOMER, reason: str | None = None) -> Move:
     """Somebody calls the order off."""
-    return _asks(lambda *at, fresh: cancel_order(*at, reason, viewer, trail=TRAIL, fresh=fresh))
+    return _asks(lambda session, rules, order_id, fresh: cancel_order(session, rules, order_id, reason, viewer, trail=TRAIL, fresh=fresh))
 
 
 def complete(viewer: Viewer = CUSTOMER) -> Move:
-    return _asks(lambda *at, fresh: complete_order(*at, viewer, trail=TRAIL, fresh=fresh))
+    return _asks(lambda session, rules, order_id, fresh: complete_order(session, rules, order_id, viewer, trail=TRAIL, fresh=fresh))
 
 
 def give_back(viewer: Viewer | None = None) -> Move:
-    return _asks(lambda *at, fresh: cancel_acceptance(*at, viewer or runner(), trail=TRAIL, fresh=fresh))
+    return _asks(
+        lambda session, rules, order_id, fresh: cancel_acceptance(session, rules, order_id, viewer or runner(), trail=TRAIL, fresh=fresh)
+    )
 
 
 def patch(to: OrderStatus, viewer: Viewer | None = None) -> Move:
     """The runner moves the order on by hand."""
 
     def move(scene: Scene) -> None:
-        scene.do(lambda *at: move_status(*at, to, viewer or runner(), versions=None, trail=TRAIL, fresh=new_fresh()))
+        scene.do(
+            lambda session, rules, order_id: move_status(
+                session, rules, order_id, to, viewer or runner(), versions=None, trail=TRAIL, fresh=new_fresh()
+            )
+        )
 
     return move
 
@@ -147,7 +157,7 @@ def falls_silent(scene: Scene) -> None:
 def _asks(operation: Callable[..., Any]) -> Move:
     def move(scene: Scene) -> UUID | None:
         fresh = new_fresh()
-        asked = scene.do(lambda *at: operation(*at, fresh=fresh))
+        asked = scene.do(lambda session, rules, order_id: operation(session, rules, order_id, fresh))
         return asked.saga.saga_id if asked.saga.saga_id == fresh.saga_id else None
 
     return move
@@ -234,10 +244,10 @@ def check_at_rest(scene: Scene, path: str = "") -> None:
     assert [int(event.header("ce_sequence")) for event in events] == versions, path
     _check_chain(events, order, path)
     assert scene.dead_letters() == [], path
-    # Whatever comes late or twice settles nothing any more. The order's whole state is in these four.
-    before = (order, sagas, history, len(scene.sent))
+    # Whatever comes late or twice settles nothing any more.
+    before = scene.state()
     scene.take(*(record.again() for record in scene.replies))
-    assert (scene.order, scene.sagas(), scene.history(), len(scene.sent)) == before, path
+    assert scene.state() == before, path
 
 
 def _check_chain(events: Sequence[Sent], order: Mapping[str, Any], path: str) -> None:

@@ -22,8 +22,9 @@ Orders of CampusG: placed by customers, brought by runners, carried through by s
 
 Whoever may not read an order is answered as if there were none. Every error is an `application/problem+json` (RFC 9457) with one of the
 types listed at the operation; besides, a path that isn't there is answered 404 `/problems/not-found`, a method that a path doesn't have
-405 `/problems/method-not-allowed` with `Allow`. Checks come in this order: path and method, token, media type, size, role, JSON and
-headers, fields and parameters, another person named, the order, idempotency key, `If-Match`, the order's state.
+405 `/problems/method-not-allowed` with `Allow`, and what goes wrong by our own fault 500 `/problems/unavailable`. Checks come in this
+order: path and method, token, media type, size, role, JSON and headers, fields and parameters, another person named, the order,
+idempotency key, `If-Match`, the order's state.
 
 Money is a decimal string with two places, times are RFC 3339 in UTC. An unknown field or query parameter of a list is an error. A W3C
 `traceparent` is carried on."""
@@ -40,7 +41,7 @@ ALWAYS = ("X-Correlation-Id",)
 LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
-# What a client can go on to with the order and the saga that an answer carries.
+# Where a client can go on to with the order and the saga in an answer: operation -> what it is about.
 NEXT = {
     **dict.fromkeys(
         ("readOrder", "readHistory", "acceptOrder", "cancelAcceptance", "changeStatus", "completeOrder", "cancelOrder"), "order"
@@ -135,8 +136,8 @@ def _good(success: Success, limits: Names) -> Json:
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
         response["content"] = {success.media_type: {"schema": schema, **_examples(success.examples)}}
-        if OrderWithSaga in success.models:
-            response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in NEXT}
+    if OrderWithSaga in success.models:
+        response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in NEXT}
     elif success.media_type != JSON:
         response["content"] = {success.media_type: {"schema": {"type": "string"}}}
     return response

@@ -11,9 +11,9 @@ from chalicelib.entrypoints.waiting import LONGEST_WAIT
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.state import SagaStatus
 
-ENTITY_TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
+ENTITY_TAGS = r'^(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*$'
 KEY = r'^("[!-~]{1,255}"|"|"[!-~]{0,253}[!#-~]|[!#-~][!-~]{0,254})$'
-CURSOR = r"^([A-Za-z0-9_-]{22})?$"
+CURSOR = r"^([A-Za-z0-9_-]{21}[AQgw])?$"
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 
 Described = dict[str, Any]
@@ -69,7 +69,10 @@ PARAMETERS: dict[str, Described] = {
     "sagaOrderId": _query("orderId", {"type": "string", "format": "uuid"}, "Only sagas of this order."),
     "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
     "If-Match": _header(
-        "If-Match", {"type": "string", "pattern": ENTITY_TAGS}, "Entity tags of which the order must still have one; else 412.", '"7"'
+        "If-Match",
+        {"anyOf": [{"const": "*"}, {"type": "string", "pattern": ENTITY_TAGS}]},
+        "Entity tags of which the order must still have one; else 412.",
+        '"7"',
     ),
     "Prefer": _header(
         "Prefer",

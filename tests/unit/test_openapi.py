@@ -1,0 +1,234 @@
+"""The OpenAPI document says what the code does: every route, every limit, every answer, and nothing besides."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from chalicelib import errors
+from chalicelib.entrypoints import documents, parameters
+from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Request
+from chalicelib.entrypoints.openapi import models, problems
+from chalicelib.entrypoints.openapi.document import build
+from chalicelib.entrypoints.openapi.parameters import HEADERS, PARAMETERS
+from chalicelib.entrypoints.openapi.routes import ANYONE, ROUTES
+from chalicelib.entrypoints.problems import problem
+from chalicelib.errors import FieldError, Refusal
+from chalicelib.orders import order as orders
+from chalicelib.orders.order import OrderStatus
+from chalicelib.sagas import state
+from chalicelib.sagas.registry import DEFINITIONS
+from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+from tests.support.examples import NOW, SAGA_ID, a_saga, an_order, an_order_in
+from tests.unit import test_bodies
+
+METHODS = ("get", "post", "patch", "put", "delete", "head", "options")
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    return importlib.import_module("app")
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return build()
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and description of every operation."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+def target(document: Mapping[str, Any], maybe: Mapping[str, Any]) -> Any:
+    """What a reference names; anything else is itself."""
+    found: Any = maybe
+    while "$ref" in found:
+        at: Any = document
+        for part in found["$ref"].removeprefix("#/").split("/"):
+            at = at[part]
+        found = at
+    return found
+
+
+def validator(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Draft202012Validator:
+    """A validator of a schema of the document, in whose references the document is at home."""
+    registry: Registry[Any] = Registry().with_resource("urn:api", Resource.from_contents(document, default_specification=DRAFT202012))
+    text = json.dumps(schema).replace('"#/components/', '"urn:api#/components/')
+    resolved = json.loads(json.dumps(document).replace('"#/components/', '"urn:api#/components/'))
+    registry = registry.with_resource("urn:api", Resource.from_contents(resolved, default_specification=DRAFT202012))
+    return Draft202012Validator(json.loads(text), registry=registry)
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_route_of_the_application_is_described_and_no_other(module: ModuleType, document: dict[str, Any]) -> None:
+    routed = {(method, camel(path)) for path, entries in module.app.routes.items() for method in entries}
+
+    assert {(method, path) for method, path, _ in operations(document)} == routed
+    assert len(ROUTES) == len(routed)
+
+
+def camel(path: str) -> str:
+    """The path as the contract writes it: our routes name their parameters as Python does."""
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), path)
+
+
+def test_a_token_is_asked_for_where_the_route_has_an_authorizer(module: ModuleType, document: dict[str, Any]) -> None:
+    guarded = {(method, camel(path)): bool(entry.authorizer) for path, each in module.app.routes.items() for method, entry in each.items()}
+
+    assert {(method, path): bool(operation["security"]) for method, path, operation in operations(document)} == guarded
+    assert {(route.method, route.path): route.who != ANYONE for route in ROUTES} == guarded
+
+
+def test_path_parameters_are_those_of_the_path(document: dict[str, Any]) -> None:
+    for _, path, operation in operations(document):
+        given = [target(document, each) for each in operation["parameters"]]
+        assert [each["name"] for each in given if each["in"] == "path"] == re.findall(r"{(\w+)}", path)
+
+
+def test_query_parameters_are_those_that_the_lists_know() -> None:
+    known = {route.name: {PARAMETERS[name]["name"] for name in route.parameters if PARAMETERS[name]["in"] == "query"} for route in ROUTES}
+
+    assert known.pop("listOrders") == parameters.KNOWN
+    assert known.pop("listSagas") == parameters.SAGA_PARAMETERS
+    assert not any(known.values())
+
+
+def test_headers_are_those_that_browsers_may_send_and_see() -> None:
+    asked = {name for route in ROUTES for name in route.parameters if PARAMETERS[name]["in"] == "header"} | {"X-Correlation-Id"}
+
+    assert asked == set(REQUEST_HEADERS) - {"traceparent"}
+    assert set(HEADERS) == {*RESPONSE_HEADERS, "WWW-Authenticate"}
+
+
+def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    seen = 0
+    for operation in (operation for *_, operation in operations(document)):
+        bodies = [operation.get("requestBody", {}), *(target(document, each) for each in operation["responses"].values())]
+        for content in (content for body in bodies for content in body.get("content", {}).values()):
+            check = validator(document, content["schema"])
+            shown = [target(document, each)["value"] for each in content.get("examples", {}).values()]
+            for example in (*shown, *([content["example"]] if "example" in content else [])):
+                check.validate(example)
+                seen += 1
+    assert seen > 150
+
+
+def test_every_error_has_an_example_of_each_problem(document: dict[str, Any]) -> None:
+    for route in ROUTES:
+        responses = document["paths"][route.path][route.method.lower()]["responses"]
+        for error in route.errors:
+            response = target(document, responses[str(error.status)])
+            examples = response["content"]["application/problem+json"]["examples"]
+            assert target(document, examples[problems.name_of(error)])["value"]["type"] == f"/problems/{error.problem}"
+            assert error.title in response["description"]
+
+
+def test_every_refusal_is_described_somewhere() -> None:
+    # A bug of ours can be anywhere, so no operation lists it.
+    refusals = {each for each in leaves(Refusal) if each.__module__ == errors.__name__} - {errors.Unexpected}
+
+    assert set(problems.DETAILS) == refusals
+    assert {error for route in ROUTES for error in route.errors} == refusals
+
+
+def leaves(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    below = kind.__subclasses__()
+    yield from (leaf for each in below for leaf in leaves(each)) if below else [kind]
+
+
+def test_the_document_is_the_same_in_every_process(document: dict[str, Any]) -> None:
+    program = "import json; from chalicelib.entrypoints.openapi.document import build; print(json.dumps(build()))"
+    for seed in ("1", "2"):
+        printed = subprocess.run([sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
+        assert printed.stdout.strip() == json.dumps(document)
+
+
+def test_a_cold_start_does_not_pay_for_it() -> None:
+    program = "import sys; sys.path.insert(0, 'orders_app'); import app; print([name for name in sys.modules if '.openapi' in name])"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("path", "server"), [("/openapi.json", "/"), ("/stage/openapi.json", "/stage")])
+def test_the_server_is_where_the_document_is(path: str, server: str, document: dict[str, Any]) -> None:
+    answer = documents.openapi(Request("GET", path, {}, {}, b"", {}, "corr-1"))
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(answer.body) == {**document, "servers": [{"url": server}]}
+
+
+def exact(model: type[BaseModel], answered: Any) -> None:
+    """Hold an answer against its model: every field described, and no other."""
+    model.model_validate_json(json.dumps(answered), extra="forbid")
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_orders_are_as_described(status: OrderStatus) -> None:
+    exact(models.Order, orders.document(an_order_in(status)))
+    exact(models.Order, orders.document(an_order(order_status=status, active_saga_id=SAGA_ID, cancelled_at=NOW, cancel_reason="x")))
+
+
+@pytest.mark.parametrize("status", SagaStatus)
+@pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=lambda definition: definition.name)
+def test_sagas_are_as_described(definition: Any, status: SagaStatus) -> None:
+    exact(models.Saga, state.document(a_saga(definition, status=status)))
+    exact(models.Saga, state.document(a_saga(definition, status=status, error=SagaError(ErrorCode.SILENT, "no answer"), ended_at=NOW)))
+
+
+@pytest.mark.parametrize("error", problems.DETAILS, ids=lambda error: error.__name__)
+def test_problems_are_as_described(error: type[Refusal]) -> None:
+    answer = problem(error("for some reason", [FieldError("/x", "is missing")], retry_after=1), "/api/orders", "corr-1")
+
+    exact(models.Problem, json.loads(answer.body))
+    assert {name for name, always in problems.SURE_HEADERS.items() if error in always} <= set(answer.headers)
+
+
+def in_json(value: Any) -> Any:
+    """The value as a JSON parser without our exact decimals reads it."""
+    return json.loads(json.dumps(value, default=lambda other: float(other) if isinstance(other, Decimal) else str(other)))
+
+
+def beyond_a_schema(name: str, value: Any) -> bool:
+    """What JSON Schema can't tell: how a number is spelled, and in a pattern lone surrogates; nor here a line's end from that of a text."""
+    if isinstance(value, str):
+        return value.endswith("\n") or any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, int):
+        # The validator divides by 0.01 before it looks at the maximum.
+        return value > 10**300
+    return isinstance(value, (float, Decimal)) and (value != value or value in (2, 10) or value == Decimal("1.5"))
+
+
+@pytest.mark.parametrize(("name", "value"), test_bodies.ACCEPTED, ids=lambda value: str(value)[:20])
+def test_the_schema_allows_what_the_code_accepts(document: dict[str, Any], name: str, value: Any) -> None:
+    schema = document["components"]["schemas"]["CreateOrderBody"]
+    validator(document, schema).validate(in_json(test_bodies.body(**{name: value})))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, value, _ in test_bodies.REFUSED if not beyond_a_schema(name, value)],
+    ids=lambda value: repr(value)[:24],
+)
+def test_the_schema_forbids_what_the_code_refuses(document: dict[str, Any], name: str, value: Any) -> None:
+    schema = document["components"]["schemas"]["CreateOrderBody"]
+    assert not validator(document, schema).is_valid(in_json(test_bodies.body(**{name: value})))
