@@ -1,0 +1,67 @@
+"""The examples of infra/docs/http.md are run as they stand there, in their order, and answered as they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.stack import ROOT, Stack, environment
+
+PAGE = ROOT / "infra/docs/http.md"
+BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\nAnswers `(\d{3})`)?", re.DOTALL)
+REQUEST = re.compile(r'curl -sS (?:-X ([A-Z]+) )?"\$URL([^"?]*)')
+# With curl itself where there is one; the stand-in must do as well.
+PROGRAMS = {
+    "stand-in": f'curl() {{ "{sys.executable}" -m tests.support.curl "$@"; }}',
+    "curl": "curl() { command curl -w '%{stderr}%{http_code}\\n' \"$@\"; }",
+}
+AT_HAND = [name for name in PROGRAMS if name == "stand-in" or shutil.which(name)]
+
+
+def examples() -> list[tuple[str, list[str]]]:
+    """The blocks of the page, and the status that is told of each of its requests."""
+    blocks = BLOCK.findall(PAGE.read_text())
+    assert len(blocks) == PAGE.read_text().count("```sh")
+    return [(block, [status] * block.count("curl ")) for block, status in blocks]
+
+
+def run(stack: Stack, program: str, keys: str) -> "subprocess.CompletedProcess[str]":
+    """Run all blocks in one shell; each says on stderr that it begins."""
+    script = [PROGRAMS[program], *(f"echo '# {number}' >&2\n{block}" for number, (block, _) in enumerate(examples()))]
+    inherited = {name: value for name, value in environment(stack.data_dir).items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    return subprocess.run(
+        ["sh", "-c", "\n".join(script).replace("lunch-1", keys)],
+        cwd=ROOT,
+        env={**inherited, "URL": stack.url, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize("program", AT_HAND)
+def test_the_examples_are_answered_as_the_page_says(stack: Stack, program: str) -> None:
+    ended = run(stack, program, f"lunch-{program}")
+    # `make` may have something to say as well.
+    told = [re.findall(r"^\d{3}$", part, re.MULTILINE) for part in re.split(r"^# \d+$", ended.stderr, flags=re.MULTILINE)[1:]]
+    assert told == [statuses for _, statuses in examples()], ended.stderr + ended.stdout
+    assert ended.returncode == 0
+
+
+def test_every_route_has_an_example(stack: Stack) -> None:
+    document = requests.get(f"{stack.url}/openapi.json", timeout=10).json()
+    declared = {(method.upper(), re.sub(r"\{\w+\}", "{}", path)) for path, methods in document["paths"].items() for method in methods}
+    shown = {(method or "GET", re.sub(r"\$[A-Z]+", "{}", path)) for block, _ in examples() for method, path in REQUEST.findall(block)}
+    assert shown == declared
+
+
+def test_what_a_block_answers_is_said_beside_it() -> None:
+    assert [block for block, statuses in examples() if "" in statuses] == []
+    assert Path(PAGE).read_text().count("Answers `") == sum(1 for _, statuses in examples() if statuses)
