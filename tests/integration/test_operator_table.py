@@ -22,11 +22,11 @@ OPERATOR = "admin:adm_7"
 POLICY = RetryPolicy(timedelta(seconds=10), 2)
 REFUSED = "409"
 
-ACTIONS: dict[str, Callable[[Scene], None]] = {
+ACTIONS: dict[str, Callable[[Scene], object]] = {
     "answered": lambda scene: scene.answer_next(scene.holder["saga_id"]),
     "silent": falls_silent,
     "waits": times_out,
-    "cancelled": lambda scene: cancel()(scene) and None,
+    "cancelled": cancel(),
     "retried": lambda scene: scene.do(
         lambda session, rules, _: operate.retry(session, rules, scene.holder["saga_id"], OPERATOR, new_fresh())
     ),

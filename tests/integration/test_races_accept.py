@@ -98,6 +98,7 @@ def test_a_customer_who_cancels_while_a_runner_accepts_is_refused_and_the_other_
     for race in races(stage, unwilling, takes("runner_1"), calls_off):
         order = race.scene.order
         refused = {side.name: type(side.refused) for side in race.sides if side.refused}
+        expected: tuple[str, str | None]
         if refused == {"customer": HeldBySaga}:
             expected = ("READY_FOR_PICKUP", None) if unwilling else ("ACCEPTED", "runner_1")
         elif race.path.index("customer") < race.path.index("runner_1"):
