@@ -13,7 +13,6 @@ from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
 from chalicelib.sagas.engine import Batch, Rules
 from chalicelib.sagas.outcomes import Fresh
-from chalicelib.sagas.state import SagaStatus
 
 HAS_ITS_RUNNER = frozenset(
     {OrderStatus.ACCEPTED, OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED, OrderStatus.COMPLETED}
@@ -44,7 +43,7 @@ def accept_order(
             raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
         if order.runner_id != runner_id:
             raise Taken("another runner is accepting the order")
-        if holder.status is not SagaStatus.RUNNING:
+        if holder.turned:
             raise HeldBySaga("this acceptance is being undone; try again when it has ended")
         return Asked(order, holder)
     if order.order_status in HAS_ITS_RUNNER and order.runner_id == runner_id:

@@ -14,7 +14,6 @@ from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.outcomes import Fresh
-from chalicelib.sagas.state import SagaStatus
 
 
 def complete_order(
@@ -26,7 +25,7 @@ def complete_order(
     once(session)
     holder = holder_of(batch, order)
     if holder:
-        if holder.name == COMPLETE_ORDER.name and holder.status is not SagaStatus.COMPENSATING:
+        if holder.name == COMPLETE_ORDER.name and not holder.turned:
             return Asked(order, holder)
         raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
     if order.order_status is OrderStatus.COMPLETED:

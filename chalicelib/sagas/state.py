@@ -105,6 +105,12 @@ class Saga:
         return self.status in ENDED
 
     @property
+    def turned(self) -> bool:
+        """Whether the saga is undoing its work, or is parked while doing so."""
+        parked_undoing = self.status is SagaStatus.FAILED and self.pending is not None and self.pending.undo
+        return self.status is SagaStatus.COMPENSATING or parked_undoing
+
+    @property
     def current_step(self) -> str | None:
         """The step that a saga not yet ended is at: the one awaited, or the one whose refusal parked it."""
         if self.ended:
