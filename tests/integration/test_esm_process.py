@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -126,6 +127,8 @@ def test_a_wrong_handler_or_mapping_ends_it_with_a_message(
 class Triggers:
     """The triggers process with a tiny application in a folder of its own."""
 
+    started: ClassVar[list["subprocess.Popen[bytes]"]] = []
+
     def __init__(self, folder: Path, bootstrap: str, **environment: str) -> None:
         read, write = os.pipe()
         self.environment = {
@@ -137,6 +140,7 @@ class Triggers:
             **environment,
         }
         self.process = subprocess.Popen([sys.executable, "-m", "infra.local.triggers"], cwd=ROOT, env=self.environment, pass_fds=[write])
+        self.started.append(self.process)
         os.close(write)
         with os.fdopen(read, "rb") as ready:
             self.ready = ready.read()
@@ -150,7 +154,7 @@ class Triggers:
 
 
 @pytest.fixture
-def tiny_app(tmp_path: Path) -> Path:
+def tiny_app(tmp_path: Path) -> Iterator[Path]:
     """A folder with an `app.py` that has every declared function."""
     functions = [
         f"@app.lambda_function(name={it.function!r})\ndef {it.function}(event, context):\n    return take(event, context)\n"
@@ -161,7 +165,12 @@ def tiny_app(tmp_path: Path) -> Path:
         for it in SCHEDULES
     ]
     (tmp_path / "app.py").write_text("\n\n".join([textwrap.dedent(APP), *functions, *schedules]))
-    return tmp_path
+    yield tmp_path
+    # What a failed test has left running.
+    for process in Triggers.started:
+        process.kill()
+        process.wait(10)
+    Triggers.started.clear()
 
 
 def write(kafka: KafkaBroker, topic_name: str, value: bytes) -> None:
