@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.operations.audit import RULES, violations
+from tests.support.database import World
 
 MARKER = "breaks_invariants"
-# Fixtures that give a test tables of its own: a URL, or something with an engine.
+# Fixtures that give a test the service's tables: a URL, or a World.
 WITH_TABLES = ("fresh_database", "world")
 
 
@@ -27,7 +28,10 @@ def audited(request: pytest.FixtureRequest) -> Iterator[None]:
     reason = opted_out(request.node)
     yield
     for database in databases if not reason else ():
-        assert_no_violations(database if isinstance(database, str) else database.engine)
+        if isinstance(database, World):
+            assert_no_violations(database.engine)
+        elif isinstance(database, str):
+            assert_no_violations(database)
 
 
 def opted_out(item: pytest.Item) -> str | None:
