@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+import pg8000.legacy
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
@@ -35,6 +37,20 @@ class Dialect(PGDialect_pg8000):
         dbapi_connection.execute_simple("commit")
 
 
+_scan = pg8000.legacy.convert_paramstyle
+
+
+@lru_cache(maxsize=512)
+def _scanned(statement: str) -> str:
+    return str(_scan("format", statement, ())[0])
+
+
+def _convert_paramstyle(style: str, statement: str, arguments: Any) -> tuple[str, Any]:
+    """The driver looks for placeholders character by character, in Python, 0.7 ms for one of our statements: once a statement will do."""
+    return (_scanned(statement), arguments) if style == "format" else _scan(style, statement, arguments)
+
+
+pg8000.legacy.convert_paramstyle = _convert_paramstyle
 registry.register("postgresql.campusg_pg8000", __name__, "Dialect")
 
 

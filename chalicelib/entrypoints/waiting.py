@@ -10,7 +10,7 @@ from chalicelib.sagas.queries import SagaWithOrder, read_with_order
 from chalicelib.sagas.state import SagaStatus
 
 LONGEST_WAIT = 20
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.004, 0.15, 1.3
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.01, 0.15, 1.25
 WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,99})\"?", re.IGNORECASE)
 
 

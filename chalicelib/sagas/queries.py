@@ -5,6 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.bulk import inlined
 from chalicelib.orders import store as order_store
 from chalicelib.orders.order import Order
 from chalicelib.sagas import store as saga_store
@@ -12,10 +13,13 @@ from chalicelib.sagas.state import Saga
 
 # Both tables have an order_id and a status of their own kind, so the order's columns are prefixed.
 ORDER_COLUMNS = ", ".join(f"o.{name} AS o_{name}" for name in (*order_store.FIXED, *order_store.CHANGING))
-READ = sa.text(f"""
+READ = inlined(
+    f"""
     SELECT {saga_store.COLUMNS}, {ORDER_COLUMNS}
     FROM campusg.sagas s JOIN campusg.orders o USING (order_id)
-    WHERE s.saga_id = :saga_id""")  # noqa: S608 - literals of ours
+    WHERE s.saga_id = :saga_id""",  # noqa: S608 - literals of ours
+    saga_id=sa.Uuid,
+)
 
 
 CONDITIONS: dict[str, str] = {
