@@ -1,5 +1,6 @@
 """Requests that a saga serves: run the operation once, keep its answer with it, publish, answer at once or wait."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -44,6 +45,7 @@ def ask(
 
 def serve(request: Request, caller: Viewer, operate: Operate, word: Word, *, waiting: int | None) -> Response:
     """Run `operate` in a transaction of its own, publish, and answer with what `word` makes of it."""
+    begun = time.monotonic()
     claim = claim_of(request, caller, waiting)
     with runtime().database.transaction() as session:
         asked = operate(session, runtime().rules, claim.begin if claim else unclaimed)
@@ -55,7 +57,7 @@ def serve(request: Request, caller: Viewer, operate: Operate, word: Word, *, wai
     runtime().publisher.publish([asked.order.order_id])
     if waiting is None:
         return answer
-    answer = word(wait_for(asked.saga.saga_id, waiting), {"Preference-Applied": f"wait={waiting}"})
+    answer = word(wait_for(asked.saga.saga_id, max(0.0, begun + waiting - time.monotonic())), {"Preference-Applied": f"wait={waiting}"})
     if claim and asked.started:
         with runtime().database.transaction() as session:
             claim.keep(session, kept(answer), final=True)

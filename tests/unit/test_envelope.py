@@ -1,5 +1,6 @@
 """CloudEvents over Kafka: what we write, and what we can read of what others write."""
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -213,6 +214,17 @@ def test_structured_mode_is_read(content_type: str) -> None:
 
     assert (event.id, event.type, event.saga_id, event.causation_id, event.traceparent) == ("m-1", "payment.authorized", "s", "c", TRACE)
     assert event.data == {"amount": "12.99"}
+
+
+def test_data_in_base64_is_read_in_structured_mode() -> None:
+    encoded = base64.b64encode(b'{"amount": "12.99"}').decode()
+    assert decode(structured({**EVENT, "data_base64": encoded})).data == {"amount": "12.99"}
+
+
+@pytest.mark.parametrize("encoded", ["no base64!", 7, {"a": 1}])
+def test_data_that_is_no_base64_is_no_event(encoded: Any) -> None:
+    with pytest.raises(NotACloudEvent, match="data_base64 is not base64"):
+        decode(structured({**EVENT, "data_base64": encoded}))
 
 
 def test_an_amount_as_a_number_stays_exact_in_structured_mode() -> None:
