@@ -22,7 +22,7 @@ from chalicelib.operations.cancel import cancel_order, ended_well
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import Ids, NewOrder, create_order
 from chalicelib.operations.move_status import move_status
-from chalicelib.orders.access import Viewer
+from chalicelib.orders.access import Viewer, seen
 from chalicelib.orders.order import FoodItem, OrderStatus, document
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
@@ -72,9 +72,7 @@ def read(request: Request, order_id: str) -> Response:
     caller = request.caller()
     known_id = uuid_of(order_id, "order")
     with runtime().database.transaction() as session:
-        order = get_order(session, known_id)
-    if order is None or not caller.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status):
-        raise NotFound("there is no such order")
+        order = seen(get_order(session, known_id), caller)
     etag = f'"{order.version}"'
     if not_modified(request.headers, etag):
         return Response("", {"ETag": etag}, 304)

@@ -23,7 +23,6 @@ class ReplyReceived:
     saga_id: UUID
     causation_id: str
     reply: Reply
-    source: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def _reply(record: Incoming, event: CloudEvent) -> Received:
             raise _Flaw("ce_sagaid is missing or no UUID")
         if not event.causation_id:
             raise _Flaw("ce_causationid is missing")
-        return ReplyReceived(record, event.id, saga_id, event.causation_id, kind.read(event.data), event.source)
+        return ReplyReceived(record, event.id, saga_id, event.causation_id, kind.read(event.data))
     except (_Flaw, NotACloudEvent) as error:
         return Unintelligible(record, str(error), event.type, saga_id)
     except ValidationError as error:

@@ -199,7 +199,7 @@ class Life:
         if self.under_way:
             command, reply = self.under_way[number % len(self.under_way)]
             saga_id, causation_id = UUID(header(command, "ce_sagaid")), header(command, "ce_id")
-            self.take(ReplyReceived(self.record(), str(self.new_id()), saga_id, causation_id, reply, "/partner"))
+            self.take(ReplyReceived(self.record(), str(self.new_id()), saga_id, causation_id, reply))
 
     def expire(self) -> None:
         """The bank no longer keeps the money, and says so."""

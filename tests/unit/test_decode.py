@@ -27,7 +27,6 @@ def test_a_reply_is_read_with_the_command_that_it_answers() -> None:
         saga_id=SAGA_ID,
         causation_id="command-1",
         reply=CustomerValidated(customer_id="cust_1", payment_method_id="pm_1"),
-        source="/partner",
     )
 
 
