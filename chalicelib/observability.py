@@ -1,20 +1,53 @@
 """Log lines and counts: constant sentences with fields, as JSON on stdout; counts as CloudWatch embedded metrics."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 NAMESPACE = "CampusG/Orders"
+SERVICE = "campusg-orders"
 
-logger = Logger(service="campusg-orders")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+_about: ContextVar[Mapping[str, str]] = ContextVar("about", default=NOTHING)
+
+
+class _About(logging.Filter):
+    """Gives every line the fields of what is being handled; those of the line itself come first."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name, value in _about.get().items():
+            record.__dict__.setdefault(name, value)
+        return True
+
+
+logger = Logger(service=SERVICE)
+logger.addFilter(_About())
+
+
+@contextmanager
+def about(fields: Mapping[str, str]) -> Iterator[None]:
+    """While the block runs, in this thread, every log line has these fields and none of an outer block; without any, it has the outer ones.
+
+    Powertools' own `append_keys` would keep them for the next record, and give them to other threads' lines.
+    """
+    token = _about.set(fields or _about.get())
+    try:
+        yield
+    finally:
+        _about.reset(token)
 
 
 def count(numbers: Mapping[str, int], *, zeros: bool = False) -> None:
     """Add to CloudWatch metrics, by name; nothing is written for zeros unless `zeros` (an alarm needs data), nor where
     POWERTOOLS_METRICS_DISABLED is set.
     """
-    metrics = EphemeralMetrics(namespace=NAMESPACE, service="campusg-orders")
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
     for name, number in numbers.items():
         if number or zeros:
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)

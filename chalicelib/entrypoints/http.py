@@ -32,8 +32,9 @@ from chalicelib.errors import (
     UnsupportedMediaType,
 )
 from chalicelib.ids import id_of, new_id
-from chalicelib.messages.envelope import TRACEPARENT, Trail, from_json
-from chalicelib.observability import logger
+from chalicelib.messages.envelope import Trail, from_json
+from chalicelib.messages.trace import begin_trace, traceparent_of
+from chalicelib.observability import about, logger
 from chalicelib.orders.access import Viewer
 
 BODY_LIMIT = 64 * 1024
@@ -57,13 +58,12 @@ class Request:
     raw_body: bytes
     authorizer: Mapping[str, Any]
     correlation_id: str
+    traceparent: str | None = None
 
     @property
     def trail(self) -> Trail:
-        """Correlation and trace for all that follows; a trace begins here where the caller brings none."""
-        given = self.headers.get("traceparent", "")
-        trace = given if TRACEPARENT.fullmatch(given) else f"00-{new_id().hex}-{new_id().hex[16:]}-01"
-        return Trail(self.correlation_id, traceparent=trace)
+        """Correlation and trace for all that follows."""
+        return Trail(self.correlation_id, traceparent=self.traceparent)
 
     def caller(self, *allowed: str) -> Viewer:
         """Who asks; raises Forbidden where none of the roles is among `allowed` (none given: any role will do)."""
@@ -136,15 +136,17 @@ class CampusApp(Chalice):
             query={name: query.getlist(name) for name in query} if query else {},
             raw_body=_bytes(request.raw_body),
             authorizer=request.context.get("authorizer") or {},
-            correlation_id=given if ID.fullmatch(given) else self._correlation_id(request),
+            correlation_id=given if ID.fullmatch(given) else str(self._own_id(request)),
+            traceparent=traceparent_of(headers.get("traceparent")) or begin_trace(self._own_id(request)),
         )
 
     @staticmethod
-    def _correlation_id(request: Any) -> str:
-        """Made once a request, however often the request is looked at."""
-        if "correlationId" not in request.context:
-            request.context["correlationId"] = str(new_id())
-        return str(request.context["correlationId"])
+    def _own_id(request: Any) -> UUID:
+        """For what the caller does not bring, a correlation or a trace: made once a request, however often the request is looked at."""
+        if "ownId" not in request.context:
+            request.context["ownId"] = new_id()
+        own: UUID = request.context["ownId"]
+        return own
 
 
 def cors_config(origin: str) -> CORSConfig | bool:
@@ -169,7 +171,11 @@ def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> 
 
 
 def _answer(request: Request, view: Callable[[], Response]) -> Response:
-    logger.set_correlation_id(request.correlation_id)
+    with about(request.trail.fields):
+        return _worded(request, view)
+
+
+def _worded(request: Request, view: Callable[[], Response]) -> Response:
     limits: dict[str, str] = {}
     try:
         limits, refusal = admit(request.authorizer.get("principalId"))

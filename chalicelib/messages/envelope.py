@@ -5,17 +5,21 @@ Source: CloudEvents Kafka protocol binding 1.0.2, JSON event format 1.0.2; W3C T
 
 import base64
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from chalicelib.messages.trace import span_of, trace_id, traceparent_of
+from chalicelib.messages.wire import ID_LIMIT, storable
+
 SOURCE = "/campusg/orders"
 STRUCTURED = "application/cloudevents"
+BATCHED = "application/cloudevents-batch"
+JSON_FORMATS = (STRUCTURED, f"{STRUCTURED}+json")
 REQUIRED = ("specversion", "id", "type", "source")
-TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+EXTENSIONS = ("sagaid", "correlationid", "causationid", "traceparent", "sequence")
 
 
 class NotACloudEvent(ValueError):
@@ -51,6 +55,11 @@ class Trail:
     correlation_id: str
     causation_id: str | None = None
     traceparent: str | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What a log line says of it."""
+        return _fields(self.correlation_id, self.traceparent)
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,10 @@ def encode(
     extensions: Mapping[str, str],
     source: str = SOURCE,
 ) -> Outgoing:
-    """Build the record of one event, in binary mode, keyed by its order; `extensions` are further attributes by name."""
+    """Build the record of one event, in binary mode, keyed by its order; `extensions` are further attributes by name.
+
+    In the trail's trace the event is a span of its own, the same for the same `id`.
+    """
     headers = {
         "ce_specversion": "1.0",
         "ce_id": id,
@@ -128,18 +140,16 @@ def encode(
     if trail.causation_id:
         headers["ce_causationid"] = trail.causation_id
     if trail.traceparent:
-        headers["traceparent"] = trail.traceparent
+        headers["traceparent"] = span_of(trail.traceparent, id)
     return Outgoing(topic, order_id.encode(), to_json(data), tuple((name, value.encode()) for name, value in headers.items()))
 
 
 def decode(record: Incoming) -> CloudEvent:
     """Read the event of a record in either mode; raises NotACloudEvent with a sentence that says what is wrong."""
-    try:
-        headers = {name.lower(): value.decode() for name, value in record.headers}
-    except UnicodeDecodeError as error:
-        raise NotACloudEvent("a header is not UTF-8") from error
-    if headers.get("content-type", "").lower().startswith(STRUCTURED):
-        return _structured(record, headers)
+    headers = _texts(record.headers)
+    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type.startswith(STRUCTURED):
+        return _structured(record, headers, media_type)
     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
     _require(attributes)
     return _event(attributes, record.value, headers)
@@ -150,21 +160,68 @@ def claimed_saga(headers: Iterable[tuple[str, bytes]]) -> str | None:
     return next((value.decode("utf-8", "replace") for name, value in headers if name.lower() == "ce_sagaid"), None)
 
 
-def _structured(record: Incoming, headers: Mapping[str, str]) -> CloudEvent:
+def log_fields(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """What a log line says of the message with these headers: correlation and trace, as far as they are there; never raises."""
+    try:
+        texts = _texts(headers)
+    except NotACloudEvent:
+        return {}
+    return _fields(_carried(texts.get("ce_correlationid")), traceparent_of(texts.get("traceparent")))
+
+
+def _fields(correlation_id: str | None, traceparent: str | None) -> dict[str, str]:
+    fields = {"correlation_id": correlation_id, "trace_id": trace_id(traceparent) if traceparent else None}
+    return {name: value for name, value in fields.items() if value}
+
+
+def _carried(correlation_id: str | None) -> str | None:
+    """A correlation id need not be there, so one that could not be carried on counts as absent."""
+    return correlation_id if correlation_id and len(correlation_id) <= ID_LIMIT and storable(correlation_id) else None
+
+
+def _texts(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    """Header values as they are, by lower-case name: unlike HTTP's, this binding quotes and escapes nothing."""
+    try:
+        return {name.lower(): value.decode() for name, value in headers}
+    except UnicodeDecodeError as error:
+        raise NotACloudEvent("a header is not UTF-8") from error
+
+
+def _structured(record: Incoming, headers: Mapping[str, str], media_type: str) -> CloudEvent:
+    if media_type.startswith(BATCHED):
+        raise NotACloudEvent("a record holds one CloudEvent: Kafka has no batched mode")
+    if media_type not in JSON_FORMATS:
+        raise NotACloudEvent(f"the event format {media_type[:60]!r} is not understood: it must be {JSON_FORMATS[1]}")
     event = _parsed(record.value)
     if not isinstance(event, dict):
         raise NotACloudEvent("a structured event must be a JSON object")
-    data = _structured_data(event)
-    attributes = {name: value for name, value in event.items() if isinstance(value, str)}
+    attributes = _structured_attributes(event)
     _require(attributes)
-    return _event(attributes, data, headers)
+    return _event(attributes, _structured_data(event), headers)
 
 
-def _structured_data(event: dict[str, Any]) -> bytes:
+def _structured_attributes(event: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes that we read, each as the text that binary mode has for it (CloudEvents JSON format, section 2.2); null is absent."""
+    found = {}
+    for name in (*REQUIRED, "subject", *EXTENSIONS):
+        value = event.get(name)
+        if isinstance(value, str):
+            found[name] = value
+        elif isinstance(value, (bool, int)) and name in EXTENSIONS:
+            found[name] = str(value).lower()
+        elif value is not None:
+            others = ", an integer or a boolean" if name in EXTENSIONS else ""
+            raise NotACloudEvent(f"the attribute {name} must be a string{others}")
+    return found
+
+
+def _structured_data(event: Mapping[str, Any]) -> bytes:
     """The data as JSON text, whether it stands in the event as JSON or as base64 (CloudEvents JSON format, section 3.1)."""
-    encoded = event.pop("data_base64", None)
+    encoded = event.get("data_base64")
     if encoded is None:
-        return json.dumps(event.pop("data", None), default=str).encode()
+        return json.dumps(event.get("data"), default=str).encode()
+    if event.get("data") is not None:
+        raise NotACloudEvent("an event has either data or data_base64")
     try:
         return base64.b64decode(encoded, validate=True)
     except (TypeError, ValueError) as error:
@@ -189,7 +246,6 @@ def _parsed(value: bytes | None) -> Any:
 
 
 def _event(attributes: Mapping[str, str], text: bytes | None, headers: Mapping[str, str]) -> CloudEvent:
-    trace = headers.get("traceparent") or attributes.get("traceparent") or ""
     return CloudEvent(
         id=attributes["id"],
         type=attributes["type"],
@@ -197,8 +253,8 @@ def _event(attributes: Mapping[str, str], text: bytes | None, headers: Mapping[s
         text=text,
         subject=attributes.get("subject"),
         saga_id=attributes.get("sagaid"),
-        correlation_id=attributes.get("correlationid"),
+        correlation_id=_carried(attributes.get("correlationid")),
         causation_id=attributes.get("causationid"),
-        traceparent=trace if TRACEPARENT.fullmatch(trace) else None,
+        traceparent=traceparent_of(headers.get("traceparent") or attributes.get("traceparent")),
         sequence=attributes.get("sequence"),
     )

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 ID_LIMIT = 128
@@ -34,12 +34,17 @@ def _as_decimal(value: Any) -> Any:
     return value
 
 
+AMOUNT_WRITTEN = {"type": "string", "pattern": r"^-?[0-9]{1,10}\.[0-9]{2}$"}
+AMOUNT_READ = {"anyOf": [{"type": "string", "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"}, {"type": "number"}]}
+
 # Bounded, because a partner's 12.991 is not the 12.99 we asked for, and because writing 1E+999999999 out would fill the memory.
 Money = Annotated[
     Decimal,
     BeforeValidator(_as_decimal),
     Field(max_digits=12, decimal_places=2),
     PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str, when_used="always"),
+    WithJsonSchema(AMOUNT_WRITTEN, mode="serialization"),
+    WithJsonSchema(AMOUNT_READ, mode="validation"),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LIMIT), AfterValidator(_without_unstorable)]
 Text = Annotated[str, AfterValidator(_without_unstorable)]

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from chalicelib.db.connection import Database
 from chalicelib.errors import Unavailable
+from chalicelib.messages.envelope import log_fields
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Row
 from chalicelib.messaging.producer import Producer, concerns_record
-from chalicelib.observability import logger
+from chalicelib.observability import about, logger
 
 LEASE = timedelta(seconds=15)
 SEND_SECONDS = 7.0
@@ -73,7 +74,8 @@ class Publisher:
                     acknowledged.append(row.id)
                     continue
                 stopped.add(row.ordering_key)
-                logger.warning("A message was not acknowledged", extra={"ordering_key": str(row.ordering_key), "error": str(outcome)})
+                with about(log_fields(row.message.headers)):
+                    logger.warning("A message was not acknowledged", extra={"ordering_key": str(row.ordering_key), "error": str(outcome)})
                 if concerns_record(outcome):
                     failed.append(row.id)
             if self._producer.resting:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chalicelib.messages import topics
 from chalicelib.messages.envelope import Outgoing, Trail, encode
+from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
 from chalicelib.orders.order import Order, document
 
 
@@ -33,22 +33,22 @@ class Change:
 def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, now: datetime) -> Change:
     """Number and date the new state of an order and describe the step from `before` (None: the order is new)."""
     order = replace(after, version=before.version + 1 if before else 1, updated_at=now)
-    moved = {
-        "from": before.order_status.value if before else None,
-        "to": order.order_status.value,
-        "paymentFrom": before.payment_status.value if before else None,
-        "paymentTo": order.payment_status.value,
-    }
-    type = _event_type(before, order)
+    event = _kind(before, order)(
+        from_=before.order_status.value if before else None,
+        to=order.order_status.value,
+        payment_from=before.payment_status.value if before else None,
+        payment_to=order.payment_status.value,
+        order=document(order),
+    )
     history = {
         "order_id": str(order.order_id),
         "version": order.version,
         "at": now.isoformat(),
-        "event": type,
-        "status_from": moved["from"],
-        "status_to": moved["to"],
-        "payment_from": moved["paymentFrom"],
-        "payment_to": moved["paymentTo"],
+        "event": event.TYPE,
+        "status_from": event.from_,
+        "status_to": event.to,
+        "payment_from": event.payment_from,
+        "payment_to": event.payment_to,
         "actor": cause.actor,
         "saga_id": str(cause.saga_id) if cause.saga_id else None,
         "detail": dict(cause.detail or {}),
@@ -56,24 +56,24 @@ def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, n
     extensions = {"sequence": str(order.version)}
     if cause.saga_id:
         extensions["sagaid"] = str(cause.saga_id)
-    event = encode(
-        topics.ORDER_EVENTS,
+    message = encode(
+        event.TOPIC,
         id=event_id,
-        type=type,
+        type=event.TYPE,
         time=now,
         order_id=str(order.order_id),
-        data={**moved, "order": document(order)},
+        data=event.data(),
         trail=cause.trail,
         extensions=extensions,
     )
-    return Change(order, history, event)
+    return Change(order, history, message)
 
 
-def _event_type(before: Order | None, after: Order) -> str:
+def _kind(before: Order | None, after: Order) -> type[OrderEvent]:
     if before is None:
-        return "order.created"
+        return OrderCreated
     if before.order_status != after.order_status:
-        return "order.status_changed"
+        return OrderStatusChanged
     if before.payment_status != after.payment_status:
-        return "order.payment_status_changed"
-    return "order.updated"
+        return OrderPaymentStatusChanged
+    return OrderUpdated

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.messages.envelope import from_json
+from chalicelib.messages.trace import span_of
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.state import ErrorCode, SagaStatus
@@ -258,7 +259,7 @@ def test_messages_carry_their_saga_their_cause_and_the_callers_trail(authorizing
     for message in (created, paying, first, second):
         assert header(message, "ce_sagaid") == str(authorizing.saga.saga_id)
         assert header(message, "ce_correlationid") == TRAIL.correlation_id
-        assert header(message, "traceparent") == TRAIL.traceparent
+        assert header(message, "traceparent") == span_of(TRAIL.traceparent or "", header(message, "ce_id"))
         assert header(message, "ce_subject") == str(ORDER_ID)
         assert message.key == str(ORDER_ID).encode()
     assert header(first, "ce_causationid") == header(created, "ce_id")

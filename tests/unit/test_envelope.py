@@ -1,7 +1,5 @@
 """CloudEvents over Kafka: what we write, and what we can read of what others write."""
 
-import base64
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,9 +17,11 @@ from chalicelib.messages.envelope import (
     decode,
     encode,
     from_json,
+    log_fields,
     timestamp,
     to_json,
 )
+from chalicelib.messages.trace import span_of
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID, TRAIL, a_record
 
 BINARY = {"ce_specversion": "1.0", "ce_id": "m-1", "ce_type": "user.customer_validated", "ce_source": "/users"}
@@ -45,10 +45,6 @@ def as_read(message: Outgoing) -> Incoming:
     return Incoming(message.topic, 0, 0, message.key, message.value, message.headers)
 
 
-def structured(event: Any, content_type: str = "application/cloudevents+json; charset=UTF-8") -> Incoming:
-    return a_record(event if isinstance(event, bytes) else json.dumps(event).encode(), {"content-type": content_type})
-
-
 # Writing
 
 
@@ -69,7 +65,7 @@ def test_an_event_is_written_in_binary_mode_keyed_by_its_order() -> None:
         "ce_sequence": "3",
         "ce_correlationid": "corr-1",
         "ce_causationid": "m-0",
-        "traceparent": TRACE,
+        "traceparent": span_of(TRACE, "m-1"),
     }
 
 
@@ -91,7 +87,7 @@ def test_what_is_written_is_read_again() -> None:
         saga_id=str(SAGA_ID),
         correlation_id="corr-1",
         causation_id="m-0",
-        traceparent=TRACE,
+        traceparent=span_of(TRACE, "m-1"),
         sequence="3",
     )
     assert event.data == {"amount": "12.99", "name": "Zoë"}
@@ -167,6 +163,13 @@ def test_a_trace_that_is_none_is_not_passed_on(trace: str) -> None:
     assert decode(a_record(b"{}", {**BINARY, "traceparent": trace})).traceparent is None
 
 
+def test_the_trace_that_an_event_was_made_in_counts_where_none_came_with_the_record() -> None:
+    other = TRACE.replace("0af7", "0bf7")
+
+    assert decode(a_record(b"{}", {**BINARY, "ce_traceparent": other})).traceparent == other
+    assert decode(a_record(b"{}", {**BINARY, "ce_traceparent": other, "traceparent": TRACE})).traceparent == TRACE
+
+
 @pytest.mark.parametrize("value", [None, b""])
 def test_an_event_may_have_no_data(value: bytes | None) -> None:
     assert decode(a_record(value, BINARY)).data is None
@@ -201,58 +204,22 @@ def test_numbers_are_never_floats() -> None:
     assert not any(isinstance(number, float) for number in from_json("[12.99, 1e2, 3]"))
 
 
-# Reading structured mode
-
-EVENT = {"specversion": "1.0", "id": "m-1", "type": "payment.authorized", "source": "/payments", "sagaid": "s", "causationid": "c"}
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/cloudevents+json; charset=UTF-8", "Application/CloudEvents+JSON", "application/cloudevents"]
-)
-def test_structured_mode_is_read(content_type: str) -> None:
-    event = decode(structured({**EVENT, "traceparent": TRACE, "data": {"amount": "12.99"}}, content_type))
-
-    assert (event.id, event.type, event.saga_id, event.causation_id, event.traceparent) == ("m-1", "payment.authorized", "s", "c", TRACE)
-    assert event.data == {"amount": "12.99"}
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", ""])
+def test_any_other_content_type_is_binary_mode(content_type: str) -> None:
+    assert decode(a_record(b'{"a": 1}', {**BINARY, "content-type": content_type})).data == {"a": 1}
 
 
-def test_data_in_base64_is_read_in_structured_mode() -> None:
-    encoded = base64.b64encode(b'{"amount": "12.99"}').decode()
-    assert decode(structured({**EVENT, "data_base64": encoded})).data == {"amount": "12.99"}
+def test_nothing_in_a_header_is_percent_encoded() -> None:
+    event = decode(a_record(b"{}", {**BINARY, "ce_id": "50%20off", "ce_source": "/Zoë"}))
+
+    assert (event.id, event.source) == ("50%20off", "/Zoë")
+    assert dict(written(id="50%20 Zoë").headers)["ce_id"] == "50%20 Zoë".encode()
 
 
-@pytest.mark.parametrize("encoded", ["no base64!", 7, {"a": 1}])
-def test_data_that_is_no_base64_is_no_event(encoded: Any) -> None:
-    with pytest.raises(NotACloudEvent, match="data_base64 is not base64"):
-        decode(structured({**EVENT, "data_base64": encoded}))
-
-
-def test_an_amount_as_a_number_stays_exact_in_structured_mode() -> None:
-    event = decode(structured(b'{"specversion":"1.0","id":"m","type":"t","source":"/s","data":{"amount":0.10}}'))
-
-    assert Decimal(event.data["amount"]) == Decimal("0.10")
-
-
-def test_structured_mode_may_have_no_data() -> None:
-    assert decode(structured(EVENT)).data is None
-
-
-@pytest.mark.parametrize("event", [[EVENT], "text", None, 1])
-def test_a_structured_event_is_an_object(event: Any) -> None:
-    with pytest.raises(NotACloudEvent, match="must be a JSON object"):
-        decode(structured(event))
-
-
-@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
-@pytest.mark.parametrize("value", [None, 7, "", {}], ids=["null", "number", "empty", "object"])
-def test_a_structured_event_names_what_it_lacks(name: str, value: Any) -> None:
-    with pytest.raises(NotACloudEvent, match=f"ce_{name} missing"):
-        decode(structured({**EVENT, name: value}))
-
-
-def test_a_structured_event_that_is_no_json_is_refused() -> None:
-    with pytest.raises(NotACloudEvent, match="not JSON"):
-        decode(structured(b"{"))
+def test_log_lines_name_a_message_as_far_as_it_names_itself() -> None:
+    assert log_fields(written().headers) == {"correlation_id": "corr-1", "trace_id": "0af7651916cd43dd8448eb211c80319c"}
+    assert log_fields([("traceparent", b"nonsense"), ("CE_CorrelationId", b"c")]) == {"correlation_id": "c"}
+    assert log_fields([("ce_correlationid", b"\xff")]) == {}
 
 
 # Claims

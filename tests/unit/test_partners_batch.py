@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.messages import commands, envelope, replies
 from chalicelib.messages.envelope import Incoming, Outgoing, Trail
+from chalicelib.messages.trace import span_of
 from infra.local.partners.batch import Known, work
 from infra.local.partners.requests import Request, UnreadableCommand, read
 from infra.local.partners.settings import BadSettings, Settings
@@ -67,7 +68,7 @@ def test_an_answer_is_a_cloud_event_that_names_what_it_answers() -> None:
         "ce_sagaid": "saga-1",
         "ce_correlationid": "correlation-1",
         "ce_causationid": "command-1",
-        "traceparent": TRACEPARENT,
+        "traceparent": span_of(TRACEPARENT, "id-2"),
     }
 
 
