@@ -24,7 +24,7 @@ class Runtime:
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
         self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
         self.database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size))
-        self.producer = Producer(settings.kafka_brokers)
+        self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)
         self.consumer = Consumer(self.database, self.rules, self.publisher.publish)
         self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_fresh)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -25,6 +25,8 @@ class Settings(BaseModel):
     database_url: Annotated[SecretStr, AfterValidator(_postgres)]
     database_pool_size: int = Field(default=1, ge=1, le=100)
     kafka_brokers: str = Field(min_length=3)
+    kafka_security: Literal["PLAINTEXT", "TLS", "MSK_IAM"] = "PLAINTEXT"
+    aws_default_region: str | None = None
     step_timeout_seconds: float = Field(default=10, gt=0, le=3600)
     step_max_attempts: int = Field(default=5, ge=1, le=100)
     accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
@@ -50,6 +52,10 @@ class Settings(BaseModel):
     def _safe(self) -> Self:
         if self.on_aws and self.dev_jwks_file:
             raise ValueError("DEV_JWKS_FILE is for development and refused on AWS")
+        if self.on_aws and self.kafka_security == "PLAINTEXT":
+            raise ValueError("KAFKA_SECURITY must be TLS or MSK_IAM: PLAINTEXT is for development and refused on AWS")
+        if self.kafka_security == "MSK_IAM" and not self.aws_default_region:
+            raise ValueError("AWS_DEFAULT_REGION is missing: MSK_IAM signs for a region, and AWS_REGION alone is not read")
         if not self.jwks_url and not self.dev_jwks_file:
             raise ValueError("JWKS_URL is missing (in development DEV_JWKS_FILE)")
         return self

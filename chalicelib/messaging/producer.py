@@ -1,30 +1,63 @@
-"""The one Kafka producer of a container: made on first use, thrown away after any trouble."""
+"""The one Kafka producer of a container: made on first use, thrown away after any trouble and after a long rest.
+
+Between two invocations Lambda freezes the process, for minutes, its sockets and the producer's own thread included. Two rules follow.
+Nothing is under way when a call returns: every record is acknowledged, refused, or its producer thrown away with its connection, so that
+nothing is sent by the next thaw. And a connection that was left alone for long is not trusted: the broker, or what lies between, may have
+dropped it without a word.
+"""
 
 import socket
+import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from chalicelib.errors import Unavailable
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.observability import logger
 
-# A send that timed out may still be under way in the old producer's thread, so after trouble publishing is left to the relay.
+# A send that timed out may still be on its way to the broker, so after trouble publishing is left to the relay.
 REST_SECONDS = 5.0
+# Less than the 350 s of AWS's network load balancers and NAT gateways, the 9 minutes of kafka-python and the 10 minutes of a broker.
+IDLE_SECONDS = 240.0
 MAX_BLOCK_MS = 3_000
 REQUEST_TIMEOUT_MS = 4_000
 DELIVERY_TIMEOUT_MS = 6_000
+END_SECONDS = 1.0
+
+SOCKET_OPTIONS = [
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    # To close is to reset: what the kernel has not sent yet is dropped instead of being sent later.
+    (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)),
+]
+
+Security: TypeAlias = Literal["PLAINTEXT", "TLS", "MSK_IAM"]
+# MSK_IAM finds credentials and region as botocore does, and signs anew for each connection.
+SECURITY: Mapping[Security, Mapping[str, str]] = {
+    "PLAINTEXT": {"security_protocol": "PLAINTEXT"},
+    "TLS": {"security_protocol": "SSL"},
+    "MSK_IAM": {"security_protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
+}
 
 
 class Producer:
-    """Sends records and waits for every acknowledgement. Safe for several threads."""
+    """Sends records and waits for every acknowledgement. Safe for several threads.
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers.split(",")
+    With MSK_IAM the cluster's policy must allow `kafka-cluster:WriteDataIdempotently`, besides Connect, DescribeTopic and WriteData.
+    """
+
+    def __init__(self, brokers: str, security: Security = "PLAINTEXT") -> None:
+        self._connection: dict[str, Any] = {
+            "bootstrap_servers": brokers.split(","),
+            "socket_options": SOCKET_OPTIONS,
+            **SECURITY[security],
+        }
         self._producer: Any = None
         self._lock = Lock()
         self._resting_until = 0.0
+        self._used_at = 0.0
 
     @property
     def resting(self) -> bool:
@@ -37,10 +70,16 @@ class Producer:
         Raises Unavailable where the broker can't be reached at all.
         """
         deadline = time.monotonic() + timeout
-        futures = [self._begin(message, deadline) for message in messages]
-        outcomes = [_outcome(future, deadline) for future in futures]
+        producer = self._made()
+        try:
+            futures = [_begin(producer, message, deadline) for message in messages]
+            outcomes = [_outcome(future, deadline) for future in futures]
+        except BaseException:
+            self._discard(producer)
+            raise
+        self._used_at = time.time()
         if any(outcome is not None and not concerns_record(outcome) for outcome in outcomes):
-            self.discard()
+            self._discard(producer)
         return outcomes
 
     def check(self, seconds: float) -> None:
@@ -49,58 +88,58 @@ class Producer:
         from kafka.errors import KafkaError
 
         try:
-            KafkaProducer(bootstrap_servers=self._brokers, bootstrap_timeout_ms=int(seconds * 1000)).close(timeout=0)
+            # Not idempotent: the broker need not hand out a producer id for it.
+            KafkaProducer(
+                **self._connection, bootstrap_timeout_ms=int(seconds * 1000), enable_idempotence=False, metrics_enabled=False
+            ).close(timeout=0)
         except KafkaError as error:
             raise Unavailable("the Kafka broker does not answer") from error
 
-    def discard(self) -> None:
-        """Throw the producer away with whatever it has not sent, and rest."""
+    def close(self) -> None:
+        """Let go of the broker; nothing is under way, as `send` has waited for it."""
+        with self._lock:
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            _drop(producer)
+
+    def _discard(self, producer: Any) -> None:
+        """Throw this producer away with whatever it has not sent, and rest."""
         with self._lock:
             self._resting_until = time.monotonic() + REST_SECONDS
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            _drop(producer, timeout=0)
-
-    def close(self) -> None:
-        with self._lock:
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            _drop(producer, timeout=1)
-
-    def _begin(self, message: Outgoing, deadline: float) -> Any:
-        from kafka.errors import KafkaError, KafkaTimeoutError
-
-        if time.monotonic() > deadline:
-            return KafkaTimeoutError("not begun in time")
-        try:
-            return self._made().send(message.topic, value=message.value, key=message.key, headers=list(message.headers))
-        except (KafkaError, ValueError, TypeError) as error:
-            return error
+            if self._producer is producer:
+                self._producer = None
+        _drop(producer)
 
     def _made(self) -> Any:
         with self._lock:
+            # By the wall clock: whether the monotonic one goes on while the process is frozen, nobody says.
+            if self._producer is not None and time.time() - self._used_at > IDLE_SECONDS:
+                _drop(self._producer)
+                self._producer = None
             if self._producer is None:
                 # Somebody who waited for this lock need not find out once more that nobody answers.
                 if self.resting:
                     raise Unavailable("the Kafka broker could not be reached just now")
                 self._producer = self._connect()
+            self._used_at = time.time()
             return self._producer
 
     def _connect(self) -> Any:
+        """A producer that has reached a broker. It asks for the version: a round trip or two more than with a fixed one, for any broker."""
         from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
         try:
             return KafkaProducer(
-                bootstrap_servers=self._brokers,
+                **self._connection,
                 client_id="campusg-orders",
                 acks="all",
+                enable_idempotence=True,
                 linger_ms=0,
                 bootstrap_timeout_ms=MAX_BLOCK_MS,
                 max_block_ms=MAX_BLOCK_MS,
                 request_timeout_ms=REQUEST_TIMEOUT_MS,
                 delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
-                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
             )
         except KafkaError as error:
             self._resting_until = time.monotonic() + REST_SECONDS
@@ -108,10 +147,27 @@ class Producer:
             raise Unavailable("the Kafka broker can't be reached") from error
 
 
-def _drop(producer: Any, timeout: float) -> None:
-    """Close without kafka-python's flush, which raises where something is unsent and then leaves the producer at work."""
+def _begin(producer: Any, message: Outgoing, deadline: float) -> Any:
+    """The future of a record handed over, or why it could not be."""
+    from kafka.errors import KafkaError, KafkaTimeoutError
+
+    if time.monotonic() > deadline:
+        return KafkaTimeoutError("not begun in time")
+    try:
+        return producer.send(message.topic, value=message.value, key=message.key, headers=list(message.headers))
+    except (KafkaError, ValueError, TypeError) as error:
+        return error
+
+
+def _drop(producer: Any) -> None:
+    """End the producer's thread and its connections: whatever is unresolved fails, and nothing more is sent.
+
+    kafka-python's own `close` first flushes, which raises where something is unsent and then leaves the producer at work; and it doesn't
+    wait for the thread that closes the connections.
+    """
     producer.flush = lambda _timeout=None: None
-    producer.close(timeout=timeout)
+    producer.close(timeout=0)
+    producer._sender.join(END_SECONDS)
 
 
 def concerns_record(error: Exception) -> bool:

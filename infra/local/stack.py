@@ -25,7 +25,9 @@ DEFAULT_HTTP_PORT = 8000
 DATABASE_POOL_SIZE = 20
 RESTART_PATIENCE_SECONDS = 1.0
 # What a part must not take from the shell `make run` was called in: it would be another port, another issuer of tokens, or "on AWS".
-NOT_INHERITED = frozenset({"HTTP_PORT", "PARTNERS", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "AWS_LAMBDA_FUNCTION_NAME", "READY_FD"})
+NOT_INHERITED = frozenset(
+    {"HTTP_PORT", "PARTNERS", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "AWS_LAMBDA_FUNCTION_NAME", "KAFKA_SECURITY", "READY_FD"}
+)
 
 
 class StackError(ServerError):

@@ -1,10 +1,12 @@
 """Settings: typed, refused by name when wrong, and silent about secrets."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from chalicelib.errors import SettingsError
+from chalicelib.messaging.producer import SECURITY, Security
 from chalicelib.settings import Settings
 
 SECRET = "s3cr3t"
@@ -12,6 +14,13 @@ GOOD = {
     "DATABASE_URL": f"postgresql+pg8000://user:{SECRET}@localhost/orders",
     "KAFKA_BROKERS": "localhost:9092",
     "DEV_JWKS_FILE": "/keys/jwks.json",
+}
+ON_AWS = {
+    **GOOD,
+    "DEV_JWKS_FILE": "",
+    "JWKS_URL": "https://issuer.example/jwks.json",
+    "KAFKA_SECURITY": "TLS",
+    "AWS_LAMBDA_FUNCTION_NAME": "orders-prod",
 }
 
 
@@ -24,6 +33,7 @@ def test_what_has_a_default_may_be_left_out() -> None:
     assert (settings.step_timeout_seconds, settings.step_max_attempts) == (10, 5)
     assert (settings.accept_timeout_seconds, settings.complete_timeout_seconds) == (1800, 86400)
     assert (settings.jwt_issuer, settings.jwt_audience) == ("campusg-local", "campusg-orders")
+    assert settings.kafka_security == "PLAINTEXT"
     assert not settings.on_aws
 
 
@@ -53,6 +63,8 @@ def test_a_variable_that_is_missing_is_named(name: str) -> None:
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "many"),
         ("KAFKA_BROKERS", "x"),
+        ("KAFKA_SECURITY", "SASL_PLAIN"),
+        ("KAFKA_SECURITY", "tls"),
         ("STEP_TIMEOUT_SECONDS", "0"),
         ("STEP_TIMEOUT_SECONDS", "-1"),
         ("STEP_TIMEOUT_SECONDS", "ten"),
@@ -100,9 +112,23 @@ def test_development_keys_are_refused_on_aws() -> None:
 
 
 def test_on_aws_keys_come_from_the_issuer() -> None:
-    environ = {**GOOD, "DEV_JWKS_FILE": "", "JWKS_URL": "https://issuer.example/jwks.json", "AWS_LAMBDA_FUNCTION_NAME": "orders-prod"}
+    assert Settings.read(ON_AWS).on_aws
 
-    assert Settings.read(environ).on_aws
+
+def test_plain_text_to_the_broker_is_refused_on_aws() -> None:
+    for security in ("PLAINTEXT", ""):
+        with pytest.raises(SettingsError, match=r"^KAFKA_SECURITY must be TLS or MSK_IAM"):
+            Settings.read({**ON_AWS, "KAFKA_SECURITY": security})
+
+
+def test_iam_to_the_broker_needs_a_region_to_sign_for() -> None:
+    with pytest.raises(SettingsError, match=r"^AWS_DEFAULT_REGION is missing"):
+        Settings.read({**GOOD, "KAFKA_SECURITY": "MSK_IAM", "AWS_REGION": "eu-west-1"})
+    assert Settings.read({**GOOD, "KAFKA_SECURITY": "MSK_IAM", "AWS_DEFAULT_REGION": "eu-west-1"}).kafka_security == "MSK_IAM"
+
+
+def test_the_producer_knows_every_kind_of_security() -> None:
+    assert set(get_args(Security)) == set(SECURITY) == set(get_args(Settings.model_fields["kafka_security"].annotation))
 
 
 def test_nobody_can_pretend_not_to_be_on_aws() -> None:

@@ -1,0 +1,83 @@
+"""An execution environment with one publisher, in a process of its own, that can be frozen between two invocations as Lambda does."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+INVOCATION_SECONDS = 20.0
+
+
+@dataclass
+class Environment:
+    """Its process runs this module. An invocation publishes what waits for one order."""
+
+    process: "subprocess.Popen[str]"
+
+    def begin(self, order_id: UUID) -> None:
+        """Begin an invocation and don't wait for it."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{order_id}\n")
+        self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Wait until the invocation has come to its end."""
+        assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], INVOCATION_SECONDS)
+        assert ready, "the invocation did not end"
+        assert self.process.stdout.readline() == "done\n"
+
+    def invoke(self, order_id: UUID) -> None:
+        self.begin(order_id)
+        self.end()
+
+    def freeze(self) -> None:
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def environment(database_url: str, brokers: str, **constants: float) -> Iterator[Environment]:
+    """The environment, as long as the block runs; `constants` are those of the producer's module."""
+    arguments = [database_url, brokers, *(f"{name}={value}" for name, value in constants.items())]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.frozen_publisher", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        started = Environment(process)
+        try:
+            started.end()
+            yield started
+        finally:
+            process.kill()
+
+
+def main(database_url: str, brokers: str, *constants: str) -> None:
+    # Before the logger takes hold of it: what goes to standard output is for whoever invokes.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    from chalicelib.db.connection import Database, make_engine
+    from chalicelib.ids import new_id
+    from chalicelib.messaging import producer
+    from chalicelib.messaging.publisher import Publisher
+
+    for constant in constants:
+        name, value = constant.split("=")
+        setattr(producer, name, json.loads(value))
+    publisher = Publisher(Database(make_engine(database_url, pool_size=1)), producer.Producer(brokers), new_id)
+    answers.write("done\n")
+    answers.flush()
+    for line in sys.stdin:
+        publisher.publish([UUID(line.strip())])
+        answers.write("done\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
