@@ -106,6 +106,10 @@ class CancelBody(Body):
     reason: Reason | None = None
 
 
+class RedriveBody(Body):
+    dry_run: Annotated[bool, Field(strict=True, description="Do all of it, say what it changes, and take it back.")] = False
+
+
 class NoBody(Body):
     """A request that needs no field."""
 

@@ -18,6 +18,7 @@ from chalicelib.messaging.outbox import Queued
 # A copy with its headers must fit into an outbox row, and into a broker's 1 MiB; what doesn't is left out and its size given.
 LARGEST_COPY = 190_000
 ERROR_LIMIT = 1_000
+GROUPS = {trigger.topic: trigger.consumer_group for trigger in topics.TRIGGERS}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def copy_of(letter: DeadLetter) -> Outgoing:
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": str(record.offset),
-        "group": "campusg-orders",
+        "group": GROUPS.get(record.topic, ""),
         "delivery.count": str(letter.deliveries),
         "exception.class": letter.error_class,
         "message": letter.error[:ERROR_LIMIT],

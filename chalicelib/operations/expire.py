@@ -1,5 +1,6 @@
 """`payment.authorization_expired`, unasked: the bank no longer keeps the money for an order."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -16,15 +17,15 @@ from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 ACTOR = "partner:payment"
 
 
-def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh) -> bool:
-    """Note the expiry on an order it concerns, and cancel what can still be cancelled.
+def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh, note: Mapping[str, str] | None = None) -> bool:
+    """Note the expiry on an order it concerns, and cancel what can still be cancelled; `note` goes into the history.
 
     A running `create_order` turns round; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
     version that only a newer release knows, the transaction that ends that saga does so. Returns whether the order is past that, so
     that an operator has to look.
     """
     order = replace(batch.orders[order_id], authorization_expired=True)
-    detail = {"cause": "payment.authorization_expired"}
+    detail = {"cause": "payment.authorization_expired", **(note or {})}
     holder = batch.sagas[order.active_saga_id] if order.active_saga_id else None
     if holder and holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING and _is_known(holder):
         batch.orders[order_id] = order

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.messages.envelope import Incoming
+from chalicelib.messages.envelope import Incoming, log_fields
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
-from chalicelib.observability import logger
+from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
 from chalicelib.sagas import expiry
 from chalicelib.sagas.engine import Batch, Rules, lock
@@ -21,28 +21,16 @@ from chalicelib.sagas.registry import definition_of
 
 @dataclass(frozen=True)
 class Delivery:
-    """A record with what was read from it, the ids it may need, and how often it failed for reasons unknown before."""
+    """A record with what was read from it, and the ids it may need; `note` goes into the history of what it changes."""
 
     received: Received
     fresh: Fresh
     dead_letter_id: UUID
+    note: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> Incoming:
         return self.received.record
-
-
-@dataclass
-class Taken:
-    """What became of a batch: messages wait under `keys`; those in `aside` failed, each with its error.
-
-    `behind` are the later deliveries of their orders, which were not tried.
-    """
-
-    keys: set[UUID] = field(default_factory=set)
-    aside: list[tuple[Delivery, Exception]] = field(default_factory=list)
-    behind: list[Delivery] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -53,29 +41,48 @@ class Flaw:
     text: str
 
 
-def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Delivery]) -> Taken:
-    """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
-    taken = Taken()
-    received = [delivery.received for delivery in deliveries]
-    batch = lock(
+@dataclass
+class Taken:
+    """What became of a batch: messages wait under `keys`; those in `aside` failed, each with its error.
+
+    `behind` are the later deliveries of their orders, which were not tried; `flaws` is why records were buried.
+    """
+
+    keys: set[UUID] = field(default_factory=set)
+    aside: list[tuple[Delivery, Exception]] = field(default_factory=list)
+    behind: list[Delivery] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def lock_for(session: sa.Connection, rules: Rules, received: Sequence[Received]) -> Batch:
+    """Lock the orders that these records concern."""
+    return lock(
         session,
         rules,
         order_ids={each.order_id for each in received if isinstance(each, ExpiryReceived)},
         saga_ids={each.saga_id for each in received if isinstance(each, ReplyReceived)},
     )
+
+
+def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Delivery]) -> Taken:
+    """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
+    taken = Taken()
+    batch = lock_for(session, rules, [delivery.received for delivery in deliveries])
     stopped: set[UUID] = set()
     for delivery in deliveries:
         order_id = _order_of(batch, delivery.received)
         if order_id in stopped:
             taken.behind.append(delivery)
             continue
-        try:
-            _take(batch, delivery, taken.counts)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
-            logger.exception("A record failed", extra=_place(delivery.record))
-            taken.aside.append((delivery, error))
-            if order_id:
-                stopped.add(order_id)
+        with about(_trace(batch, delivery.received)):
+            try:
+                _take(batch, delivery, taken)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
+                logger.exception("A record failed", extra=_place(delivery.record))
+                taken.aside.append((delivery, error))
+                if order_id:
+                    stopped.add(order_id)
     taken.keys = batch.write()
     return taken
 
@@ -87,7 +94,8 @@ def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Except
     return batch.write()
 
 
-def _take(batch: Batch, delivery: Delivery, counts: Counter[str]) -> None:
+def _take(batch: Batch, delivery: Delivery, taken: Taken) -> None:
+    counts = taken.counts
     flaw: Flaw | None = None
     match delivery.received:
         case Ignored():
@@ -100,6 +108,7 @@ def _take(batch: Batch, delivery: Delivery, counts: Counter[str]) -> None:
             flaw = _take_reply(batch, delivery, received, counts)
     if flaw:
         counts["DeadLetters"] += 1
+        taken.flaws.append(flaw)
         batch.bury(_dead_letter(batch, delivery, flaw, 1))
         logger.warning("A record became a dead letter", extra={**_place(delivery.record), "error": flaw.text})
 
@@ -116,7 +125,7 @@ def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, count
     verdict = judge(definition, saga, received.reply, received.causation_id)
     counts[f"Replies{verdict.name.title()}"] += 1
     if verdict is Verdict.TAKEN:
-        batch.apply(saga, Answered(received.reply, received.message_id), _actor(received), delivery.fresh, _detail(received))
+        batch.apply(saga, Answered(received.reply, received.message_id), _actor(received), delivery.fresh, _detail(delivery, received))
     return Flaw(verdict.name.title(), verdict.value) if verdict in (Verdict.CONTRADICTS, Verdict.MISFIT) else None
 
 
@@ -127,7 +136,7 @@ def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, cou
     if not expiry.concerns(order, received.expiry.payment_id):
         counts["RepliesStale"] += 1
         return None
-    too_late = expire_authorization(batch, order.order_id, received.trail, delivery.fresh)
+    too_late = expire_authorization(batch, order.order_id, received.trail, delivery.fresh, delivery.note)
     return Flaw("AuthorizationExpired", f"the authorization expired when the order was {order.order_status}") if too_late else None
 
 
@@ -163,13 +172,21 @@ def _order_of(batch: Batch, received: Received) -> UUID | None:
     return saga.order_id if saga else None
 
 
+def _trace(batch: Batch, received: Received) -> Mapping[str, str]:
+    """What log lines about a record say: the saga's own correlation and trace, as a reply need not have them; else the record's."""
+    if isinstance(received, ExpiryReceived):
+        return received.trail.fields
+    saga = batch.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
+    return saga.trail.fields if saga else log_fields(received.record.headers)
+
+
 def _actor(received: ReplyReceived) -> str:
     return f"partner:{received.reply.TYPE.split('.', maxsplit=1)[0]}"
 
 
-def _detail(received: ReplyReceived) -> dict[str, str]:
+def _detail(delivery: Delivery, received: ReplyReceived) -> dict[str, str]:
     reason = getattr(received.reply, "reason", None)
-    return {"reply": received.reply.TYPE, **({"reason": reason} if reason else {})}
+    return {"reply": received.reply.TYPE, **({"reason": reason} if reason else {}), **delivery.note}
 
 
 def _place(record: Incoming) -> Mapping[str, str | int]:

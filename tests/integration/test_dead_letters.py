@@ -43,7 +43,7 @@ def test_the_row_keeps_every_byte_and_the_copy_says_why(service: Service) -> Non
         "topic": "user-events",
         "partition": "2",
         "offset": str(record.offset),
-        "group": "campusg-orders",
+        "group": "campusg-on_user_events",
         "delivery.count": "1",
         "exception.class": "Unintelligible",
         "message": "a header is not UTF-8",

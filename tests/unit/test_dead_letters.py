@@ -42,7 +42,7 @@ def test_headers_say_where_the_record_stood_and_what_was_wrong() -> None:
         "topic": "user-events",
         "partition": "1",
         "offset": "42",
-        "group": "campusg-orders",
+        "group": "campusg-on_user_events",
         "delivery.count": "5",
         "exception.class": "Unintelligible",
         "message": "the value is not JSON",

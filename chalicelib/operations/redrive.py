@@ -1,0 +1,129 @@
+"""A dead letter taken after all, because an operator says so: by the very same handler as Kafka's records, wholly or not at all."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.db.connection import is_outwaited, is_transient, sql_state
+from chalicelib.errors import NotFound, Refusal, WrongStatus
+from chalicelib.messaging import dead_letter_queries
+from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.decode import Received, ReplyReceived, receive
+from chalicelib.observability import logger
+from chalicelib.operations.differences import Difference, differences
+from chalicelib.operations.once import Once, unclaimed
+from chalicelib.operations.take_replies import Delivery, lock_for, take_replies
+from chalicelib.orders import order as orders
+from chalicelib.orders.order import Order
+from chalicelib.sagas import state
+from chalicelib.sagas.engine import Batch, Rules, lock
+from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.state import Saga
+
+LATEST_MESSAGE = sa.text("SELECT coalesce(max(id), 0) FROM campusg.outbox WHERE ordering_key = ANY(CAST(:order_ids AS uuid[]))")
+NEW_MESSAGES = sa.text("""
+    SELECT message_id, topic, headers FROM campusg.outbox
+    WHERE ordering_key = ANY(CAST(:order_ids AS uuid[])) AND id > :latest ORDER BY id""")
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """A dead letter that was taken: its order and the saga that it concerned as they are then, and all that it changed."""
+
+    letter: Buried
+    order: Order
+    saga: Saga | None
+    changes: tuple[Difference, ...]
+
+
+def redrive(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Redriven:
+    """Take a dead letter's record and mark it redriven; the history of what that changes names the `operator`.
+
+    Raises NotFound; WrongStatus where it was redriven before, still can't be taken, or changes nothing: the caller's transaction must
+    then be rolled back. Orders are locked before the letter's row, never after: a batch that buries the same record once more holds its
+    orders while it waits for that row.
+    """
+    found = dead_letter_queries.read_dead_letter(session, dead_letter_id)
+    if found is None:
+        raise NotFound("there is no such dead letter")
+    letter, record = found
+    received = receive(record)
+    with _bugs_told():
+        before = lock_for(session, rules, [received])
+    once(session)
+    now = before.moment.now
+    if not dead_letter_queries.claim(session, dead_letter_id, now):
+        raise WrongStatus("the dead letter was redriven before")
+    latest = session.execute(LATEST_MESSAGE, {"order_ids": list(before.orders)}).scalar_one()
+    note = {"operator": "redrive", "by": operator, "deadLetterId": str(dead_letter_id)}
+    # Were it buried once more, that would be taken back: any id will do that no letter has.
+    delivery = Delivery(received, fresh, fresh.saga_id, note)
+    with _bugs_told():
+        _take(session, rules, delivery)
+        after = lock(session, rules, order_ids=before.orders, saga_ids=before.sagas)
+    changes = (*_changed(before, after), *_sent(session, list(before.orders), latest))
+    if not changes:
+        raise WrongStatus("there is nothing to redrive: taking the record changes nothing")
+    [order] = after.orders.values()
+    return Redriven(replace(letter, redriven_at=now), order, _concerned(before, after, received), changes)
+
+
+def rehearse(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Redriven:
+    """As `redrive`, and all of it is taken back: the letter still waits, the rest of what is returned tells what would be."""
+    with session.begin_nested() as trial:
+        redriven = redrive(session, rules, dead_letter_id, operator, fresh, once)
+        trial.rollback()
+    return replace(redriven, letter=replace(redriven.letter, redriven_at=None))
+
+
+def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> None:
+    taken = take_replies(session, rules, [delivery])
+    for _, error in taken.aside:
+        raise error
+    for flaw in taken.flaws:
+        raise WrongStatus(f"the record still can't be taken: {flaw.error_class}: {flaw.text}")
+
+
+@contextmanager
+def _bugs_told() -> Iterator[None]:
+    """Whatever the record makes the code or the database raise, the operator is told of as a refusal, and nothing is written."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, Refusal) or is_transient(error) or is_outwaited(error):
+            raise
+        logger.exception("A redrive failed")
+        raise WrongStatus(f"taking the record raised {_name(error)}; the correlationId leads to it in the log") from error
+
+
+def _name(error: Exception) -> str:
+    """What an operator may see of it: no text, as that may hold anything."""
+    state = f" (SQLSTATE {sql_state(error)})" if isinstance(error, sa.exc.DBAPIError) else ""
+    return f"{type(error).__name__}{state}"
+
+
+def _changed(before: Batch, after: Batch) -> Iterator[Difference]:
+    for order_id, order in after.orders.items():
+        yield from differences("order", str(order_id), orders.document(before.orders[order_id]), orders.document(order))
+    for saga_id, saga in after.sagas.items():
+        known = before.sagas.get(saga_id)
+        yield from differences("saga", str(saga_id), state.document(known) if known else None, state.document(saga))
+
+
+def _sent(session: sa.Connection, order_ids: list[UUID], latest: int) -> Iterator[Difference]:
+    """The messages that wait for these orders behind the number `latest`."""
+    for row in session.execute(NEW_MESSAGES, {"order_ids": order_ids, "latest": latest}):
+        headers = {name: base64.b64decode(value).decode() for name, value in row.headers}
+        yield from differences("message", row.message_id, None, {"type": headers["ce_type"], "topic": row.topic})
+
+
+def _concerned(before: Batch, after: Batch, received: Received) -> Saga | None:
+    """The saga that a reply claims; for what came unasked, the one that held the order, or else holds it now."""
+    if isinstance(received, ReplyReceived):
+        return after.sagas[received.saga_id]
+    holders = [order.active_saga_id for batch in (before, after) for order in batch.orders.values() if order.active_saga_id]
+    return after.sagas[holders[0]] if holders else None
