@@ -2,7 +2,7 @@
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
-from chalicelib.entrypoints import documents, health, kafka, maintenance, orders, sagas, schedules, tokens
+from chalicelib.entrypoints import dead_letters, documents, health, kafka, maintenance, orders, sagas, schedules, tokens
 from chalicelib.entrypoints.http import CampusApp
 
 app = CampusApp(app_name="campusg-orders")
@@ -78,6 +78,21 @@ def read_saga(saga_id: str) -> Response:
     return sagas.read(app.http_request(), saga_id)
 
 
+@app.route("/api/dead-letters", methods=["GET"], authorizer=token_auth)
+def list_dead_letters() -> Response:
+    return dead_letters.list_(app.http_request())
+
+
+@app.route("/api/dead-letters/{dead_letter_id}", methods=["GET"], authorizer=token_auth)
+def read_dead_letter(dead_letter_id: str) -> Response:
+    return dead_letters.read(app.http_request(), dead_letter_id)
+
+
+@app.route("/api/dead-letters/{dead_letter_id}/redrive", methods=["POST"], authorizer=token_auth)
+def redrive_dead_letter(dead_letter_id: str) -> Response:
+    return dead_letters.redrive(app.http_request(), dead_letter_id)
+
+
 @app.route("/health", methods=["GET"])
 def read_health() -> Response:
     return health.alive(app.http_request())
@@ -91,6 +106,11 @@ def read_readiness() -> Response:
 @app.route("/openapi.json", methods=["GET"])
 def read_openapi() -> Response:
     return documents.openapi(app.http_request())
+
+
+@app.route("/asyncapi.json", methods=["GET"])
+def read_asyncapi() -> Response:
+    return documents.asyncapi(app.http_request())
 
 
 @app.route("/docs", methods=["GET"])

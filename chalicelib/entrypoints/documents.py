@@ -1,4 +1,4 @@
-"""The API's description: as OpenAPI for programs, as a page for people."""
+"""The API's description: as OpenAPI for programs, as a page for people; and that of the messages on Kafka, as AsyncAPI."""
 
 import base64
 import hashlib
@@ -19,6 +19,11 @@ def openapi(request: Request) -> Response:
     return Response(_document(server), {"Content-Type": "application/json"}, 200)
 
 
+def asyncapi(_request: Request) -> Response:
+    """GET /asyncapi.json."""
+    return Response(_messages(), {"Content-Type": "application/json"}, 200)
+
+
 def docs(_request: Request) -> Response:
     """GET /docs: nothing on it comes from elsewhere, and the browser is told so."""
     page, style = _page()
@@ -33,6 +38,13 @@ def _document(server: str) -> str:
     from chalicelib.entrypoints.openapi.document import build
 
     return json.dumps({**build(), "servers": [{"url": server}]}, ensure_ascii=False)
+
+
+@lru_cache(maxsize=1)
+def _messages() -> str:
+    from chalicelib.entrypoints.asyncapi.document import build
+
+    return json.dumps(build(), ensure_ascii=False)
 
 
 @lru_cache(maxsize=1)

@@ -5,11 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
+from kafka import KafkaProducer
 
+from tests.support.api import Api
+from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack, environment
 
 PAGE = ROOT / "infra/docs/http.md"
@@ -21,6 +25,16 @@ PROGRAMS = {
     "curl": "curl() { command curl -w '%{stderr}%{http_code}\\n' \"$@\"; }",
 }
 AT_HAND = [name for name in PROGRAMS if name == "stand-in" or shutil.which(name)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dead_letter(stack: Stack) -> str:
+    """The id of a dead letter for those examples that need one."""
+    with closing(KafkaProducer(bootstrap_servers=stack.run_json()["kafka"]["bootstrap"])) as producer:
+        producer.send("user-events", value=b"no CloudEvent").get(10)
+    admin = Api(stack.url, stack.data_dir, "ops_1", ("admin",))
+    eventually(lambda: bool(admin.call("GET", "/api/dead-letters").json()["items"]), within=10, what="the dead letter")
+    return str(admin.call("GET", "/api/dead-letters").json()["items"][0]["deadLetterId"])
 
 
 def examples() -> list[tuple[str, list[str]]]:
@@ -60,6 +74,17 @@ def test_every_route_has_an_example(stack: Stack) -> None:
     declared = {(method.upper(), re.sub(r"\{\w+\}", "{}", path)) for path, methods in document["paths"].items() for method in methods}
     shown = {(method or "GET", re.sub(r"\$[A-Z]+", "{}", path)) for block, _ in examples() for method, path in REQUEST.findall(block)}
     assert shown == declared
+
+
+def test_make_finds_the_stack_of_its_folder(stack: Stack, dead_letter: str) -> None:
+    def make(*words: str) -> "subprocess.CompletedProcess[str]":
+        inherited = {name: value for name, value in environment(stack.data_dir).items() if not name.startswith("MAKE") and name != "MFLAGS"}
+        return subprocess.run(["make", "-s", *words], cwd=ROOT, env=inherited, capture_output=True, text=True, check=False, timeout=60)
+
+    listed, redriven = make("dead-letters"), make("redrive", f"ID={dead_letter}", "DRY=1")
+
+    assert (listed.returncode, dead_letter in listed.stdout) == (0, True), listed.stderr
+    assert "make redrive: the record still can't be taken: Unintelligible: no CloudEvent" in redriven.stderr
 
 
 def test_what_a_block_answers_is_said_beside_it() -> None:

@@ -1,5 +1,6 @@
 """Role × route × ownership: every cell of the table in tests/support/authorization.py, and that refusals tell nothing."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -112,6 +113,9 @@ def routes(order_id: UUID, saga_id: UUID, to: str) -> Requests:
         "order for 2": lambda _: ("POST", ORDERS, {**NEW_ORDER, "customerId": "cust_2"}),
         "list": lambda _: ("GET", ORDERS, None),
         "list sagas": lambda _: ("GET", "/api/sagas", None),
+        "list letters": lambda _: ("GET", "/api/dead-letters", None),
+        "letter": lambda _: ("GET", f"/api/dead-letters/{ABSENT}", None),
+        "redrive": lambda _: ("POST", f"/api/dead-letters/{ABSENT}/redrive", None),
         "health": lambda _: ("GET", "/health", None),
     }
 
@@ -150,7 +154,7 @@ def test_everybody_is_answered_by_their_roles_where_there_is_no_order_yet(edge: 
     assert found(edge, routes(ABSENT, ABSENT, "DELIVERED"), expected) == expected
 
 
-OPEN_TO_ALL = {"/health", "/health/ready", "/openapi.json", "/docs"}
+OPEN_TO_ALL = {"/health", "/health/ready", "/openapi.json", "/asyncapi.json", "/docs"}
 
 
 def test_every_route_of_the_application_has_a_row(brokerless: Service) -> None:
@@ -159,7 +163,7 @@ def test_every_route_of_the_application_has_a_row(brokerless: Service) -> None:
     checked = {(method, path.replace(str(ABSENT), "{}")) for method, path, _ in rows}
     application = brokerless.app.app.routes
     declared = {
-        (method, path.replace("{order_id}", "{}").replace("{saga_id}", "{}"))
+        (method, re.sub(r"{\w+}", "{}", path))
         for path, methods in application.items()
         for method, entry in methods.items()
         if path not in OPEN_TO_ALL

@@ -18,6 +18,7 @@ from tests.integration.conftest import Service
 from tests.support.database import World
 from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_RUNNER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work, serving
 from tests.support.interleaving import Move, cancel, complete, falls_silent, give_back
+from tests.support.kafka_records import answer
 from tests.support.scene import Scene, Stage
 from tests.support.servers import KafkaBroker
 
@@ -192,8 +193,22 @@ def what_operators_turn_round(edge: Watched, stage: Stage) -> None:
     edge.get(ORDERS, OWNER)
 
 
+def what_becomes_of_a_dead_letter(edge: Watched, service: Service) -> None:
+    world = service.world
+    placed = world.place()
+    world.rows("UPDATE campusg.sagas SET definition_version = 9 WHERE saga_id = :id", id=placed.saga_id)
+    service.on_events(answer(world.pending(placed)))
+    [item] = edge.get("/api/dead-letters", ADMIN).json()["items"]
+    path = f"/api/dead-letters/{item['deadLetterId']}"
+    edge.get(path, ADMIN)
+    edge.post(f"{path}/redrive", ADMIN)
+    world.rows("UPDATE campusg.sagas SET definition_version = 1 WHERE saga_id = :id", id=placed.saga_id)
+    edge.post(f"{path}/redrive", ADMIN, {"dryRun": True})
+    edge.post(f"{path}/redrive", ADMIN)
+
+
 def what_anybody_may_ask(edge: Watched, service: Service, kafka: KafkaBroker) -> None:
-    for path in ("/health", "/health/ready", "/openapi.json", "/docs"):
+    for path in ("/health", "/health/ready", "/openapi.json", "/asyncapi.json", "/docs"):
         edge.get(path)
     with closing(Producer(kafka.bootstrap)) as producer, changed(service.runtime, producer=producer):
         edge.get("/health/ready")
@@ -206,6 +221,7 @@ def test_what_is_documented_is_what_happens(edge: Watched, stage: Stage, brokerl
     what_becomes_of_an_acceptance(edge, stage)
     what_is_told_of_parked_sagas(edge, stage)
     what_operators_turn_round(edge, stage)
+    what_becomes_of_a_dead_letter(edge, brokerless)
     what_anybody_may_ask(edge, brokerless, kafka)
     assert sorted(documented(edge) - edge.seen) == []
     assert sorted(edge.seen - documented(edge)) == []

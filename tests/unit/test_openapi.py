@@ -26,12 +26,14 @@ from chalicelib.entrypoints.openapi.parameters import HEADERS, PARAMETERS
 from chalicelib.entrypoints.openapi.routes import ANYONE, ROUTES
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import FieldError, Refusal
+from chalicelib.messaging.dead_letter_queries import Buried, full_document
+from chalicelib.messaging.dead_letter_queries import document as document_of
 from chalicelib.orders import order as orders
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas import state
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
-from tests.support.examples import NOW, SAGA_ID, a_saga, an_order, an_order_in
+from tests.support.examples import NOW, ORDER_ID, SAGA_ID, a_record, a_saga, an_order, an_order_in
 from tests.unit import test_bodies
 
 METHODS = ("get", "post", "patch", "put", "delete", "head", "options")
@@ -110,6 +112,7 @@ def test_query_parameters_are_those_that_the_lists_know() -> None:
 
     assert known.pop("listOrders") == parameters.KNOWN
     assert known.pop("listSagas") == parameters.SAGA_PARAMETERS
+    assert known.pop("listDeadLetters") == parameters.DEAD_LETTER_PARAMETERS
     assert not any(known.values())
 
 
@@ -193,6 +196,17 @@ def test_orders_are_as_described(status: OrderStatus) -> None:
 def test_sagas_are_as_described(definition: Any, status: SagaStatus) -> None:
     exact(models.Saga, state.document(a_saga(definition, status=status)))
     exact(models.Saga, state.document(a_saga(definition, status=status, error=SagaError(ErrorCode.SILENT, "no answer"), ended_at=NOW)))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["all known", "nothing known"])
+@pytest.mark.parametrize("value", [b"{}", b"\xff", None])
+def test_dead_letters_are_as_described(known: bool, value: bytes | None) -> None:
+    ids = {"order_id": ORDER_ID, "saga_id": SAGA_ID} if known else {"order_id": None, "saga_id": None}
+    maybe = {"type": "user.renamed", "redriven_at": NOW} if known else {"type": None, "redriven_at": None}
+    letter = Buried(SAGA_ID, "user-events", 0, 7, **ids, **maybe, error_class="Misfit", error="", delivery_count=1, at=NOW)  # type: ignore[arg-type]
+
+    exact(models.DeadLetter, document_of(letter))
+    exact(models.WholeDeadLetter, full_document(letter, a_record(value, {"ce_id": "m-1"})))
 
 
 @pytest.mark.parametrize("error", problems.DETAILS, ids=lambda error: error.__name__)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import models_json_schema
 
 from chalicelib.entrypoints.health import VERSION
 from chalicelib.entrypoints.openapi import examples, problems
 from chalicelib.entrypoints.openapi.models import ANSWERS, OrderWithSaga
 from chalicelib.entrypoints.openapi.parameters import HEADERS, PARAMETERS
 from chalicelib.entrypoints.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
+from chalicelib.entrypoints.openapi.schemas import Untitled
 from chalicelib.errors import Unauthorized
 
 Json = dict[str, Any]
@@ -50,13 +51,6 @@ NEXT = {
 }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Schemas without titles, which would only repeat the names of the fields."""
-
-    def field_title_should_be_set(self, _schema: Any) -> bool:
-        return False
-
-
 def build() -> Json:
     """The whole document."""
     paths: Json = {}
@@ -67,7 +61,7 @@ def build() -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "CampusG orders", "version": VERSION, "description": ABOUT},
-        "tags": [{"name": "orders"}, {"name": "sagas"}, {"name": "service"}],
+        "tags": [{"name": "orders"}, {"name": "sagas"}, {"name": "dead-letters"}, {"name": "service"}],
         "paths": paths,
         "components": {
             "schemas": _schemas(),
@@ -84,7 +78,7 @@ def build() -> Json:
 def _schemas() -> Json:
     bodies: list[type[BaseModel]] = list(dict.fromkeys(route.body for route in ROUTES if route.body))
     models: list[Any] = [(model, "validation") for model in (*bodies, *ANSWERS)]
-    _, made = models_json_schema(models, by_alias=True, ref_template=SCHEMA, schema_generator=_Untitled)
+    _, made = models_json_schema(models, by_alias=True, ref_template=SCHEMA, schema_generator=Untitled)
     schemas: Json = made["$defs"]
     for schema in schemas.values():
         schema.pop("title", None)

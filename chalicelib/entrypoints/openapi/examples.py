@@ -1,5 +1,6 @@
 """One order on its way through the document: the examples, made by the same functions that make the answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,12 @@ from uuid import UUID
 
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.health import VERSION
-from chalicelib.messages.envelope import Trail
+from chalicelib.messages import topics
+from chalicelib.messages.commands import AuthorizePayment
+from chalicelib.messages.envelope import Incoming, Trail, to_json
+from chalicelib.messages.replies import CustomerValidated
+from chalicelib.messaging.dead_letter_queries import Buried, document, full_document
+from chalicelib.operations.differences import differences
 from chalicelib.orders import order as orders
 from chalicelib.orders.order import FoodItem, OrderStatus, PaymentStatus
 from chalicelib.sagas import state
@@ -17,6 +23,7 @@ from chalicelib.sagas.state import Saga, SagaStatus, StepState, StepStatus
 
 ORDER_ID = UUID("019aaa6e-0b40-7c1e-9d3f-5a1b7c2d4e6f")
 SAGA_ID = UUID("019aaa6e-0b41-7f02-8a4d-1c9e3b5d7f80")
+DEAD_LETTER_ID = UUID("019aaa6e-0c15-7d3a-9b40-2e8f6a1c5d77")
 COMMAND_ID = "019aaa6e-0b42-7a57-b3c1-6d8f0e2a4c91"
 CORRELATION_ID = "019aaa6e-0b3f-7b6a-8e21-4f7d9c0b2a13"
 PLACED = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
@@ -98,6 +105,33 @@ HISTORY_ENTRY = {
     "sagaId": str(SAGA_ID),
     "detail": {},
 }
+_BURIED = Buried(
+    dead_letter_id=DEAD_LETTER_ID,
+    topic=topics.USER_EVENTS,
+    partition=1,
+    offset=4711,
+    type=CustomerValidated.TYPE,
+    order_id=ORDER_ID,
+    saga_id=SAGA_ID,
+    error_class="UnknownDefinition",
+    error="create_order version 2 is not known here",
+    delivery_count=1,
+    at=OPENED,
+    redriven_at=None,
+)
+_RECORD = Incoming(
+    _BURIED.topic,
+    _BURIED.partition,
+    _BURIED.offset,
+    str(ORDER_ID).encode(),
+    to_json(CustomerValidated(customer_id="cust_1", payment_method_id="pm_1").data()),
+    (("ce_type", CustomerValidated.TYPE.encode()), ("ce_sagaid", str(SAGA_ID).encode())),
+)
+_CHANGES = [
+    *differences("order", str(ORDER_ID), NEW, {**NEW, "orderStatus": "PENDING_PAYMENT", "version": 2}),
+    *differences("message", COMMAND_ID, None, {"type": AuthorizePayment.TYPE, "topic": topics.PAYMENT_COMMANDS}),
+]
+_REDRIVEN = {"changes": [change.document() for change in _CHANGES], "order": NEW, "saga": RUNNING}
 _DATABASE = {"status": "ok", "milliseconds": 1.8}
 NO_KAFKA = {"status": "unavailable", "detail": "no answer within 2 s"}
 
@@ -111,6 +145,10 @@ ANSWERS: dict[str, Any] = {
     "cursor-page": {"items": [OPEN], "limit": 1, "nextCursor": CURSOR},
     "saga": DONE,
     "saga-page": {"items": [DONE], "limit": 10, "nextCursor": None},
+    "dead-letter": full_document(_BURIED, _RECORD),
+    "dead-letter-page": {"items": [document(_BURIED)], "limit": 10, "nextCursor": None},
+    "rehearsed": {"deadLetter": document(_BURIED), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
+    "redriven": {"deadLetter": document(replace(_BURIED, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
     "alive": {"status": "ok", "version": VERSION},
     "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
     "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},

@@ -20,6 +20,7 @@ Id = Annotated[str, StringConstraints(pattern=UUID_TEXT), Field(json_schema_extr
 Time = Annotated[str, StringConstraints(pattern=TIME), Field(json_schema_extra={"format": "date-time"}, description="UTC, RFC 3339.")]
 Money = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}\.[0-9]{2}$")]
 Person = Annotated[str, StringConstraints(pattern=PERSON_ID)]
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Limit = Annotated[int, Field(strict=True, ge=1, le=100)]
 Cursor = Annotated[str | None, Field(description="What `cursor` is for the next page; null on the last one.")]
@@ -132,6 +133,57 @@ class SagaCursorPage(Document):
     next_cursor: Cursor
 
 
+class DeadLetter(Document):
+    """A record that could not be taken, and why."""
+
+    dead_letter_id: Id
+    topic: str
+    partition: Count
+    offset: Count
+    type: Annotated[str | None, Field(description="Its `ce_type`, where that much is known.")]
+    order_id: Id | None
+    saga_id: Id | None
+    error: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*: "), Field(description="The error's class and text.")]
+    delivery_count: Annotated[int, Field(strict=True, ge=1, description="How often it was tried.")]
+    at: Time
+    redriven_at: Time | None
+
+
+class WholeDeadLetter(DeadLetter):
+    """With the record as it came. Header names that PostgreSQL can't hold are mended."""
+
+    key: Base64 | None
+    value: Base64 | None
+    headers: list[Annotated[list[str], Field(min_length=2, max_length=2, description="A name, and a value in base64.")]]
+    value_text: Annotated[str | None, Field(description="The value as text, where it is UTF-8.")] = None
+
+
+class DeadLetterCursorPage(Document):
+    items: list[DeadLetter]
+    limit: Limit
+    next_cursor: Cursor
+
+
+class Difference(Document):
+    """One place that differs. A saga or a message that begins by it differs as a whole."""
+
+    what: Literal["order", "saga", "message"]
+    id: str
+    pointer: Annotated[str, Field(description="A JSON pointer (RFC 6901) into the order or saga, as HTTP answers show it.")]
+    from_: Annotated[Any, Field(alias="from")]
+    to: Any
+
+
+class Redriven(Document):
+    """What taking a dead letter changed, or would change. The order and the saga it concerned come where it was really taken."""
+
+    dead_letter: DeadLetter
+    outcome: Literal["taken", "rehearsed"]
+    changes: Annotated[list[Difference], Field(min_length=1)]
+    order: Order | None = None
+    saga: Saga | None = None
+
+
 class HistoryEntry(Document):
     """What one outcome changed; an entry without any other change raises the version too."""
 
@@ -177,6 +229,15 @@ class OpenApi(Document):
     paths: dict[str, Any]
 
 
+class AsyncApi(Document):
+    """See the AsyncAPI specification, version 3.0."""
+
+    asyncapi: Annotated[str, StringConstraints(pattern=r"^3\.0\.[0-9]+$")]
+    info: dict[str, Any]
+    channels: dict[str, Any]
+    operations: dict[str, Any]
+
+
 class WrongField(Document):
     pointer: Annotated[str, Field(description="A JSON pointer (RFC 6901) into the body, or the name of a query parameter.")]
     detail: str
@@ -198,5 +259,6 @@ class Problem(Document):
 
 ANSWERS: tuple[type[Document], ...] = (
     *(OrderWithSaga, OrderPage, OrderCursorPage, Order, History),
-    *(Saga, SagaCursorPage, Alive, Readiness, Problem, OpenApi),
+    *(Saga, SagaCursorPage, DeadLetterCursorPage, WholeDeadLetter, Redriven),
+    *(Alive, Readiness, Problem, OpenApi, AsyncApi),
 )

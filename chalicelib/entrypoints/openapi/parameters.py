@@ -1,5 +1,6 @@
 """Parameters and headers by name, each described once."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -42,6 +43,11 @@ def _any_of(values: type[StrEnum] | Sequence[str]) -> Described:
     return {"type": "array", "items": {"type": "string", "enum": [str(value) for value in values]}}
 
 
+def _named(pattern: re.Pattern[str]) -> Described:
+    return {"type": "string", "pattern": f"^{pattern.pattern}$"}
+
+
+_UUID: Described = {"type": "string", "format": "uuid"}
 _MOMENT: Described = {"type": "string", "format": "date-time", "pattern": MOMENT}
 _PERSON: Described = {"type": "string", "pattern": PERSON_ID}
 _TEXT: Described = {"type": "string"}
@@ -51,6 +57,7 @@ _LIMIT: Described = {"type": "integer", "minimum": 1, "maximum": parameters.LIMI
 PARAMETERS: dict[str, Described] = {
     "orderId": _path("orderId", examples.ORDER_ID),
     "sagaId": _path("sagaId", examples.SAGA_ID),
+    "deadLetterId": _path("deadLetterId", examples.DEAD_LETTER_ID),
     "status": _query("status", _any_of(OrderStatus), "Only orders in one of these statuses; may be given more than once."),
     "paymentStatus": _query("paymentStatus", {"type": "string", "enum": [str(each) for each in PaymentStatus]}, "Only with this payment."),
     "customerId": _query("customerId", _PERSON, "Only orders of this customer."),
@@ -66,7 +73,12 @@ PARAMETERS: dict[str, Described] = {
     ),
     "sagaStatus": _query("status", _any_of(SagaStatus), "Only sagas in one of these statuses; may be given more than once."),
     "sagaName": _query("name", _any_of(parameters.SAGA_NAMES), "Only sagas of one of these names; may be given more than once."),
-    "sagaOrderId": _query("orderId", {"type": "string", "format": "uuid"}, "Only sagas of this order."),
+    "sagaOrderId": _query("orderId", _UUID, "Only sagas of this order."),
+    "errorClass": _query("errorClass", _named(parameters.ERROR_CLASS), "Only dead letters with an error of this class."),
+    "deadLetterOrderId": _query("orderId", _UUID, "Only dead letters of this order."),
+    "deadLetterSagaId": _query("sagaId", _UUID, "Only dead letters of this saga."),
+    "topic": _query("topic", _named(parameters.TOPIC), "Only dead letters that came by this topic."),
+    "redriven": _query("redriven", {"type": "boolean"}, "Only dead letters that were redriven, or only those that wait."),
     "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
     "If-Match": _header(
         "If-Match",

@@ -88,6 +88,10 @@ PLACED = {
     202: Success("The order is being made.", (models.OrderWithSaga,), ("under-way",), ("Location",), WAITED),
 }
 OPERATED = {202: Success("The saga goes on.", (models.OrderWithSaga,), ("under-way",), maybe=("Idempotency-Replayed",))}
+REDRIVEN = {
+    200: Success("What would change; nothing has.", (models.Redriven,), ("rehearsed",)),
+    202: Success("It was taken, as if it had come just now.", (models.Redriven,), ("redriven",), maybe=("Idempotency-Replayed",)),
+}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -239,6 +243,38 @@ ROUTES: tuple[Route, ...] = (
         bodies.NoBody,
         {},
     ),
+    Route(
+        "listDeadLetters",
+        "GET",
+        "/api/dead-letters",
+        "List records that could not be taken, newest first",
+        "admin",
+        {200: Success("One page.", (models.DeadLetterCursorPage,), ("dead-letter-page",))},
+        (*ASKED, Invalid),
+        ("errorClass", "deadLetterOrderId", "deadLetterSagaId", "topic", "redriven", "cursor", "limit"),
+    ),
+    Route(
+        "readDeadLetter",
+        "GET",
+        "/api/dead-letters/{deadLetterId}",
+        "Read a record that could not be taken, to the byte",
+        "admin",
+        {200: Success("The dead letter.", (models.WholeDeadLetter,), ("dead-letter",))},
+        (*ASKED, NotFound),
+        ("deadLetterId",),
+    ),
+    Route(
+        "redriveDeadLetter",
+        "POST",
+        "/api/dead-letters/{deadLetterId}/redrive",
+        "Take a dead letter after all, or see what that would change",
+        "admin",
+        REDRIVEN,
+        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
+        ("deadLetterId", "Idempotency-Key"),
+        bodies.RedriveBody,
+        {"dryRun": True},
+    ),
     Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (models.Alive,), ("alive",))}),
     Route(
         "readiness",
@@ -252,5 +288,6 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     Route("openapi", "GET", "/openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (models.OpenApi,))}),
+    Route("asyncapi", "GET", "/asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (models.AsyncApi,))}),
     Route("docs", "GET", "/docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
 )
