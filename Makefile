@@ -1,13 +1,13 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo audit why token env diagrams test lint
+.PHONY: help venv run stop demo audit why dead-letters redrive token env diagrams declare test lint
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: ## make .venv with everything in requirements.txt
 	@$(or $(PYTHON),python3) -I -S infra/local/bootstrap.py
@@ -27,14 +27,23 @@ audit: venv ## print what must never be true of orders, sagas and money; fails i
 why: venv ## say what a saga waits for: make why SAGA=… or ORDER=…
 	@$(PY) -m infra.local why
 
+dead-letters: venv ## list what could not be taken, also by ERROR=…, ORDER=…, SAGA=…; with ALL=1 also what was redriven
+	@$(PY) -m infra.local dead-letters
+
+redrive: venv ## have it taken after all: make redrive ID=… or ERROR=…; DRY=1 only says what would change
+	@$(PY) -m infra.local redrive
+
 token: venv ## print a JWT: make -s token ROLE=customer SUB=cust_1
 	@$(PY) -m infra.local token
 
 env: venv ## print the variables of the running stack as export lines
 	@$(PY) -m infra.local env
 
-diagrams: venv ## draw the sagas anew into infra/docs/sagas.md
+diagrams: venv ## draw the sagas and list the messages anew, in infra/docs
 	@$(PY) -m infra.local diagrams
+
+declare: venv ## write triggers and alarms anew for Terraform, into infra/aws
+	@$(PY) -m infra.aws
 
 test: venv ## run all tests
 	@$(PY) -m pytest

@@ -1,5 +1,6 @@
 """What the clock calls."""
 
+from chalicelib.messaging import dead_letter_queries, failures
 from chalicelib.observability import count, logger
 from chalicelib.operations import once, rate
 from chalicelib.operations.audit import LIVE_RULES, violations
@@ -20,17 +21,21 @@ def relay_outbox() -> None:
 
 
 def purge_expired() -> None:
-    """Delete idempotency keys and request counts whose time is over."""
+    """Delete idempotency keys, request counts and counts of failed deliveries whose time is over."""
     with runtime().database.transaction() as session:
         once.purge(session, MOST_PURGED)
         rate.purge(session, MOST_PURGED)
+        failures.purge(session, MOST_PURGED)
 
 
 def audit_invariants() -> None:
-    """Count what must never be true, as a metric that an alarm watches: a number every time, also zero."""
+    """Count what must never be true, and the dead letters that wait, as metrics that alarms watch: a number every time, also zero."""
     with runtime().database.transaction() as session:
         found = violations(session, LIVE_RULES)
+        waiting = dead_letter_queries.waiting(session)
     for each in found[:MOST_LOGGED]:
         fields = {"rule": each.rule, "order_id": str(each.order_id), "saga_id": str(each.saga_id), "detail": each.detail}
         logger.error("An invariant is violated", extra=fields)
-    count({"InvariantViolations": len(found)}, zeros=True)
+    if waiting:
+        logger.warning("Dead letters wait to be redriven", extra={"waiting": waiting})
+    count({"InvariantViolations": len(found), "DeadLettersWaiting": sum(waiting.values())}, zeros=True)

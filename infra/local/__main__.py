@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: `python -m infra.local run | stop | demo | audit | why | token | env | diagrams`."""
+"""The commands behind the Makefile: `python -m infra.local run`, and so on for each of COMMANDS."""
 
 import os
 import sys
@@ -56,6 +56,18 @@ def _why() -> int:
     return why()
 
 
+def _dead_letters() -> int:
+    from infra.local.dead_letters import dead_letters
+
+    return dead_letters()
+
+
+def _redrive() -> int:
+    from infra.local.dead_letters import redrive
+
+    return redrive()
+
+
 def _token() -> int:
     from infra.local.devkeys import TokenRequestError, requested_token
 
@@ -81,8 +93,9 @@ def _env() -> int:
 
 def _diagrams() -> int:
     from infra.local.diagrams import diagrams
+    from infra.local.message_tables import list_messages
 
-    return diagrams()
+    return diagrams() or list_messages()
 
 
 COMMANDS: dict[str, Callable[[], int]] = {
@@ -91,6 +104,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "demo": _demo,
     "audit": _audit,
     "why": _why,
+    "dead-letters": _dead_letters,
+    "redrive": _redrive,
     "token": _token,
     "env": _env,
     "diagrams": _diagrams,

@@ -1,0 +1,138 @@
+"""`make dead-letters` and `make redrive`: what could not be taken, as a table, and having it taken after all. Both go over HTTP."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from infra.local.console import complain, say
+from infra.local.operator_api import ApiError, OperatorApi, RefusedError, operator_api
+from infra.local.running import NotRunningError, telling
+
+PATH = "/api/dead-letters"
+MOST_SHOWN = 200
+ERROR_LIMIT = 200
+EXAMPLE = "for example: make redrive ID=0192…, or make redrive ERROR=UnknownDefinition, with DRY=1 to see what would change"
+Json = Mapping[str, Any]
+
+
+def dead_letters() -> int:
+    """Print the dead letters that wait, narrowed by ERROR, ORDER and SAGA, with ALL also those redriven; return the exit code."""
+    given = {"errorClass": _given("ERROR"), "orderId": _given("ORDER"), "sagaId": _given("SAGA")}
+    query = {name: text for name, text in given.items() if text}
+    if not _is_set("ALL"):
+        query["redriven"] = "false"
+    try:
+        with telling("reading"):
+            found = list(islice(operator_api().items(PATH, query), MOST_SHOWN + 1))
+    except (NotRunningError, ApiError, RefusedError) as error:
+        complain(f"make dead-letters: {error}")
+        return 1
+    say(table(found))
+    return 0
+
+
+def redrive() -> int:
+    """Redrive the dead letter ID, or all that wait with the error class ERROR, oldest first; return 0 if every one was taken."""
+    id, error_class = _given("ID"), _given("ERROR")
+    if bool(id) == bool(error_class):
+        complain(f"make redrive: name one dead letter or one error class; {EXAMPLE}")
+        return 1
+    try:
+        api = operator_api()
+        if id:
+            return _redrive_one(api, _uuid(id), dry=_is_set("DRY"))
+        return _redrive_class(api, error_class, dry=_is_set("DRY"))
+    except (NotRunningError, ApiError, RefusedError) as error:
+        complain(f"make redrive: {error}")
+        return 1
+
+
+def table(found: Sequence[Json]) -> str:
+    """The dead letters as a table, newest first; of more than fit, that there are more."""
+    if not found:
+        return "no dead letters"
+    shown = found[:MOST_SHOWN]
+    width = max(len(_place(letter)) for letter in shown)
+    lines = [f"{'when':<24}  {'id':<36}  {'where':<{width}}  {'tries':>5}  {'order':<36}  type, error"]
+    for letter in shown:
+        about = f"{letter['type'] or 'no type'}, {letter['error'][:ERROR_LIMIT]}"
+        redriven = f", redriven {letter['redrivenAt']}" if letter["redrivenAt"] else ""
+        place = f"{letter['deadLetterId']}  {_place(letter):<{width}}  {letter['deliveryCount']:>5}  {letter['orderId'] or '':<36}"
+        lines.append(f"{letter['at']}  {place}  {_printable(about)}{redriven}")
+    if len(found) > MOST_SHOWN:
+        lines.append("… and more; narrow them by ERROR=…, ORDER=… or SAGA=…")
+    return "\n".join(lines)
+
+
+def diff(changes: Sequence[Json]) -> Iterator[str]:
+    """The lines of a diff: what was, behind a minus, and what is, behind a plus."""
+    title = ""
+    for change in changes:
+        if change["what"] == "message":
+            yield f"  + message {change['to']['type']} on {change['to']['topic']}"
+            continue
+        if title != (title := f"  {change['what']} {change['id']}"):
+            yield title
+        for sign, value in (("-", change["from"]), ("+", change["to"])):
+            if value is not None:
+                yield _printable(f"  {sign} {change['pointer']} {json.dumps(value, ensure_ascii=False)}")
+
+
+def _redrive_one(api: OperatorApi, id: UUID, *, dry: bool) -> int:
+    answered = _redriven(api, str(id), dry=dry)
+    say(f"{_named(answered['deadLetter'])}: {'would be taken' if dry else 'taken'}")
+    say("\n".join(diff(answered["changes"])))
+    return 0
+
+
+def _redrive_class(api: OperatorApi, error_class: str, *, dry: bool) -> int:
+    with telling("reading"):
+        waiting = list(api.items(PATH, {"errorClass": error_class, "redriven": "false"}))
+    refused = 0
+    for number, letter in enumerate(reversed(waiting), start=1):
+        heading = f"[{number}/{len(waiting)}] {_named(letter)}"
+        try:
+            answered = _redriven(api, letter["deadLetterId"], dry=dry)
+        except RefusedError as error:
+            refused += 1
+            say(_printable(f"{heading}: refused: {error}"))
+            continue
+        say("\n".join([f"{heading}: would be taken", *diff(answered["changes"])]) if dry else f"{heading}: taken")
+    taken = f"{len(waiting) - refused} of {len(waiting)} dead letters"
+    say(f"{taken} {'would be' if dry else 'were'} taken, {refused} refused" if waiting else f"no dead letter waits with {error_class}")
+    return 1 if refused else 0
+
+
+def _redriven(api: OperatorApi, id: str, *, dry: bool) -> Json:
+    return api.post(f"{PATH}/{id}/redrive", {"dryRun": dry})
+
+
+def _named(letter: Json) -> str:
+    return _printable(f"{letter['deadLetterId']} {letter['type'] or 'no type'} at {_place(letter)}")
+
+
+def _place(letter: Json) -> str:
+    return f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
+
+
+def _printable(text: str) -> str:
+    """Partners' words on a terminal: without whatever could steer it."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ApiError(f"ID must be a UUID, not {text!r}; {EXAMPLE}") from None
+
+
+def _given(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _is_set(name: str) -> bool:
+    return _given(name).lower() not in ("", "0", "no", "false")

@@ -1,0 +1,21 @@
+"""`make help` lists what there is, and every command can be reached by make."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from infra.local.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_help_lists_every_target() -> None:
+    [targets] = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    printed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert sorted(line.split()[1] for line in printed.stdout.splitlines()) == sorted(targets.split())
+
+
+def test_every_command_has_a_target_of_its_name() -> None:
+    assert set(re.findall(r"^([a-z-]+): .*\n\t@\$\(PY\) -m infra\.local \1$", MAKEFILE, re.MULTILINE)) == set(COMMANDS)
