@@ -2,6 +2,10 @@
 
 A transient database error is raised, so that Lambda delivers the batch again. Any other failure is narrowed down to the records
 that cause it; those are counted in a transaction of their own, reported as failed, and buried after a few deliveries.
+
+A record of which the function dies (out of memory, killed at its time limit) can't be counted afterwards. So the first batch of a container
+is counted before: whatever kills a function takes its container along, and the next try is a first one again. A container that has
+finished one batch of a topic counts nothing more, so this costs a running service nothing.
 """
 
 import time
@@ -20,6 +24,12 @@ from chalicelib.operations.take_replies import Delivery, bury, take_replies
 from chalicelib.sagas.engine import Rules
 
 DELIVERIES = 5
+# So often a batch may have been begun and never finished before its records are taken one at a time.
+DEATHS = 2
+
+
+class FunctionDied(Exception):
+    """The function ended, again and again, while it took this record alone."""
 
 
 @dataclass
@@ -37,18 +47,51 @@ class Consumer:
         self._database = database
         self._rules = rules
         self._publish = publish
+        self._proven: set[str] = set()
 
     def consume(self, deliveries: Sequence[Delivery], deadline: float) -> Consumed:
         """Take all deliveries; `deadline` on the monotonic clock: what is not begun by then is reported as failed."""
         consumed = Consumed()
         keys: set[UUID] = set()
         try:
-            self._take(deliveries, deadline, consumed, keys)
+            if {delivery.record.topic for delivery in deliveries} <= self._proven:
+                self._take(deliveries, deadline, consumed, keys)
+            else:
+                self._take_first(deliveries, deadline, consumed, keys)
         finally:
             if keys:
                 self._publish(keys)
             count(consumed.counts)
         return consumed
+
+    def _take_first(self, deliveries: Sequence[Delivery], deadline: float, consumed: Consumed, keys: set[UUID]) -> None:
+        """Take this container's first batch: counted before, and one record at a time where others died of it."""
+        heads = _heads(deliveries)
+        with self._database.transaction() as session:
+            deaths = failures.begin(session, heads)
+        try:
+            if deaths < DEATHS:
+                self._take(deliveries, deadline, consumed, keys)
+            else:
+                logger.warning("A batch was begun and never finished; its records are taken one at a time", extra={"deaths": deaths})
+                for delivery in deliveries:
+                    self._take_alone(delivery, deadline, consumed, keys)
+        finally:
+            # Also after an error: it lived to tell.
+            self._proven |= {head.topic for head in heads}
+            with self._database.transaction() as session:
+                failures.finish(session, heads)
+
+    def _take_alone(self, delivery: Delivery, deadline: float, consumed: Consumed, keys: set[UUID]) -> None:
+        """Take one record, counted as failed until it is clear that the function lives."""
+        with self._database.transaction() as session:
+            died = failures.add(session, delivery.record) - 1
+        if died < DELIVERIES:
+            self._take([delivery], deadline, consumed, keys)
+        else:
+            self._bury(delivery, FunctionDied(f"the function died {died} times while it took this record"), died, consumed, keys)
+        with self._database.transaction() as session:
+            failures.take_back(session, delivery.record)
 
     def _take(self, deliveries: Sequence[Delivery], deadline: float, consumed: Consumed, keys: set[UUID]) -> None:
         blocked = {record.key for record in consumed.failed}
@@ -107,6 +150,17 @@ class Consumer:
         if deliveries < DELIVERIES:
             consumed.failed.append(delivery.record)
             return
+        self._bury(delivery, error, deliveries, consumed, keys)
+
+    def _bury(self, delivery: Delivery, error: Exception, deliveries: int, consumed: Consumed, keys: set[UUID]) -> None:
         with self._database.transaction() as session:
             keys |= bury(session, self._rules, delivery, error, deliveries)
         consumed.counts["DeadLetters"] += 1
+
+
+def _heads(deliveries: Sequence[Delivery]) -> list[Incoming]:
+    """The first record of each partition: wherever a batch is delivered again, it begins with these."""
+    heads: dict[tuple[str, int], Incoming] = {}
+    for delivery in deliveries:
+        heads.setdefault((delivery.record.topic, delivery.record.partition), delivery.record)
+    return list(heads.values())

@@ -1,0 +1,124 @@
+"""Records of which the function dies: nothing can be counted afterwards, and still they don't block their partition for ever."""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chalicelib.operations.consume import DEATHS, DELIVERIES
+from chalicelib.runtime import forget
+from chalicelib.sagas.engine import Batch
+from tests.integration.conftest import Service
+from tests.support.database import Placed
+from tests.support.kafka_records import Record, answer, failed_places
+
+DIED = 137
+
+
+@pytest.fixture
+def placed(brokerless: Service) -> list[Placed]:
+    """Four orders whose customers are being checked."""
+    return brokerless.world.place_many(4)
+
+
+@pytest.fixture
+def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
+    """The answers they wait for."""
+    return [answer(command) for command in brokerless.world.pending_of(placed)]
+
+
+@dataclass
+class Trap:
+    """While it is set, the process that takes a record of the second order ends, as the kernel has it where memory runs out."""
+
+    saga_id: UUID
+    is_set: bool = True
+
+
+@pytest.fixture
+def trap(monkeypatch: pytest.MonkeyPatch, placed: list[Placed]) -> Trap:
+    real, made = Batch.apply, Trap(placed[1].saga_id)
+
+    def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+        if made.is_set and saga.saga_id == made.saga_id:
+            os._exit(DIED)
+        real(self, saga, *arguments, **named)
+
+    monkeypatch.setattr(Batch, "apply", apply)
+    return made
+
+
+def in_a_new_container(service: Service, *batches: list[Record]) -> int:
+    """Take the batches in a process of its own, as Lambda does after a function died; its exit status: 0 if all were taken whole."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        # The connections are the parent's, and the runtime is not a new container's.
+        service.runtime.database._engine.dispose(close=False)
+        forget()
+        failed = [failed_places(service.on_events(*batch)) for batch in batches]
+        sys.stdout.flush()
+        os._exit(1 if any(failed) else 0)
+    finally:
+        os._exit(2)
+
+
+def test_a_record_that_kills_the_function_becomes_a_dead_letter_and_its_neighbours_go_on(
+    brokerless: Service, records: list[Record], placed: list[Placed], trap: Trap
+) -> None:
+    statuses: list[int] = []
+    while not statuses or statuses[-1] == DIED:
+        assert len(statuses) < DEATHS + DELIVERIES + 1, "the partition is blocked"
+        statuses.append(in_a_new_container(brokerless, records))
+
+    assert statuses == [DIED] * (DEATHS + DELIVERIES) + [0]
+    [letter] = brokerless.world.dead_letters()
+    assert (letter["offset"], letter["error_class"], letter["delivery_count"]) == (records[1].offset, "FunctionDied", DELIVERIES)
+    versions = [brokerless.world.order(each)["version"] for each in placed]
+    assert versions == [2, 1, 2, 2]
+    counted = brokerless.world.rows('SELECT "offset", failures, unfinished FROM campusg.delivery_failures')
+    assert counted == [{"offset": records[1].offset, "failures": DELIVERIES, "unfinished": 0}]
+
+
+def test_records_before_the_deadly_one_commit_as_soon_as_they_are_taken_one_at_a_time(
+    brokerless: Service, records: list[Record], placed: list[Placed], trap: Trap
+) -> None:
+    for _ in range(DEATHS + 1):
+        assert in_a_new_container(brokerless, records) == DIED
+
+    assert [brokerless.world.order(each)["version"] for each in placed] == [2, 1, 1, 1]
+
+
+def test_a_container_that_finished_a_batch_counts_nothing_more(brokerless: Service, records: list[Record], trap: Trap) -> None:
+    for _ in range(DEATHS + 1):
+        assert in_a_new_container(brokerless, records[2:], records) == DIED
+
+    assert brokerless.world.rows("SELECT 1 FROM campusg.delivery_failures") == []
+
+
+def test_what_was_counted_is_forgotten_once_the_batch_is_finished(brokerless: Service, records: list[Record], trap: Trap) -> None:
+    assert in_a_new_container(brokerless, records) == DIED
+    counted = brokerless.world.rows('SELECT "offset", failures, unfinished FROM campusg.delivery_failures')
+    assert counted == [{"offset": records[0].offset, "failures": 0, "unfinished": 1}]
+
+    trap.is_set = False
+    assert failed_places(brokerless.on_events(*records)) == []
+    assert brokerless.world.rows("SELECT 1 FROM campusg.delivery_failures") == []
+
+
+def test_an_error_that_the_container_survives_is_no_death(
+    brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(self: Batch, *arguments: Any, **named: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Batch, "apply", apply)
+    for _ in range(DEATHS + 1):
+        assert failed_places(brokerless.on_events(records[0])) == [records[0].place]
+
+    counted = brokerless.world.rows("SELECT failures, unfinished FROM campusg.delivery_failures")
+    assert counted == [{"failures": DEATHS + 1, "unfinished": 0}]
