@@ -4,6 +4,7 @@ CampusError
 ├── SettingsError            a setting is missing or wrong; the process refuses to start
 ├── IllegalTransition        a bug: somebody asked the state machine for a move it doesn't have
 ├── Unavailable              Kafka can't be reached just now: the outbox keeps what waits
+├── RecordsFailed            records of a batch failed and can only come again with all the others
 ├── Replayed                 not an error: the request was answered before
 └── Refusal                  a request we understand and turn down; carries what a client is told
     ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound,
@@ -32,6 +33,10 @@ class IllegalTransition(CampusError):
 
 class Unavailable(CampusError):
     """A dependency can't be reached just now."""
+
+
+class RecordsFailed(CampusError):
+    """Records of a batch failed, and the mapping knows only whole batches: raised so that Lambda delivers the batch again."""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,10 @@ PARTITIONS: dict[str, int] = {
 class Trigger:
     """One event source mapping of Lambda: the records of a topic call a function (AWS Lambda, CreateEventSourceMapping).
 
-    `window_seconds` is MaximumBatchingWindowInSeconds, `retries` MaximumRetryAttempts (-1: without end),
-    `report_item_failures` stands for FunctionResponseTypes = [ReportBatchItemFailures].
+    `window_seconds` is MaximumBatchingWindowInSeconds, `filters` are FilterCriteria's patterns, `retries` is MaximumRetryAttempts and
+    `record_age_seconds` MaximumRecordAgeInSeconds (-1: without end), `bisect` BisectBatchOnFunctionError, `report_item_failures` stands for
+    FunctionResponseTypes = [ReportBatchItemFailures], `destination` is the ARN of DestinationConfig.OnFailure, `pollers` are
+    ProvisionedPollerConfig's least and most (None: on demand, where Lambda has no partial responses and no limits).
     """
 
     topic: str
@@ -39,9 +41,19 @@ class Trigger:
     batch_size: int = 500
     window_seconds: int = 0
     starting_position: Literal["TRIM_HORIZON", "LATEST"] = "TRIM_HORIZON"
+    filters: tuple[str, ...] = ()
     retries: int = -1
+    record_age_seconds: int = -1
+    bisect: bool = False
     report_item_failures: bool = True
+    destination: str | None = None
+    pollers: tuple[int, int] | None = (1, 3)
     timeout_seconds: int = 30
+
+    @property
+    def consumer_group(self) -> str:
+        """The consumer group under which the mapping commits its offsets."""
+        return f"campusg-{self.function}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Schedule:
     timeout_seconds: int = 55
 
 
+# No limits and no destination: a limit would count a database outage as so many failures and give up records that are sound. What can't be
+# taken is counted by the functions themselves and kept in `dead_letters`.
 TRIGGERS = (
     Trigger(USER_EVENTS, "on_user_events"),
     Trigger(PAYMENT_EVENTS, "on_payment_events"),

@@ -3,11 +3,15 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from chalicelib.entrypoints import kafka
+from chalicelib.errors import RecordsFailed
+from chalicelib.messages.topics import TRIGGERS
 from chalicelib.operations import consume
 from chalicelib.operations.consume import DELIVERIES
 from chalicelib.sagas.engine import Batch
@@ -254,3 +258,25 @@ def test_batches_of_the_same_orders_at_once_take_each_reply_once(brokerless: Ser
     assert responses == [NOBODY] * 4
     assert versions(brokerless.world, placed) == [2] * 8
     assert len(brokerless.world.rows("SELECT 1 FROM campusg.order_history WHERE version = 2")) == 8
+
+
+def test_where_the_mapping_reads_no_answer_a_failed_record_is_raised_and_the_others_are_taken(
+    brokerless: Service,
+    placed: list[Placed],
+    records: list[Record],
+    apply_raises_for: Callable[[Placed], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apply_raises_for(placed[3])
+    whole_batches = tuple(replace(trigger, report_item_failures=False) for trigger in TRIGGERS)
+    monkeypatch.setattr(kafka, "TRIGGERS", whole_batches)
+
+    with pytest.raises(RecordsFailed, match="1 of 8 records"):
+        brokerless.on_events(*records)
+    assert versions(brokerless.world, placed) == [2, 2, 2, 1, 2, 2, 2, 2]
+
+    for _ in range(DELIVERIES - 2):
+        with pytest.raises(RecordsFailed):
+            brokerless.on_events(*records)
+    assert brokerless.on_events(*records) == NOBODY
+    assert [letter["offset"] for letter in brokerless.world.dead_letters()] == [records[3].offset]
