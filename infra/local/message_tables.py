@@ -1,23 +1,36 @@
-"""`make diagrams`: the messages list themselves, a table a topic, in `infra/docs/messages.md`; the rest of the page is written by hand."""
+"""`make diagrams`: the messages list themselves, a table a topic, in `infra/docs/messages.md`; the rest of the page is written by hand.
 
+Beside it stands the AsyncAPI document, for tools and for reading its changes in a diff.
+"""
+
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from chalicelib.entrypoints.asyncapi.catalogue import Message, of_topic
+from chalicelib.entrypoints.asyncapi.document import build
 from chalicelib.entrypoints.asyncapi.headers import DEAD_LETTER, OMITTED
 from chalicelib.messages.topics import PARTITIONS
 
 FILE = Path(__file__).parents[1] / "docs" / "messages.md"
+DOCUMENT = FILE.with_name("asyncapi.json")
 BEGIN = "<!-- From here on made by `make diagrams`: don't edit. -->\n"
 END = "<!-- End of what is made. -->\n"
 NOTHING = "–"
 
 
 def list_messages() -> int:
-    """Write the tables anew; return the exit code."""
+    """Write the tables and the document anew; return the exit code."""
     FILE.write_text(renewed(FILE.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {FILE.relative_to(FILE.parents[2])}")
+    DOCUMENT.write_text(document(), encoding="utf-8")
+    for file in (FILE, DOCUMENT):
+        print(f"wrote {file.relative_to(file.parents[2])}")
     return 0
+
+
+def document() -> str:
+    """The AsyncAPI document as the file holds it."""
+    return json.dumps(build(), indent=1, ensure_ascii=False) + "\n"
 
 
 def renewed(page: str) -> str:

@@ -10,12 +10,13 @@ from chalicelib.messages.events import EVENTS
 from chalicelib.messages.replies import REPLIES
 from chalicelib.messages.topics import PARTITIONS
 from infra.local import message_tables
-from infra.local.message_tables import BEGIN, END, FILE, renewed, tables
+from infra.local.message_tables import BEGIN, DOCUMENT, END, FILE, document, renewed, tables
 
 
 def test_the_page_is_up_to_date() -> None:
     page = FILE.read_text(encoding="utf-8")
     assert renewed(page) == page, "run `make diagrams`"
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make diagrams`"
 
 
 def test_every_topic_message_and_header_of_a_dead_letter_is_listed() -> None:
@@ -50,11 +51,12 @@ def test_only_what_stands_between_the_marks_is_made_anew(
     file.parent.mkdir(parents=True)
     file.write_text(f"# By hand\n{BEGIN}old\n{END}By hand too\n", encoding="utf-8")
     monkeypatch.setattr(message_tables, "FILE", file)
+    monkeypatch.setattr(message_tables, "DOCUMENT", file.with_name("asyncapi.json"))
 
     assert message_tables.list_messages() == 0
 
     assert file.read_text(encoding="utf-8") == f"# By hand\n{BEGIN}\n{tables()}\n{END}By hand too\n"
-    assert capsys.readouterr().out == "wrote infra/docs/messages.md\n"
+    assert capsys.readouterr().out == "wrote infra/docs/messages.md\nwrote infra/docs/asyncapi.json\n"
 
 
 @pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}"])
