@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from chalicelib.db.connection import Database, is_transient
 from chalicelib.messages.envelope import Trail
+from chalicelib.messages.trace import begin_trace
 from chalicelib.observability import count, logger
 from chalicelib.operations.complete import can_complete
 from chalicelib.orders.changes import Cause
-from chalicelib.orders.due import DueOrder, read_unaccepted, read_uncompleted
+from chalicelib.orders.due import DueOrder, put_off, read_unaccepted, read_uncompleted
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
@@ -39,7 +40,7 @@ class Chore(Protocol):
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         """Let happen what, under the lock, is still due; return the outbox keys."""
 
-    def put_off(self, session: sa.Connection, rules: Rules, item: Any) -> None:
+    def put_off(self, session: sa.Connection, item: Any) -> None:
         """Make room for others: this item failed alone."""
 
 
@@ -59,7 +60,7 @@ class SilentCommands:
                 batch.apply(batch.sagas[due.saga_id], TimedOut() if due.published else Deferred(), "system", fresh, {"cause": "timeout"})
         return batch.write()
 
-    def put_off(self, session: sa.Connection, rules: Rules, item: Due) -> None:  # noqa: ARG002 - a chore
+    def put_off(self, session: sa.Connection, item: Due) -> None:
         push_back(session, item.saga_id)
 
 
@@ -81,8 +82,8 @@ class UnacceptedOrders:
                 batch.start(CANCEL_ORDER, order, _clock(fresh), fresh, TIMED_OUT)
         return batch.write()
 
-    def put_off(self, session: sa.Connection, rules: Rules, item: DueOrder) -> None:
-        """The order stays due; the next sweep tries it again beside the others."""
+    def put_off(self, session: sa.Connection, item: DueOrder) -> None:
+        put_off(session, item.order_id)
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class UncompletedOrders:
                 batch.start(COMPLETE_ORDER, order, _clock(fresh), fresh)
         return batch.write()
 
-    def put_off(self, session: sa.Connection, rules: Rules, item: DueOrder) -> None:
-        """The order stays due; the next sweep tries it again beside the others."""
+    def put_off(self, session: sa.Connection, item: DueOrder) -> None:
+        put_off(session, item.order_id)
 
 
 CHORES: tuple[Chore, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders())
@@ -124,18 +125,21 @@ class Sweeper:
             self._sweep(chore)
 
     def _sweep(self, chore: Chore) -> None:
+        # An item that could not be put off, as somebody else has its order locked, is still due: it is tried once a sweep.
+        tried: set[Any] = set()
         number = MOST_AT_ONCE
         while number == MOST_AT_ONCE:
             with self._database.transaction() as session:
                 due = chore.read(session, self._rules, MOST_AT_ONCE)
             number = len(due)
-            if due:
-                count({chore.name: number})
-                if not self._do(chore, [(item, self._new_fresh()) for item in due]):
-                    return
+            untried = [item for item in due if item not in tried]
+            if not untried:
+                return
+            tried.update(untried)
+            count({chore.name: len(untried)})
+            self._do(chore, [(item, self._new_fresh()) for item in untried])
 
-    def _do(self, chore: Chore, items: Items) -> bool:
-        """Whether anything was done."""
+    def _do(self, chore: Chore, items: Items) -> None:
         try:
             with self._database.transaction() as session:
                 keys = chore.do(session, self._rules, items)
@@ -143,23 +147,23 @@ class Sweeper:
             if is_transient(error):
                 raise
             logger.exception("A sweep failed", extra={"chore": chore.name, "items": len(items)})
-            return self._split(chore, items)
-        if keys:
-            self._publish(keys)
-        return True
+            self._split(chore, items)
+        else:
+            if keys:
+                self._publish(keys)
 
-    def _split(self, chore: Chore, items: Items) -> bool:
+    def _split(self, chore: Chore, items: Items) -> None:
         if len(items) > 1:
             middle = len(items) // 2
-            halves = [self._do(chore, items[:middle]), self._do(chore, items[middle:])]
-            return any(halves)
+            self._do(chore, items[:middle])
+            self._do(chore, items[middle:])
+            return
         with self._database.transaction() as session:
-            chore.put_off(session, self._rules, items[0][0])
-        return False
+            chore.put_off(session, items[0][0])
 
 
 def _clock(fresh: Fresh) -> Cause:
-    return Cause("system", Trail(f"sweep-{fresh.saga_id}"), detail={"cause": "timeout"})
+    return Cause("system", Trail(f"sweep-{fresh.saga_id}", traceparent=begin_trace(fresh.saga_id)), detail={"cause": "timeout"})
 
 
 def _still_due(batch: Batch, due: Due) -> bool:

@@ -45,6 +45,7 @@ DELETE FROM campusg.order_history;
 DELETE FROM campusg.outbox;
 DELETE FROM campusg.dead_letters;
 DELETE FROM campusg.delivery_failures;
+DELETE FROM campusg.order_setbacks;
 UPDATE campusg.outbox_buckets SET holder = NULL, leased_until = '-infinity'
 """
 

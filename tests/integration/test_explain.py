@@ -14,7 +14,7 @@ from chalicelib.ids import new_id
 from chalicelib.messaging import outbox
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
-from chalicelib.orders.due import read_unaccepted, read_uncompleted
+from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.due import push_back, read_due
@@ -64,14 +64,16 @@ FROM seeds;
 INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value, headers, not_before)
 SELECT order_id, i % 64, 'message-' || i, 'order-events', 'k', repeat('v', 100)::bytea, '[["ce_id", "eA=="]]',
     CASE WHEN i % 1000 = 0 THEN clock_timestamp() + interval '1 hour' END
-FROM seeds
+FROM seeds;
+INSERT INTO campusg.order_setbacks (order_id, version, setbacks, put_off_until)
+SELECT order_id, 5, 9, clock_timestamp() + make_interval(secs => i % 300) FROM seeds WHERE i % 200 BETWEEN 95 AND 98
 """
-TABLES = ("campusg.orders", "campusg.sagas", "campusg.order_history", "campusg.outbox", "campusg.outbox_buckets")
+TABLES = ("campusg.orders", "campusg.sagas", "campusg.order_history", "campusg.outbox", "campusg.outbox_buckets", "campusg.order_setbacks")
 
 
 @pytest.fixture(scope="module")
 def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[World]:
-    """A database with 100,000 orders, as many sagas, and the outbox of a long outage."""
+    """A database with 100,000 orders, as many sagas, the outbox of a long outage, and 2,000 due orders that keep failing."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=2)
     with engine.begin() as session:
@@ -154,6 +156,7 @@ STATEMENTS: dict[str, Run] = {
     "push a saga back": lambda session: push_back(session, saga_ids(99)[0]),
     "orders nobody accepted": lambda session: read_unaccepted(session, 500),
     "orders nobody completed": lambda session: read_uncompleted(session, 500, timedelta(days=1)),
+    "put an order off": lambda session: put_off(session, order_ids(95)[0]),
     "the latest saga of an order": lambda session: saga_store.read_latest(session, order_ids(5)[0]),
     "the latest saga of a name": lambda session: saga_store.read_latest(session, order_ids(5)[0], ["create_order"]),
     "all sagas": lambda session: list_sagas(session, SagaFilters(), 10),

@@ -1,18 +1,20 @@
 """The clock's two sweeps over orders: nobody accepted in time, nobody completed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from chalicelib.errors import TooLate
 from chalicelib.ids import new_fresh
-from chalicelib.operations.sweep import Sweeper, UnacceptedOrders
+from chalicelib.operations.sweep import Chore, Sweeper, UnacceptedOrders, UncompletedOrders
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
+from chalicelib.sagas.engine import Batch
 from tests.support.database import World
 from tests.support.interleaving import accept, cancel, check_at_rest, complete, falls_silent, give_back, is_late, patch, runner
 from tests.support.scene import Scene, Stage
@@ -165,3 +167,110 @@ def test_orders_on_their_way_wait_for_their_runner_without_end(world: World) -> 
         assert sweep(scene) == set()
         patch(OrderStatus.DELIVERED, runner())(scene)
         assert sweep(scene) == {scene.order_id}
+
+
+class Spoiled:
+    """A bug: no saga can be started for these orders. `tried` are those for which it was tried alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, orders: Sequence[Scene]) -> None:
+        self.orders = {scene.order_id for scene in orders}
+        self.tried: list[UUID] = []
+        start = Batch.start
+
+        def fail_or_start(batch: Batch, definition: Any, order: Any, *arguments: Any) -> Any:
+            if order.order_id not in self.orders:
+                return start(batch, definition, order, *arguments)
+            if len(batch.orders) == 1:
+                self.tried.append(order.order_id)
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(Batch, "start", fail_or_start)
+
+
+def setbacks(stage: Stage) -> list[int]:
+    """How often each of the orders that failed was set back."""
+    return [row["setbacks"] for row in stage.rows("SELECT setbacks FROM campusg.order_setbacks")]
+
+
+def longest_pause(stage: Stage) -> float:
+    """For how many seconds the order that failed last is left alone."""
+    [row] = stage.rows("SELECT extract(epoch FROM max(put_off_until) - clock_timestamp()) AS seconds FROM campusg.order_setbacks")
+    return float(row["seconds"])
+
+
+def let_pauses_pass(stage: Stage) -> None:
+    stage.rows("UPDATE campusg.order_setbacks SET put_off_until = clock_timestamp()")
+
+
+@pytest.mark.parametrize("status", ["READY_FOR_PICKUP", "DELIVERED"])
+def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """More of them than a batch holds, and all due for longer than the sound one."""
+    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
+    scenes = [stage.scene(status, pool=5) for _ in range(5)]
+    for scene in scenes:
+        is_late(scene)
+        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    sound = scenes[-1]
+    spoiled = Spoiled(monkeypatch, scenes[:-1])
+    states = [scene.state() for scene in scenes[:-1]]
+    assert sweep(sound) == {sound.order_id}
+    for time, pause in ((1, 1), (2, 2), (3, 4)):
+        assert sorted(spoiled.tried) == sorted(spoiled.orders)
+        assert setbacks(stage) == [time] * 4
+        assert pause - 1 < longest_pause(stage) <= pause
+        spoiled.tried.clear()
+        let_pauses_pass(stage)
+        assert sweep(sound) == set()
+    assert [scene.state() for scene in scenes[:-1]] == states
+    mended = set(spoiled.orders)
+    spoiled.orders.clear()
+    assert sweep(sound) == set()
+    let_pauses_pass(stage)
+    assert sweep(sound) == mended
+
+
+@pytest.mark.parametrize(("status", "chore"), [("READY_FOR_PICKUP", UnacceptedOrders()), ("DELIVERED", UncompletedOrders())])
+def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(stage: Stage, status: str, chore: Chore) -> None:
+    failed, other = (stage.scene(status, pool=2) for _ in range(2))
+    for scene in (failed, other):
+        is_late(scene)
+        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    found = []
+    for _ in range(2):
+        with stage.world.engine.begin() as session:
+            [due] = chore.read(session, stage.world.rules, 1)
+            chore.put_off(session, due)
+        let_pauses_pass(stage)
+        found.append(due.order_id)
+    assert found == [failed.order_id, other.order_id]
+
+
+def test_an_order_that_was_put_off_is_due_at_once_when_it_has_changed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = stage.scene(pool=1)
+    is_late(scene)
+    spoiled = Spoiled(monkeypatch, [scene])
+    sweep(scene)
+    stage.rows("UPDATE campusg.order_setbacks SET put_off_until = clock_timestamp() + interval '5 minutes'")
+    spoiled.orders.clear()
+    assert sweep(scene) == set()
+    stage.rows("UPDATE campusg.orders SET accept_by = clock_timestamp() + interval '5 minutes'")
+    accept()(scene)
+    scene.unwilling["user.validate_runner"] = 1
+    scene.answer_next()
+    is_late(scene)
+    assert sweep(scene) == {scene.order_id}
+
+
+def test_setbacks_of_an_order_that_went_on_are_forgotten_after_an_hour(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    went_on, fails = (stage.scene(pool=2) for _ in range(2))
+    for scene in (went_on, fails):
+        is_late(scene)
+    spoiled = Spoiled(monkeypatch, [went_on, fails])
+    sweep(fails)
+    spoiled.orders.remove(went_on.order_id)
+    cancel()(went_on)
+    stage.rows("UPDATE campusg.order_setbacks SET put_off_until = clock_timestamp() - interval '1 hour'")
+    sweep(fails)
+    assert stage.rows("SELECT order_id FROM campusg.order_setbacks") == [{"order_id": fails.order_id}]

@@ -181,6 +181,20 @@ def test_an_order_that_somebody_else_has_locked_does_not_stop_the_others(brokerl
     assert [attempts(brokerless.world, each) for each in placed] == [2, 2, 2]
 
 
+def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay due, as nobody can push them back."""
+    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
+    placed = brokerless.world.place_many(2)
+    brokerless.world.make_due()
+    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
+    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    with brokerless.world.engine.begin() as other:
+        other.execute(sa.text("SELECT 1 FROM campusg.orders FOR UPDATE"))
+        sweep(brokerless)
+    assert [attempts(brokerless.world, each) for each in placed] == [1, 1]
+    assert [brokerless.world.saga(each)["setbacks"] for each in placed] == [0, 0]
+
+
 def test_a_deadline_that_is_over_when_the_lock_comes_is_dropped(brokerless: Service) -> None:
     """The reply is taken while the sweep waits for the order's lock."""
     world = brokerless.world
