@@ -12,7 +12,7 @@ from chalicelib.entrypoints.conditions import if_match, not_modified
 from chalicelib.entrypoints.cursors import Cursor, to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.links import cursor_links, page_links
-from chalicelib.entrypoints.parameters import read_cursor, read_filters, read_page
+from chalicelib.entrypoints.parameters import read_order_list
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import timestamp
@@ -48,12 +48,12 @@ def create(request: Request) -> Response:
 def list_(request: Request) -> Response:
     """GET /api/orders: one page of what the caller may see, newest first, by page or by cursor."""
     caller = request.caller()
-    page, limit = read_page(request.query)
-    cursor, filters = read_cursor(request.query), read_filters(request.query)
-    if cursor:
-        return _list_by_cursor(request, caller, filters, cursor, limit)
+    asked = read_order_list(request.query)
+    page, limit = asked.page, asked.limit
+    if asked.cursor:
+        return _list_by_cursor(request, caller, asked.filters, asked.cursor, limit)
     with runtime().database.transaction() as session:
-        found = list_orders(session, caller, filters, page=page, limit=limit)
+        found = list_orders(session, caller, asked.filters, page=page, limit=limit)
     pages = -(-found.total // limit)
     body = {"items": [document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit}
     return answer(200, body, {"Link": page_links(request, page=page, pages=pages, limit=limit)})

@@ -1,128 +1,192 @@
-"""Query parameters: read, bounded, and refused by name."""
+"""Query parameters: read, bounded, and refused by name, all that are wrong at once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
+from chalicelib.entrypoints.bodies import MOST_ERRORS
 from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.ids import id_of
+from chalicelib.messaging.dead_letter_queries import DeadLetterFilters
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
 from chalicelib.sagas.queries import SagaFilters
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SagaStatus
 
-Query = Mapping[str, list[str]]
 T = TypeVar("T")
+Query = Mapping[str, list[str]]
+# Makes a value of a parameter's text; raises Unreadable.
+Read: TypeAlias = Callable[[str], T]
 
 PAGE_MOST, LIMIT_MOST, LIMIT_DEFAULT = 100_000, 100, 10
 FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
 KNOWN = frozenset({"page", "cursor", "limit", *FILTERS})
 SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
+DEAD_LETTER_PARAMETERS = frozenset({"errorClass", "orderId", "sagaId", "topic", "redriven", "cursor", "limit"})
 SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
 PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
+# Kafka's own rule, and what Python calls a class.
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+ERROR_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
 
 
-def read_page(query: Query) -> tuple[int, int]:
-    """`page` and `limit`; raises Invalid that names the parameter."""
-    _refuse_unknown(query, KNOWN)
-    return _number(query, "page", 1, PAGE_MOST), _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
+class Unreadable(ValueError):
+    """A parameter's text that stands for no value; the message says what it must be."""
 
 
-def read_cursor(query: Query) -> Cursor | None:
-    """Where a list goes on that is read by cursor; None where it is read by page. Raises Invalid that names the parameter."""
-    text = _single(query, "cursor")
-    if text is None:
-        return None
-    if "page" in query:
-        raise _invalid("page", "can't be used together with cursor")
-    return Cursor(from_cursor(text))
+class Parameters:
+    """The parameters of one query, read by name. The first error of each is kept until `check` tells of them all."""
+
+    def __init__(self, query: Query, known: frozenset[str]) -> None:
+        self._query = query
+        self._errors = {name: "is not a known parameter" for name in query if name not in known}
+
+    def one(self, name: str, read: Read[T]) -> T | None:
+        """The parameter's value; None where it is absent or wrong."""
+        if len(self._query.get(name, [])) > 1:
+            self.refuse(name, "may be given only once")
+        return next(iter(self.many(name, read)), None)
+
+    def many(self, name: str, read: Read[T]) -> tuple[T, ...]:
+        """The values of a parameter that may be repeated, without the wrong ones."""
+        found = []
+        for text in self._query.get(name, []):
+            try:
+                found.append(read(text))
+            except Unreadable as error:
+                self.refuse(name, str(error))
+        return tuple(found)
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1 to `most`; the default where it is absent or wrong."""
+        return self.one(name, partial(_number, most=most)) or default
+
+    def refuse(self, name: str, detail: str) -> None:
+        """Keep what is wrong with a parameter, unless something is already."""
+        self._errors.setdefault(name, detail)
+
+    def check(self) -> None:
+        """Raise Invalid where anything is wrong, with one error a parameter, for at most a hundred of them."""
+        errors = [FieldError(name, detail) for name, detail in self._errors.items()][:MOST_ERRORS]
+        if len(errors) == 1:
+            raise Invalid(f"the parameter {errors[0].pointer} {errors[0].detail}", errors)
+        if errors:
+            raise Invalid(f"these parameters are not valid: {', '.join(error.pointer for error in errors)}", errors)
+
+
+@dataclass(frozen=True)
+class OrderList:
+    """Which orders are asked for, and which part of their list: from the cursor on or, where there is none, a page."""
+
+    filters: Filters
+    cursor: Cursor | None
+    page: int
+    limit: int
+
+
+def read_order_list(query: Query) -> OrderList:
+    """What a list of orders is asked for with; raises Invalid that names every wrong parameter."""
+    parameters = Parameters(query, KNOWN)
+    filters = Filters(
+        statuses=parameters.many("status", partial(_one_of, known=list(OrderStatus))),
+        payment_status=parameters.one("paymentStatus", partial(_one_of, known=list(PaymentStatus))),
+        customer_id=parameters.one("customerId", _person),
+        runner_id=parameters.one("runnerId", _person),
+        created_after=parameters.one("createdAfter", _moment),
+        created_before=parameters.one("createdBefore", _moment),
+    )
+    page, limit = parameters.number("page", 1, PAGE_MOST), parameters.number("limit", LIMIT_DEFAULT, LIMIT_MOST)
+    cursor = parameters.one("cursor", _cursor)
+    if "page" in query and "cursor" in query:
+        parameters.refuse("page", "can't be used together with cursor")
+    parameters.check()
+    return OrderList(filters, cursor, page, limit)
 
 
 def read_saga_filters(query: Query) -> tuple[SagaFilters, int]:
-    """What a list of sagas is narrowed to, and its limit; raises Invalid that names the parameter."""
-    _refuse_unknown(query, SAGA_PARAMETERS)
-    order_id = _optional(query, "orderId", _uuid)
+    """What a list of sagas is narrowed to, and its limit; raises Invalid that names every wrong parameter."""
+    parameters = Parameters(query, SAGA_PARAMETERS)
     filters = SagaFilters(
-        statuses=tuple(_one_of(status, "status", [each.value for each in SagaStatus]) for status in query.get("status", [])),
-        names=tuple(_one_of(name, "name", SAGA_NAMES) for name in query.get("name", [])),
-        order_id=order_id,
-        after=from_cursor(_single(query, "cursor") or ""),
+        statuses=parameters.many("status", partial(_one_of, known=list(SagaStatus))),
+        names=parameters.many("name", partial(_one_of, known=SAGA_NAMES)),
+        order_id=parameters.one("orderId", _uuid),
+        after=_after(parameters),
     )
-    return filters, _number(query, "limit", LIMIT_DEFAULT, LIMIT_MOST)
+    limit = parameters.number("limit", LIMIT_DEFAULT, LIMIT_MOST)
+    parameters.check()
+    return filters, limit
 
 
-def read_filters(query: Query) -> Filters:
-    """What the list is narrowed to; raises Invalid that names the parameter."""
-    return Filters(
-        statuses=tuple(_one_of(status, "status", [each.value for each in OrderStatus]) for status in query.get("status", [])),
-        payment_status=_optional(query, "paymentStatus", lambda text, name: _one_of(text, name, [each.value for each in PaymentStatus])),
-        customer_id=_optional(query, "customerId", _person),
-        runner_id=_optional(query, "runnerId", _person),
-        created_after=_optional(query, "createdAfter", _moment),
-        created_before=_optional(query, "createdBefore", _moment),
+def read_dead_letter_filters(query: Query) -> tuple[DeadLetterFilters, int]:
+    """What a list of dead letters is narrowed to, and its limit; raises Invalid that names every wrong parameter."""
+    parameters = Parameters(query, DEAD_LETTER_PARAMETERS)
+    redriven = parameters.one("redriven", partial(_one_of, known=["true", "false"]))
+    filters = DeadLetterFilters(
+        error_class=parameters.one("errorClass", partial(_matching, pattern=ERROR_CLASS, what="the name of an error's class")),
+        order_id=parameters.one("orderId", _uuid),
+        saga_id=parameters.one("sagaId", _uuid),
+        topic=parameters.one("topic", partial(_matching, pattern=TOPIC, what="the name of a topic")),
+        redriven=None if redriven is None else redriven == "true",
+        after=_after(parameters),
     )
+    limit = parameters.number("limit", LIMIT_DEFAULT, LIMIT_MOST)
+    parameters.check()
+    return filters, limit
 
 
-def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
-    unknown = [name for name in query if name not in known]
-    if unknown:
-        raise _invalid(unknown[0], "is not a known parameter")
+def _after(parameters: Parameters) -> UUID | None:
+    cursor = parameters.one("cursor", _cursor)
+    return cursor.after if cursor else None
 
 
-def _number(query: Query, name: str, default: int, most: int) -> int:
-    text = _single(query, name)
-    if text is None:
-        return default
+def _cursor(text: str) -> Cursor:
+    try:
+        return Cursor(from_cursor(text))
+    except Invalid as error:
+        raise Unreadable(error.errors[0].detail) from error
+
+
+def _number(text: str, most: int) -> int:
     if not NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
-        raise _invalid(name, f"must be a whole number from 1 to {most}")
+        raise Unreadable(f"must be a whole number from 1 to {most}")
     return int(text)
 
 
-def _single(query: Query, name: str) -> str | None:
-    values = query.get(name, [])
-    if len(values) > 1:
-        raise _invalid(name, "may be given only once")
-    return values[0] if values else None
-
-
-def _optional(query: Query, name: str, read: Callable[[str, str], T]) -> T | None:
-    text = _single(query, name)
-    return None if text is None else read(text, name)
-
-
-def _one_of(text: str, name: str, known: list[str]) -> str:
+def _one_of(text: str, known: Sequence[str]) -> str:
     if text not in known:
-        raise _invalid(name, f"must be one of {', '.join(known)}")
+        raise Unreadable(f"must be one of {', '.join(known)}")
     return text
 
 
-def _person(text: str, name: str) -> str:
-    if not PERSON.fullmatch(text):
-        raise _invalid(name, "must be an id of 1 to 64 characters")
+def _person(text: str) -> str:
+    return _matching(text, PERSON, "an id of 1 to 64 characters")
+
+
+def _matching(text: str, pattern: re.Pattern[str], what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise Unreadable(f"must be {what}")
     return text
 
 
-def _uuid(text: str, name: str) -> UUID:
+def _uuid(text: str) -> UUID:
     try:
         return id_of(text)
     except ValueError:
-        raise _invalid(name, "must be a UUID") from None
+        raise Unreadable("must be a UUID") from None
 
 
-def _moment(text: str, name: str) -> datetime:
+def _moment(text: str) -> datetime:
     try:
         if not MOMENT.fullmatch(text):
             raise ValueError(text)
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _invalid(name, "must be a time such as 2026-01-31T08:00:00Z") from None
-
-
-def _invalid(name: str, detail: str) -> Invalid:
-    return Invalid(f"the parameter {name} {detail}", [FieldError(name, detail)])
+        raise Unreadable("must be a time such as 2026-01-31T08:00:00Z") from None

@@ -178,6 +178,11 @@ def test_what_is_no_page_is_refused_by_the_name_of_the_parameter(edge: Edge) -> 
     assert found == {name: parameter for name, (_, parameter) in WRONG.items()}
 
 
+def test_all_that_is_wrong_with_a_list_is_refused_at_once(edge: Edge) -> None:
+    refused = edge.get(f"{ORDERS}?offset=3&page=0&page=1&limit=101&status=OPEN&status=SHUT&cursor=hello", ADMIN).problem(422, "invalid")
+    assert sorted(error["pointer"] for error in refused["errors"]) == ["cursor", "limit", "offset", "page", "status"]
+
+
 def test_sagas_are_walked_by_cursor_too(edge: Edge, brokerless: Service) -> None:
     placed = brokerless.world.place_many(25)
     expected = sorted((str(each.saga_id) for each in placed), reverse=True)

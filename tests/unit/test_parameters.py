@@ -1,17 +1,32 @@
-"""Query parameters: read, bounded, and refused by name."""
+"""Query parameters: read, bounded, and refused by name, all that are wrong at once."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.entrypoints.parameters import read_filters, read_page
+from chalicelib.entrypoints.bodies import MOST_ERRORS
+from chalicelib.entrypoints.cursors import Cursor
+from chalicelib.entrypoints.parameters import (
+    SAGA_NAMES,
+    OrderList,
+    Query,
+    read_dead_letter_filters,
+    read_order_list,
+    read_saga_filters,
+)
 from chalicelib.errors import Invalid
+from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.queries import Filters
+from chalicelib.sagas.state import SagaStatus
 
 
 def test_without_parameters_the_first_ten_are_meant() -> None:
-    assert read_page({}) == (1, 10)
-    assert read_filters({}) == Filters()
+    assert read_order_list({}) == OrderList(Filters(), cursor=None, page=1, limit=10)
+
+
+def test_an_empty_cursor_is_the_beginning_of_the_list() -> None:
+    assert read_order_list({"cursor": [""]}).cursor == Cursor(None)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +34,8 @@ def test_without_parameters_the_first_ten_are_meant() -> None:
     [("1", "1"), ("100000", "100"), ("007", "010")],
 )
 def test_page_and_limit_are_read_within_their_bounds(page: str, limit: str) -> None:
-    assert read_page({"page": [page], "limit": [limit]}) == (int(page), int(limit))
+    asked = read_order_list({"page": [page], "limit": [limit]})
+    assert (asked.page, asked.limit) == (int(page), int(limit))
 
 
 @pytest.mark.parametrize(
@@ -31,29 +47,23 @@ def test_page_and_limit_are_read_within_their_bounds(page: str, limit: str) -> N
 )
 def test_a_page_or_limit_out_of_bounds_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(Invalid, match=f"parameter {name} must be a whole number") as raised:
-        read_page({name: [value]})
+        read_order_list({name: [value]})
     assert [error.pointer for error in raised.value.errors] == [name]
 
 
 @pytest.mark.parametrize("name", ["page", "limit"])
 def test_a_number_given_twice_is_refused(name: str) -> None:
     with pytest.raises(Invalid, match=f"{name} may be given only once"):
-        read_page({name: ["1", "2"]})
+        read_order_list({name: ["1", "2"]})
 
 
 def test_a_parameter_that_nobody_knows_is_refused() -> None:
     with pytest.raises(Invalid, match="parameter stauts is not a known parameter"):
-        read_page({"stauts": ["CREATED"], "page": ["1"]})
-
-
-def test_every_filter_is_known_to_the_page_too() -> None:
-    names = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
-
-    assert read_page({key: ["x"] for key in names}) == (1, 10)
+        read_order_list({"stauts": ["CREATED"], "page": ["1"]})
 
 
 def test_filters_are_read() -> None:
-    filters = read_filters(
+    asked = read_order_list(
         {
             "status": ["CREATED", "CANCELLED"],
             "paymentStatus": ["FAILED"],
@@ -64,7 +74,7 @@ def test_filters_are_read() -> None:
         }
     )
 
-    assert filters == Filters(
+    assert asked.filters == Filters(
         statuses=("CREATED", "CANCELLED"),
         payment_status="FAILED",
         customer_id="cust_1",
@@ -106,11 +116,77 @@ def test_filters_are_read() -> None:
 )
 def test_a_filter_that_can_not_be_read_is_refused_by_name(name: str, value: str, complaint: str) -> None:
     with pytest.raises(Invalid, match=f"the parameter {name} {complaint}") as raised:
-        read_filters({name: [value]})
+        read_order_list({name: [value]})
     assert [error.pointer for error in raised.value.errors] == [name]
 
 
 @pytest.mark.parametrize("name", ["paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore"])
 def test_a_filter_given_twice_is_refused(name: str) -> None:
     with pytest.raises(Invalid, match="only once"):
-        read_filters({name: ["x", "y"]})
+        read_order_list({name: ["x", "y"]})
+
+
+UNKNOWN, ONCE, NUMBER = "is not a known parameter", "may be given only once", "must be a whole number from 1 to 100"
+SEVERAL: dict[str, tuple[Callable[[Query], object], Query, dict[str, str]]] = {
+    "orders": (
+        read_order_list,
+        {
+            "offset": ["3"],
+            "status": ["OPEN", "CREATED", "SHUT"],
+            "customerId": ["", ""],
+            "createdAfter": ["now"],
+            "limit": ["0"],
+            "page": ["1"],
+            "cursor": ["x"],
+        },
+        {
+            "offset": UNKNOWN,
+            "status": f"must be one of {', '.join(OrderStatus)}",
+            "customerId": ONCE,
+            "createdAfter": "must be a time such as 2026-01-31T08:00:00Z",
+            "limit": NUMBER,
+            "page": "can't be used together with cursor",
+            "cursor": "is not one of ours",
+        },
+    ),
+    "sagas": (
+        read_saga_filters,
+        {"page": ["1"], "name": ["x"], "status": ["x"], "orderId": ["x"], "cursor": ["x", "x"], "limit": ["101"]},
+        {
+            "page": UNKNOWN,
+            "name": f"must be one of {', '.join(SAGA_NAMES)}",
+            "status": f"must be one of {', '.join(SagaStatus)}",
+            "orderId": "must be a UUID",
+            "cursor": ONCE,
+            "limit": NUMBER,
+        },
+    ),
+    "dead letters": (
+        read_dead_letter_filters,
+        {"redriven": ["yes"], "errorClass": ["a b"], "sagaId": ["1"], "topic": [""], "cursor": ["x"], "limit": ["x"], "q": [""]},
+        {
+            "redriven": "must be one of true, false",
+            "errorClass": "must be the name of an error's class",
+            "sagaId": "must be a UUID",
+            "topic": "must be the name of a topic",
+            "cursor": "is not one of ours",
+            "limit": NUMBER,
+            "q": UNKNOWN,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("read", "query", "complaints"), SEVERAL.values(), ids=SEVERAL)
+def test_all_that_is_wrong_is_told_at_once(read: Callable[[Query], object], query: Query, complaints: dict[str, str]) -> None:
+    with pytest.raises(Invalid, match="these parameters are not valid: ") as raised:
+        read(query)
+    assert {error.pointer: error.detail for error in raised.value.errors} == complaints
+    assert len(raised.value.errors) == len(complaints)
+    assert all(name in raised.value.detail for name in complaints)
+
+
+def test_of_thousands_of_wrong_parameters_a_hundred_are_told() -> None:
+    with pytest.raises(Invalid) as raised:
+        read_order_list({f"p{number}": [""] for number in range(4000)})
+    assert len(raised.value.errors) == MOST_ERRORS
