@@ -86,6 +86,15 @@ def test_a_preflight_request_is_answered_only_where_the_route_has_cors(port: int
     assert call(port, "PUT", "/shared").headers["Allow"] == "GET, OPTIONS"
 
 
+@pytest.mark.parametrize("of_all", [False, True])
+def test_a_problem_is_shown_to_browsers_as_its_route_says_and_where_there_is_none_as_the_application(
+    port: int, of_all: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.api, "cors", of_all)
+    shown = {path: call(port, "PUT", path).headers["Access-Control-Allow-Origin"] for path in ("/shared", "/event", "/nowhere")}
+    assert shown == {"/shared": "*", "/event": None, "/nowhere": "*" if of_all else None}
+
+
 @pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer bad", "Bearer denied", "Basic eDp5", "Bearer é"])
 def test_no_token_and_a_token_that_is_turned_down_are_401(port: int, token: str | None) -> None:
     headers = {} if token is None else {"Authorization": token}

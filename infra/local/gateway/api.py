@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from chalice.app import ChaliceViewError, UnauthorizedError
+from chalice.app import ChaliceViewError, CORSConfig, UnauthorizedError
 from chalice.local import ForbiddenError, InvalidAuthorizerError, LambdaContext, LocalGateway, NotAuthorizedError
 
 from infra.local.gateway.events import Event, proxy_event
@@ -26,14 +26,6 @@ class Gateway(LocalGateway):
         for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions are bugs of the application.
         """
         route, captured = self._match(request.line.path)
-        try:
-            return self._answer_at(route, captured, request)
-        except Problem as problem:
-            # Else a page from elsewhere would not be shown why it was refused, not even that its token has expired.
-            problem.headers = {**self._cors_headers(route), **problem.headers}
-            raise
-
-    def _answer_at(self, route: str, captured: dict[str, str], request: Request) -> Response:
         context = self._generate_lambda_context()
         event = proxy_event(request, route, captured, context.aws_request_id)
         if request.line.method not in self._app_object.routes[route]:
@@ -45,9 +37,19 @@ class Gateway(LocalGateway):
             raise problem
         return response
 
-    def _cors_headers(self, route: str) -> dict[str, str]:
-        entries = self._app_object.routes[route].values()
-        return next((dict(entry.cors.get_access_control_headers()) for entry in entries if entry.cors is not None), {})
+    def cors_headers(self, path: str) -> dict[str, str]:
+        """What a problem at this path carries, so that a page from elsewhere is shown why it was refused.
+
+        The headers of the route's own answers; where there is no route, those that routes get unless they say otherwise.
+        """
+        try:
+            route, _ = self._match(path)
+        except Problem:
+            default = self._app_object.api.cors
+            cors = CORSConfig() if default is True else default or None
+        else:
+            cors = next((entry.cors for entry in self._app_object.routes[route].values() if entry.cors is not None), None)
+        return cors.get_access_control_headers() if cors else {}
 
     def _match(self, path: str) -> tuple[str, dict[str, str]]:
         try:

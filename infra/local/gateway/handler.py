@@ -128,6 +128,7 @@ class GatewayHandler(ChaliceRequestHandler):
 
     def _problem(self, problem: Problem) -> wire.Response:
         path = self._line.path if self._line is not None else "/"
+        problem.headers = {**self.gateway.cors_headers(path), **problem.headers}
         return problem_response(problem, path, self._headers)
 
     def _send(self, response: wire.Response, started: float) -> None:
