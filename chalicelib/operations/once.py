@@ -4,6 +4,7 @@ Source: the Idempotency-Key draft (draft-ietf-httpapi-idempotency-key-header-07)
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,8 @@ import sqlalchemy as sa
 from chalicelib.errors import InFlight, KeyReused, Replayed
 
 LIFETIME = timedelta(hours=24)
+# A first answer mostly comes long before it is due: whoever repeats looks again this soon, in seconds.
+LONGEST_RETRY_AFTER = 5
 
 CLAIM = sa.text("""
     INSERT INTO campusg.idempotency_keys AS k (sub, key, fingerprint, response, in_flight_until, expires_at)
@@ -56,7 +59,7 @@ class Kept:
 class Claim:
     """A caller's key for one request; `fingerprint` stands for its method, path and body bytes.
 
-    `in_flight` seconds at most the final answer is on its way; until then a repeat is told to come again.
+    `in_flight` seconds at most the final answer is on its way; until then a repeat is told when to come again.
     """
 
     sub: str
@@ -82,7 +85,8 @@ class Claim:
         if bytes(row.fingerprint) != self.fingerprint:
             raise KeyReused("the Idempotency-Key was used for another request")
         if row.in_flight is not None and row.in_flight > 0:
-            raise InFlight("the first request with this Idempotency-Key is still being answered", retry_after=1)
+            retry_after = min(math.ceil(row.in_flight), LONGEST_RETRY_AFTER)
+            raise InFlight("the first request with this Idempotency-Key is still being answered", retry_after=retry_after)
         raise Replayed(row.response["status"], row.response["body"], row.response["headers"])
 
     def keep(self, session: sa.Connection, answer: Kept, *, final: bool) -> None:

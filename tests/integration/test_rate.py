@@ -115,13 +115,37 @@ def test_a_browser_is_shown_answers_and_refusals(edge: Edge) -> None:
     assert {"etag", "x-correlation-id"} < listed(answers[401].headers["Access-Control-Expose-Headers"])
 
 
-def test_browsers_can_be_kept_out_or_let_in_from_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {}
-    for origin in ("none", BROWSER):
-        monkeypatch.setenv("CORS_ALLOW_ORIGIN", origin)
-        app = CampusApp("browsers")
-        app.route("/here")(lambda: answer(200, {}))
-        with gateway.serving(app) as server:
-            asked = gateway.call(server.server_port, "OPTIONS", "/here", headers={"Origin": BROWSER})
-            found[origin] = (asked.status, asked.headers["Access-Control-Allow-Origin"])
-    assert found == {"none": (405, None), BROWSER: (200, BROWSER)}
+# What the application never sees, or could not say.
+WORDED_BY_THE_GATEWAY = {
+    400: b"nothing that can be read\r\n\r\n",
+    404: b"GET /nowhere HTTP/1.1\r\n\r\n",
+    405: b"DELETE /here HTTP/1.1\r\n\r\n",
+    414: b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\n\r\n",
+    431: b"GET /here HTTP/1.1\r\nA: " + b"b" * 20_000 + b"\r\n\r\n",
+    500: b"GET /unspeakable HTTP/1.1\r\n\r\n",
+    501: b"POST /here HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+    505: b"GET /here HTTP/3.0\r\n\r\n",
+}
+
+
+def shared(answered: gateway.Answer) -> dict[str, str]:
+    """What an answer tells a browser."""
+    return {name: value for name, value in answered.headers.items() if name.startswith("Access-Control-")}
+
+
+@pytest.mark.parametrize(("origin", "preflight"), [("none", (405, None)), (BROWSER, (200, BROWSER)), ("*", (200, "*"))])
+def test_browsers_can_be_kept_out_or_let_in_from_one_place_or_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch, origin: str, preflight: tuple[int, str | None]
+) -> None:
+    monkeypatch.setenv("CORS_ALLOW_ORIGIN", origin)
+    app = CampusApp("browsers")
+    app.route("/here")(lambda: answer(200, {}))
+    app.route("/unspeakable")(lambda: answer(200, {}, {"X-Split": "one\rtwo"}))
+    with gateway.serving(app) as server:
+        asked = gateway.call(server.server_port, "OPTIONS", "/here", headers={"Origin": BROWSER})
+        own = shared(gateway.call(server.server_port, "GET", "/here"))
+        worded = {status: gateway.exchange(server.server_port, message) for status, message in WORDED_BY_THE_GATEWAY.items()}
+    assert (asked.status, asked.headers["Access-Control-Allow-Origin"]) == preflight
+    assert own.get("Access-Control-Allow-Origin") == preflight[1]
+    assert {status: answered.status for status, answered in worded.items()} == {status: status for status in worded}
+    assert {status: shared(answered) for status, answered in worded.items()} == dict.fromkeys(worded, own)
