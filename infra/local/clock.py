@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from infra.local.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION, Function, FunctionError, invoke
+from infra.local.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION, Function, FunctionError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def scheduled_event(function_name: str, at: datetime) -> dict[str, Any]:
 
 def _call(function: Function) -> None:
     try:
-        invoke(function, json.dumps(scheduled_event(function.name, datetime.now(UTC))))
+        function.invoke(json.dumps(scheduled_event(function.name, datetime.now(UTC))))
     except FunctionError as error:
         # The next round calls it again, as the next minute does on AWS.
         log.warning("scheduled function failed: function=%s", function.name, exc_info=error)

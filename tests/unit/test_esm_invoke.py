@@ -1,12 +1,13 @@
 """Functions found by their handler strings and called as on Lambda."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local.esm.invoke import Function, FunctionError, HandlerNotFound, LambdaContext, invoke, load_handler
+from infra.local.esm.invoke import Function, FunctionError, FunctionTimedOut, HandlerNotFound, LambdaContext, function_arn, load_handler
 
 
 def test_a_handler_string_leads_to_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +37,7 @@ def test_a_handler_string_that_leads_nowhere_is_refused_with_the_reason(handler:
     assert handler in str(refused.value)
 
 
+@pytest.mark.rule("function-json")
 def test_event_and_answer_pass_through_json() -> None:
     seen: list[Any] = []
 
@@ -43,25 +45,48 @@ def test_event_and_answer_pass_through_json() -> None:
         seen.append(event)
         return {"numbers": (1, 2)}
 
-    assert invoke(Function("f", handle), '{"a": [1]}') == {"numbers": [1, 2]}
+    assert Function("f", handle).invoke('{"a": [1]}') == {"numbers": [1, 2]}
     assert seen == [{"a": [1]}]
 
 
+@pytest.mark.rule("function-error")
 @pytest.mark.parametrize("failure", [ValueError("no"), SystemExit(3)])
 def test_whatever_a_function_raises_is_its_error(failure: BaseException) -> None:
     def handle(event: Any, context: Any) -> Any:
         raise failure
 
     with pytest.raises(FunctionError, match=f"{type(failure).__name__}: {failure}") as error:
-        invoke(Function("f", handle), "{}")
+        Function("f", handle).invoke("{}")
     assert error.value.__cause__ is failure
+    assert error.value.kind == "Unhandled"
 
 
+@pytest.mark.rule("function-timeout")
+def test_a_function_that_took_longer_than_its_timeout_has_timed_out_whatever_it_answers() -> None:
+    over: list[str] = []
+
+    def handle(event: Any, context: Any) -> str:
+        end = time.monotonic() + 0.02
+        while time.monotonic() < end:
+            pass
+        over.append("done")
+        return "an answer that nobody hears"
+
+    function = Function("f", handle, timeout_seconds=0.01)
+
+    with pytest.raises(FunctionTimedOut, match=r"^Task timed out after 0\.01 seconds$"):
+        function.invoke("{}")
+    assert over == ["done"]
+    function.close()
+
+
+@pytest.mark.rule("function-error")
 def test_an_answer_that_is_no_json_is_an_error_of_the_function() -> None:
     with pytest.raises(FunctionError, match="not JSON serializable"):
-        invoke(Function("f", lambda event, context: object()), "{}")
+        Function("f", lambda event, context: object()).invoke("{}")
 
 
+@pytest.mark.rule("function-context")
 def test_the_context_tells_the_function_its_name_limits_and_remaining_time() -> None:
     function = Function("on_orders", lambda event, context: None, timeout_seconds=30, memory_size=512)
     context = LambdaContext(function)
@@ -72,3 +97,10 @@ def test_the_context_tells_the_function_its_name_limits_and_remaining_time() -> 
     assert context.aws_request_id != LambdaContext(function).aws_request_id
     assert 29_000 < context.get_remaining_time_in_millis() <= 30_000
     assert LambdaContext(Function("f", function.handler, timeout_seconds=0)).get_remaining_time_in_millis() == 0
+
+
+def test_a_function_is_known_by_its_name_or_by_its_arn() -> None:
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:f"
+
+    assert function_arn("f") == "arn:aws:lambda:us-east-1:000000000000:function:f"
+    assert function_arn(arn) == arn

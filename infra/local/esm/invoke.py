@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 Handler = Callable[[Any, Any], Any]
@@ -14,22 +14,70 @@ LOCAL_ACCOUNT = "000000000000"
 LOCAL_REGION = "us-east-1"
 
 
-class HandlerNotFound(Exception):
+class FunctionError(Exception):
+    """The function failed: it raised, ended, took too long, or answered something that is no JSON.
+
+    `kind` is what Lambda's Invoke answers as `FunctionError`; its runtimes say "Unhandled" for all of these.
+    """
+
+    kind = "Unhandled"
+
+
+class FunctionTimedOut(FunctionError):
+    """The function took longer than its timeout; on Lambda it is killed there and then."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        """The message is Lambda's."""
+        super().__init__(f"Task timed out after {timeout_seconds:.2f} seconds")
+
+
+class HandlerNotFound(FunctionError):
     """A handler string that leads to no function."""
 
 
-class FunctionError(Exception):
-    """The function raised, or answered something that is no JSON."""
+class Invocable(Protocol):
+    """A function that can be called as Lambda calls one: one event at a time."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        ...
+
+    def invoke(self, event_text: str) -> Any:
+        """Call it with the event (JSON) and return its answer, read from JSON; raises FunctionError."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; it isn't called again."""
+        ...
 
 
 @dataclass(frozen=True)
 class Function:
-    """A deployed function: its name, handler and limits (by default Lambda's: 3 s, 128 MB)."""
+    """A function that is called in the caller's thread: its name, handler and limits (by default Lambda's: 3 s, 128 MB).
+
+    Nothing can stop it, so one that takes longer than its timeout is waited for and counts as timed out all the same.
+    """
 
     name: str
     handler: Handler
     timeout_seconds: float = 3.0
     memory_size: int = 128
+
+    def invoke(self, event_text: str) -> Any:
+        """Call the handler with the event and return its answer, both passed through JSON; raises FunctionError."""
+        begun = time.monotonic()
+        try:
+            answer = json.loads(json.dumps(self.handler(json.loads(event_text), LambdaContext(self))))
+        except (Exception, SystemExit) as error:
+            # An entry point: whatever a function does is its own failure, never its caller's.
+            raise FunctionError(f"{type(error).__name__}: {error}") from error
+        if time.monotonic() - begun > self.timeout_seconds:
+            raise FunctionTimedOut(self.timeout_seconds)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class LambdaContext:
@@ -40,7 +88,7 @@ class LambdaContext:
         self._deadline = time.monotonic() + function.timeout_seconds
         self.function_name = function.name
         self.function_version = "$LATEST"
-        self.invoked_function_arn = f"arn:aws:lambda:{LOCAL_REGION}:{LOCAL_ACCOUNT}:function:{function.name}"
+        self.invoked_function_arn = function_arn(function.name)
         # Lambda's runtime hands on the text of an environment variable.
         self.memory_limit_in_mb = str(function.memory_size)
         self.aws_request_id = str(uuid4())
@@ -52,6 +100,11 @@ class LambdaContext:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the function's timeout, never below 0."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
+
+
+def function_arn(name: str) -> str:
+    """The ARN of a function of this machine, or `name` itself if it is one."""
+    return name if name.startswith("arn:") else f"arn:aws:lambda:{LOCAL_REGION}:{LOCAL_ACCOUNT}:function:{name}"
 
 
 def load_handler(handler: str) -> Handler:
@@ -70,13 +123,3 @@ def load_handler(handler: str) -> Handler:
         raise HandlerNotFound(f"handler {handler!r} is not callable")
     loaded: Handler = found
     return loaded
-
-
-def invoke(function: Function, event_text: str) -> Any:
-    """Call the function with this event and return its answer, both passed through JSON as on Lambda; raises FunctionError."""
-    try:
-        answer = function.handler(json.loads(event_text), LambdaContext(function))
-        return json.loads(json.dumps(answer))
-    except (Exception, SystemExit) as error:
-        # An entry point: whatever a function does is its own failure, never its caller's.
-        raise FunctionError(f"{type(error).__name__}: {error}") from error
