@@ -2,9 +2,10 @@
 
 import threading
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from infra.local.broker import ensure_topics
 from infra.local.esm.invoke import Function
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
+from infra.local.esm.readings import DEFAULT, Readings
 from infra.local.esm.retry import Backoff
 from tests.support.eventually import eventually
 
@@ -59,17 +61,28 @@ class Recorder:
         return [b64decode(record["value"]) for event in self.events for record in records_of(event)]
 
 
+def calls(folder: Path) -> list[str]:
+    """The lines that functions in another process noted in the folder's `calls.log`."""
+    log = folder / "calls.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
 def records_of(event: Any) -> list[Any]:
     """All records of an event."""
     return [record for records in event["records"].values() for record in records]
 
 
+def failed(topic: str, *places: tuple[int, int]) -> dict[str, Any]:
+    """A partial batch response that reports these partitions and offsets."""
+    return {"batchItemFailures": [{"itemIdentifier": {"partition": f"{topic}-{number}", "offset": offset}} for number, offset in places]}
+
+
 class Topic:
     """A topic of its own on a running broker, with a consumer group and a producer."""
 
-    def __init__(self, bootstrap: str, partitions: int) -> None:
+    def __init__(self, bootstrap: str, partitions: int, name: str = "") -> None:
         self.bootstrap = bootstrap
-        self.name = f"topic-{uuid4().hex[:12]}"
+        self.name = name or f"topic-{uuid4().hex[:12]}"
         self.group = f"group-{self.name}"
         self.partitions = partitions
         self.make()
@@ -90,6 +103,21 @@ class Topic:
         sent = [self._producer.send(self.name, value, partition=partition, **options) for value in values]
         for future in sent:
             future.get(10)
+
+    def fill(self, records: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Append many records, each with its partition, key and value, and wait until the broker has all."""
+        sent = [self._producer.send(self.name, value, key=key, partition=partition) for partition, key, value in records]
+        for future in sent:
+            future.get(20)
+
+    def ends(self) -> dict[int, int]:
+        """The end offset of each partition."""
+        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap)
+        try:
+            ends = consumer.end_offsets([TopicPartition(self.name, number) for number in range(self.partitions)])
+            return {partition.partition: end for partition, end in ends.items()}
+        finally:
+            consumer.close()
 
     def committed(self) -> dict[int, int | None]:
         """The group's committed offset of each partition."""
@@ -112,9 +140,11 @@ class Topic:
 
 
 @contextmanager
-def polling(mapping: EventSourceMapping, handler: Callable[[Any, Any], Any], bootstrap: str) -> Iterator[Poller]:
+def polling(
+    mapping: EventSourceMapping, handler: Callable[[Any, Any], Any], bootstrap: str, readings: Readings = DEFAULT
+) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
-    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2))
+    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2), readings)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.esm.event import EventFrame, encode_record
 from infra.local.esm.mapping import EventSourceMapping
+from infra.local.esm.readings import Readings
 from tests.support.esm import FakeRecord
 
 SAMPLES = Path(__file__).parents[1] / "data" / "lambda_events"
@@ -31,6 +32,9 @@ def as_read_from_kafka(record: dict[str, Any]) -> FakeRecord:
     )
 
 
+@pytest.mark.rule("event-msk")
+@pytest.mark.rule("event-self-managed")
+@pytest.mark.rule("event-base64")
 @pytest.mark.parametrize("name", ["msk", "self_managed", "no_key", "signed_header"])
 def test_the_event_is_that_of_the_aws_sample(name: str) -> None:
     sample = json.loads((SAMPLES / f"{name}.json").read_text())
@@ -42,26 +46,49 @@ def test_the_event_is_that_of_the_aws_sample(name: str) -> None:
     assert json.loads(event) == sample
 
 
+@pytest.mark.rule("event-signed-headers")
 def test_header_bytes_are_signed_and_headers_keep_order_and_repetition() -> None:
-    record = FakeRecord(headers=(("name", b"Zo\xc3\xab"), ("empty", b""), ("name", b"\x80\x7f\xff"), ("absent", None)))
+    record = FakeRecord(headers=(("name", b"Zo\xc3\xab"), ("empty", b""), ("name", b"\x80\x7f\xff")))
 
     headers = json.loads(encode_record(record).text)["headers"]
 
-    assert headers == [{"name": [90, 111, -61, -85]}, {"empty": []}, {"name": [-128, 127, -1]}, {"absent": []}]
+    assert headers == [{"name": [90, 111, -61, -85]}, {"empty": []}, {"name": [-128, 127, -1]}]
 
 
-def test_an_absent_key_or_value_has_no_member_and_an_empty_one_has() -> None:
-    absent = json.loads(encode_record(FakeRecord(key=None, value=None)).text)
-    empty = json.loads(encode_record(FakeRecord(key=b"", value=b"")).text)
+@pytest.mark.rule("event-null-key")
+@pytest.mark.parametrize(("reading", "member"), [("omit", {}), ("null", {"key": None}), ("empty", {"key": ""})])
+def test_a_record_without_key_is_told_as_it_is_read(reading: Any, member: dict[str, Any]) -> None:
+    absent = json.loads(encode_record(FakeRecord(key=None), Readings(null_key=reading)).text)
+    empty = json.loads(encode_record(FakeRecord(key=b""), Readings(null_key=reading)).text)
 
-    assert not {"key", "value"} & absent.keys()
-    assert (empty["key"], empty["value"]) == ("", "")
+    assert {name: absent[name] for name in absent.keys() & {"key"}} == member
+    assert empty["key"] == ""
 
 
+@pytest.mark.rule("event-null-value")
+@pytest.mark.parametrize(("reading", "member"), [("omit", {}), ("null", {"value": None})])
+def test_a_record_without_value_is_told_as_it_is_read(reading: Any, member: dict[str, Any]) -> None:
+    absent = json.loads(encode_record(FakeRecord(value=None), Readings(null_value=reading)).text)
+    empty = json.loads(encode_record(FakeRecord(value=b""), Readings(null_value=reading)).text)
+
+    assert {name: absent[name] for name in absent.keys() & {"value"}} == member
+    assert empty["value"] == ""
+
+
+@pytest.mark.rule("event-null-header")
+@pytest.mark.parametrize(("reading", "value"), [("empty", []), ("null", None)])
+def test_a_header_without_value_is_told_as_it_is_read(reading: Any, value: Any) -> None:
+    record = FakeRecord(headers=(("absent", None), ("empty", b"")))
+
+    assert json.loads(encode_record(record, Readings(null_header=reading)).text)["headers"] == [{"absent": value}, {"empty": []}]
+
+
+@pytest.mark.rule("event-timestamp-type")
 def test_a_timestamp_of_the_broker_is_called_so() -> None:
     assert json.loads(encode_record(FakeRecord(timestamp_type=1)).text)["timestampType"] == "LOG_APPEND_TIME"
 
 
+@pytest.mark.rule("event-by-partition")
 def test_records_are_grouped_by_topic_and_partition_in_their_order() -> None:
     records = [FakeRecord(topic="a-1", partition=number, offset=offset) for number, offset in ((2, 7), (0, 3), (2, 8), (0, 4))]
 

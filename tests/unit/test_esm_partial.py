@@ -7,24 +7,28 @@ import pytest
 from infra.local.esm.event import EncodedRecord
 from infra.local.esm.partial import FailedItem, MalformedResponse, checkpoint, failed_items
 
-RECORDS = [EncodedRecord(0, 5, ""), EncodedRecord(0, 6, ""), EncodedRecord(2, 9, "")]
+RECORDS = [EncodedRecord(partition, offset, "", 0) for partition, offset in ((0, 5), (0, 6), (2, 9))]
 
 
 def reported(*identifiers: Any) -> Any:
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
+@pytest.mark.rule("partial-success")
 @pytest.mark.parametrize("response", [None, "", {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
 def test_nothing_reported_is_success(response: Any) -> None:
     assert failed_items(response, "a-1", RECORDS) == frozenset()
 
 
+@pytest.mark.rule("partial-form")
 def test_reported_records_are_those_that_failed() -> None:
     response = reported({"partition": "a-1-0", "offset": 6}, {"partition": "a-1-2", "offset": 9}, {"partition": "a-1-0", "offset": 6})
 
     assert failed_items(response, "a-1", RECORDS) == {FailedItem(0, 6), FailedItem(2, 9)}
 
 
+@pytest.mark.rule("partial-form")
+@pytest.mark.rule("partial-whole-batch-failed")
 @pytest.mark.parametrize(
     "response",
     [
@@ -57,6 +61,7 @@ def test_any_other_form_or_place_fails_the_whole_batch(response: Any) -> None:
         failed_items(response, "a-1", RECORDS)
 
 
+@pytest.mark.rule("partial-form")
 def test_the_former_member_name_is_refused_with_a_hint() -> None:
     with pytest.raises(MalformedResponse, match="topic-partition is not read"):
         failed_items(reported({"topic-partition": "a-1-0", "offset": 5}), "a-1", RECORDS)

@@ -2,36 +2,69 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
+from infra.local.esm.environment import IsolatedFunction
+from infra.local.esm.invoke import FunctionError
 from infra.local.esm.logs import configure
-from infra.local.esm.mapping import InvalidMapping, from_aws
+from infra.local.esm.mapping import EventSourceMapping, InvalidMapping, require
 from infra.local.esm.poller import Poller
+from infra.local.esm.readings import UnknownReading, read
+from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.service import Service
 
 
 def main() -> None:
-    """Poll until SIGTERM or Ctrl-C; ends with a message if mapping or handler are wrong."""
+    """Poll until SIGTERM or Ctrl-C; ends with a message if a mapping, a handler or an option is wrong."""
     options = _options()
     configure()
     sys.path.insert(0, str(Path.cwd()))
     try:
-        handler = load_handler(options.handler)
-        mappings = [from_aws(parameters) for parameters in _read(options.mapping)]
-    except (HandlerNotFound, InvalidMapping) as error:
+        pollers = _pollers(options)
+    except (FunctionError, InvalidMapping, UnknownReading) as error:
         sys.exit(str(error))
-    backoff = Backoff(options.first_wait, options.longest_wait)
-    service = Service(
-        [Poller(mapping, Function(mapping.function_name, handler, options.timeout), options.bootstrap, backoff) for mapping in mappings]
-    )
+    service = Service(pollers, lambda: _write_metrics(options.metrics, pollers))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     service.run()
+
+
+def _pollers(options: argparse.Namespace) -> list[Poller]:
+    mappings = [from_aws(parameters, time.time()) for parameters in _read(options.mapping)]
+    handlers = _handlers(options.handler)
+    readings = read(options.reading)
+    backoff = Backoff(options.first_wait, options.longest_wait)
+    pollers = []
+    for mapping in mappings:
+        function = IsolatedFunction(mapping.function_name, _handler(handlers, mapping.function_name), options.timeout)
+        if mapping.enabled:
+            function.start()
+        pollers.append(Poller(mapping, function, _brokers(options.bootstrap, mapping), backoff, readings))
+    return pollers
+
+
+def _handlers(texts: Sequence[str]) -> Mapping[str, str]:
+    named = (text.rpartition("=") for text in texts)
+    return {name: handler for name, _, handler in named}
+
+
+def _handler(handlers: Mapping[str, str], function_name: str) -> str:
+    handler = handlers.get(function_name, handlers.get("", ""))
+    require(bool(handler), f"--handler: none for function {function_name}")
+    return handler
+
+
+def _brokers(given: str | None, mapping: EventSourceMapping) -> str:
+    brokers = given or ",".join(mapping.bootstrap_servers)
+    require(bool(brokers), f"function {mapping.function_name}: --bootstrap, or SelfManagedEventSource in the mapping, is needed")
+    return brokers
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -45,14 +78,35 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return mappings
 
 
+def _write_metrics(path: Path | None, pollers: Sequence[Poller]) -> None:
+    if path is None:
+        return
+    values = [
+        {"uuid": poller.mapping.uuid, "functionName": poller.mapping.function_name, "topic": poller.mapping.topic}
+        | {"metrics": poller.metrics.snapshot()}
+        for poller in pollers
+    ]
+    # Whoever reads the file meanwhile gets the whole of one minute.
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    written.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    written.replace(path)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.local.esm", description="AWS Lambda's Kafka event source mapping, at home")
     parser.add_argument("--mapping", type=Path, required=True, help="JSON file: one CreateEventSourceMapping request, or a list of them")
-    parser.add_argument("--handler", required=True, help="the function, as module.function, looked up from the working directory")
-    parser.add_argument("--bootstrap", required=True, help="host:port of the Kafka brokers, comma-separated")
+    parser.add_argument(
+        "--handler",
+        action="append",
+        required=True,
+        help="the function, as module.function, looked up from the working directory; NAME=module.function for one FunctionName of several",
+    )
+    parser.add_argument("--bootstrap", help="host:port of the Kafka brokers, comma-separated (default: the mapping's)")
     parser.add_argument("--timeout", type=float, default=3.0, help="the function's timeout in seconds (default: 3, as Lambda's)")
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds that a failed batch waits at first (default: 1)")
     parser.add_argument("--longest-wait", type=float, default=60.0, help="seconds that a failed batch waits at most (default: 60)")
+    parser.add_argument("--reading", action="append", default=[], help="NAME=VALUE: how to read a point that AWS leaves open; repeatable")
+    parser.add_argument("--metrics", type=Path, help="file to write the metrics to, as JSON, each minute and at the end")
     return parser.parse_args()
 
 

@@ -1,27 +1,40 @@
-"""Batches: gathered up to Lambda's limits, and what is left of one after a partial failure."""
+"""Batches: gathered up to Lambda's limits."""
 
-import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from infra.local.esm.event import EncodedRecord, EventFrame, KafkaRecord, encode_record
+from infra.local.esm.event import EncodedRecord, EventFrame
 
 MAXIMUM_PAYLOAD_BYTES = 6 * 1024 * 1024
 
-log = logging.getLogger(__name__)
+
+class Tries(NamedTuple):
+    """How often the function was called with a batch, and how much of that counts."""
+
+    invocations: int = 0
+    """All calls so far."""
+    attempts: int = 0
+    """Those that count against the limit of retries."""
+    setbacks: int = 0
+    """Those in a row that brought no progress: so long is the next wait."""
+
+
+UNTRIED = Tries()
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one invocation is given.
 
-    `ends` names, for each partition, the offset to commit once all of the batch is done; it covers records that were passed over, too.
-    `attempts` counts failed invocations, `due` is the monotonic time of the next one.
+    `ends` names, for each partition, the offset to commit once all of the batch is done; it covers records that were filtered out, too.
+    `oversize` are records that fit in no event. `due` is the monotonic time of the next invocation.
     """
 
     records: tuple[EncodedRecord, ...]
     ends: Mapping[int, int]
-    attempts: int = 0
+    oversize: tuple[EncodedRecord, ...] = ()
+    tries: Tries = UNTRIED
     due: float = 0.0
 
     @property
@@ -29,15 +42,19 @@ class Batch:
         """The partitions that wait while this batch does."""
         return frozenset(self.ends)
 
-    def failed(self, now: float, wait: float) -> "Batch":
-        """The same batch, to be delivered again after `wait` seconds."""
-        return replace(self, attempts=self.attempts + 1, due=now + wait)
+    @property
+    def starts(self) -> dict[int, int]:
+        """For each partition with records, the offset of the first."""
+        starts: dict[int, int] = {}
+        for record in self.records:
+            starts.setdefault(record.partition, record.offset)
+        return starts
 
-    def rest_from(self, offsets: Mapping[int, int]) -> "Batch":
-        """Of each partition in `offsets`, the records from that offset on; counted as a new batch if it is shorter."""
-        records = tuple(record for record in self.records if record.partition in offsets and record.offset >= offsets[record.partition])
-        ends = {partition: end for partition, end in self.ends.items() if partition in offsets}
-        return Batch(records, ends, self.attempts if len(records) == len(self.records) else 0)
+    def only(self, records: Iterable[EncodedRecord], tries: Tries, due: float) -> "Batch":
+        """What is left when just these records are not done; of other partitions nothing is left."""
+        left = tuple(records)
+        partitions = {record.partition for record in left}
+        return Batch(left, {number: end for number, end in self.ends.items() if number in partitions}, (), tries, due)
 
 
 class OpenBatch:
@@ -49,39 +66,42 @@ class OpenBatch:
         self._batch_size = batch_size
         self._size = frame.size
         self._records: list[EncodedRecord] = []
+        self._oversize: list[EncodedRecord] = []
         self._ends: dict[int, int] = {}
         self._opened: set[int] = set()
         self._refused = False
 
-    def add(self, record: KafkaRecord) -> bool:
-        """Take a record, unless it does not fit any more; a record too large for any event is passed over.
-
-        Passing it over is how a mapping without an on-failure destination is taken to behave: the guide names only the destination.
-        """
-        encoded = encode_record(record)
+    def add(self, record: EncodedRecord) -> bool:
+        """Take a record, unless it does not fit any more; one too large for any event is put aside."""
         opens = None if record.partition in self._opened else record.partition
-        added = self._frame.added_size(encoded.text, opens_partition=opens)
-        alone = self._frame.size + self._frame.added_size(encoded.text, opens_partition=record.partition)
+        added = self._frame.added_size(record.text, opens_partition=opens)
+        alone = self._frame.size + self._frame.added_size(record.text, opens_partition=record.partition)
         if alone > MAXIMUM_PAYLOAD_BYTES:
-            log.error(
-                "record is too large for an event and is passed over: topic=%s partition=%d offset=%d",
-                *(record.topic, record.partition, record.offset),
-            )
-            self._ends[record.partition] = record.offset + 1
+            self._oversize.append(record)
+            self.skip(record.partition, record.offset)
             return True
         if self.is_full or self._size + added > MAXIMUM_PAYLOAD_BYTES:
             self._refused = True
             return False
         self._size += added
         self._opened.add(record.partition)
-        self._records.append(encoded)
-        self._ends[record.partition] = record.offset + 1
+        self._records.append(record)
+        self.skip(record.partition, record.offset)
         return True
+
+    def skip(self, partition: int, offset: int) -> None:
+        """Have the record at this offset committed with the batch, without its being in there."""
+        self._ends[partition] = offset + 1
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to deliver or to commit."""
         return not self._ends
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is anything to deliver or to give up."""
+        return bool(self._records or self._oversize)
 
     @property
     def is_full(self) -> bool:
@@ -95,4 +115,4 @@ class OpenBatch:
 
     def close(self) -> Batch:
         """What was gathered."""
-        return Batch(tuple(self._records), dict(self._ends))
+        return Batch(tuple(self._records), dict(self._ends), tuple(self._oversize))

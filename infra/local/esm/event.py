@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from infra.local.esm.mapping import EventSourceMapping
+from infra.local.esm.readings import DEFAULT, Readings
 
 TIMESTAMP_TYPES = {0: "CREATE_TIME", 1: "LOG_APPEND_TIME"}
 
@@ -35,16 +35,26 @@ class KafkaRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
+class Source(Protocol):
+    """What an event says of the mapping that it comes by."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def event_source_arn(self) -> str | None: ...
+
+
 class EncodedRecord(NamedTuple):
-    """A record as it will stand in the event, and where it came from."""
+    """A record as it will stand in the event, and where it came from; `timestamp` is in milliseconds."""
 
     partition: int
     offset: int
     text: str
+    timestamp: int
 
 
-def encode_record(record: KafkaRecord) -> EncodedRecord:
-    """The record's JSON. An absent key or value has no member at all, as in the guide's sample of a record without key."""
+def encode_record(record: KafkaRecord, readings: Readings = DEFAULT) -> EncodedRecord:
+    """The record's JSON; `readings` say how an absent key, value or header value stands in it."""
     fields: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
@@ -52,12 +62,13 @@ def encode_record(record: KafkaRecord) -> EncodedRecord:
         "timestamp": record.timestamp,
         "timestampType": TIMESTAMP_TYPES.get(record.timestamp_type, "CREATE_TIME"),
     }
-    if record.key is not None:
-        fields["key"] = b64encode(record.key).decode("ascii")
-    if record.value is not None:
-        fields["value"] = b64encode(record.value).decode("ascii")
-    fields["headers"] = [{name: _signed(value or b"")} for name, value in record.headers]
-    return EncodedRecord(record.partition, record.offset, _json(fields))
+    if record.key is not None or readings.null_key != "omit":
+        fields["key"] = _base64(record.key, "" if readings.null_key == "empty" else None)
+    if record.value is not None or readings.null_value != "omit":
+        fields["value"] = _base64(record.value, None)
+    absent: list[int] | None = [] if readings.null_header == "empty" else None
+    fields["headers"] = [{name: absent if value is None else _signed(value)} for name, value in record.headers]
+    return EncodedRecord(record.partition, record.offset, _json(fields), record.timestamp)
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class EventFrame:
     head: str
 
     @classmethod
-    def of(cls, mapping: EventSourceMapping, bootstrap_servers: str) -> "EventFrame":
+    def of(cls, mapping: Source, bootstrap_servers: str) -> "EventFrame":
         """The frame for a mapping; `bootstrap_servers` is one comma-separated string, as in the event."""
         fields = {"eventSource": "SelfManagedKafka"}
         if mapping.event_source_arn is not None:
@@ -97,6 +108,10 @@ class EventFrame:
 
     def _partition_key(self, partition: int) -> str:
         return f"{json.dumps(f'{self.topic}-{partition}')}:"
+
+
+def _base64(value: bytes | None, absent: str | None) -> str | None:
+    return absent if value is None else b64encode(value).decode("ascii")
 
 
 def _signed(value: bytes) -> list[int]:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 
 QUIET_SECONDS = 10.0
+# Their lines are JSON and stand alone.
+BARE = ("infra.local.esm.system_log", "infra.local.esm.monitor")
 
 
 class OnceInAWhile(logging.Filter):
@@ -27,9 +29,22 @@ class OnceInAWhile(logging.Filter):
         return True
 
 
+class Lines(logging.Formatter):
+    """One line a record with time, level and source; lines that are JSON by themselves are left alone."""
+
+    def __init__(self) -> None:
+        """Times are local."""
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return record.getMessage() if record.name in BARE else super().format(record)
+
+
 def configure() -> None:
     """Write log records to stderr: warnings, as Lambda's runtime does, and the emulator's own notes; the Kafka client's once in a while."""
     handler = logging.StreamHandler()
     handler.addFilter(OnceInAWhile())
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", handlers=[handler])
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("infra").setLevel(logging.INFO)

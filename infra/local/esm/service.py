@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from infra.local.esm.poller import Poller
 
 END_PATIENCE_SECONDS = 2.0
+REPORT_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -15,11 +16,14 @@ log = logging.getLogger(__name__)
 class Service:
     """Runs pollers until `stop`, which a signal handler may call."""
 
-    def __init__(self, pollers: Sequence[Poller]) -> None:
-        """Nothing runs yet."""
-        self._pollers = pollers
+    def __init__(self, pollers: Sequence[Poller], report: Callable[[], None] = lambda: None) -> None:
+        """Nothing runs yet; a poller whose mapping is not enabled never will. `report` is called each minute and at the end."""
+        self._pollers = [poller for poller in pollers if poller.mapping.enabled]
+        self._report = report
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=poller.run, name=f"poller-{number}", daemon=True) for number, poller in enumerate(pollers)]
+        self._threads = [
+            threading.Thread(target=poller.run, name=f"poller-{number}", daemon=True) for number, poller in enumerate(self._pollers)
+        ]
 
     def stop(self) -> None:
         """Have `run` end."""
@@ -35,7 +39,8 @@ class Service:
             thread.start()
         if self._wait_for_positions():
             when_positioned()
-        self._stopping.wait()
+        while not self._stopping.wait(REPORT_SECONDS):
+            self._report()
         for poller in self._pollers:
             poller.stop()
         began = time.monotonic()
@@ -43,6 +48,7 @@ class Service:
             thread.join(max(0.0, began + END_PATIENCE_SECONDS - time.monotonic()))
             if thread.is_alive():
                 log.warning("invocation did not end in time: %s", thread.name)
+        self._report()
         return began
 
     def _wait_for_positions(self) -> bool:

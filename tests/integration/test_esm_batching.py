@@ -1,0 +1,92 @@
+"""How batches are gathered on a real broker: their size, their window, the limit of an event."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.local.esm.batch import MAXIMUM_PAYLOAD_BYTES
+from infra.local.esm.mapping import ProvisionedPollers
+from tests.support.esm import Recorder, Topic, polling
+from tests.support.eventually import eventually
+from tests.support.servers import KafkaBroker
+
+
+@pytest.fixture
+def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
+    """A topic of three partitions for one test."""
+    made = Topic(kafka_server.bootstrap, 3)
+    yield made
+    made.close()
+
+
+@pytest.mark.rule("batch-size")
+def test_no_batch_is_larger_than_the_batch_size(topic: Topic) -> None:
+    recorder = Recorder()
+    for partition in range(3):
+        topic.write(*[b"x"] * 25, partition=partition)
+    with polling(topic.mapping(batch_size=10), recorder, topic.bootstrap):
+        eventually(lambda: len(recorder.places) == 75, what="all records")
+
+    assert max(map(len, recorder.batches)) == 10
+    assert len(set(recorder.places)) == 75
+
+
+@pytest.mark.rule("batch-six-megabytes")
+def test_an_event_stays_within_six_megabytes(topic: Topic) -> None:
+    recorder = Recorder()
+    for partition in range(2):
+        topic.write(*[b"x" * 900_000] * 4, partition=partition)
+    with polling(topic.mapping(maximum_batching_window_in_seconds=3), recorder, topic.bootstrap):
+        eventually(lambda: len(recorder.places) == 8, what="all records", within=20)
+
+    assert all(len(json.dumps(event, separators=(",", ":"))) <= MAXIMUM_PAYLOAD_BYTES for event in recorder.events)
+    assert len(recorder.batches[0]) == 5
+    assert sorted(recorder.places) == [(partition, offset) for partition in range(2) for offset in range(4)]
+
+
+@pytest.mark.rule("window-begins-with-first-record")
+@pytest.mark.rule("batch-partitions-of-one-topic")
+def test_a_window_gathers_what_comes_within_it(topic: Topic) -> None:
+    recorder = Recorder()
+    with polling(topic.mapping(maximum_batching_window_in_seconds=1), recorder, topic.bootstrap):
+        start = time.monotonic()
+        topic.write(b"first")
+        topic.write(b"second", partition=1)
+        eventually(lambda: recorder.events, what="the batch")
+        took = time.monotonic() - start
+
+    assert sorted(recorder.batches[0]) == [(0, 0), (1, 0)]
+    assert took >= 1
+
+
+@pytest.mark.rule("window-restart-on-demand")
+@pytest.mark.rule("window-restart-provisioned")
+def test_what_came_during_an_invocation_is_delivered_at_once_in_provisioned_mode_and_after_another_window_on_demand(topic: Topic) -> None:
+    ends: dict[str, list[float]] = {"on demand": [], "provisioned": []}
+    delivered: dict[str, list[float]] = {"on demand": [], "provisioned": []}
+
+    def handler(mode: str) -> Recorder:
+        def react(event: Any) -> None:
+            delivered[mode].append(time.monotonic())
+            if len(delivered[mode]) == 1:
+                eventually(lambda: time.monotonic() > delivered[mode][0] + 1.1, what="an invocation longer than the window")
+            ends[mode].append(time.monotonic())
+
+        return Recorder(react)
+
+    one_second = {"maximum_batching_window_in_seconds": 1}
+    provisioned = topic.mapping(consumer_group_id=f"{topic.group}-p", provisioned=ProvisionedPollers(), **one_second)
+    with (
+        polling(topic.mapping(**one_second), handler("on demand"), topic.bootstrap),
+        polling(provisioned, handler("provisioned"), topic.bootstrap),
+    ):
+        topic.write(b"first")
+        eventually(lambda: all(delivered.values()), what="both invocations")
+        topic.write(b"meanwhile")
+        eventually(lambda: all(len(times) == 2 for times in delivered.values()), what="the second deliveries")
+
+    waits = {mode: delivered[mode][1] - ends[mode][0] for mode in delivered}
+    assert waits["provisioned"] < 0.5 <= 0.9 < waits["on demand"]
