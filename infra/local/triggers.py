@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
+from infra.aws import event_source_mappings
 from infra.local.clock import Clock
 from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
 from infra.local.esm.logs import configure
-from infra.local.esm.mapping import REPORT_BATCH_ITEM_FAILURES, EventSourceMapping
+from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
+from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.service import END_PATIENCE_SECONDS, Service
 from infra.local.ready import announce
@@ -28,7 +30,6 @@ LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
 DEFAULT_SWEEP_SECONDS = 1.0
 # How often what is not urgent is called, as everything is on AWS.
 MINUTE = 60.0
-WITHOUT_END = -1
 
 
 class SettingError(Exception):
@@ -89,23 +90,13 @@ def read_settings(environment: Mapping[str, str]) -> tuple[str, float]:
     return brokers, period
 
 
-def mapping_of(trigger: Trigger) -> EventSourceMapping:
-    """The event source mapping that a trigger declares; raises SettingError for what is not emulated."""
-    if trigger.retries != WITHOUT_END:
-        raise SettingError(f"trigger {trigger.function}: a limit of retries is not emulated yet")
-    return EventSourceMapping(
-        function_name=trigger.function,
-        topics=(trigger.topic,),
-        starting_position=trigger.starting_position,
-        consumer_group_id=f"campusg-{trigger.function}",
-        batch_size=trigger.batch_size,
-        maximum_batching_window_in_seconds=trigger.window_seconds,
-        function_response_types=(REPORT_BATCH_ITEM_FAILURES,) if trigger.report_item_failures else (),
-    )
+def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
+    """The event source mapping of a trigger, read from the very request that the deployment makes."""
+    return from_aws(event_source_mappings.request(trigger, event_source_mappings.self_managed(brokers.split(","))), time.time())
 
 
 def _poller(trigger: Trigger, brokers: str) -> Poller:
-    return Poller(mapping_of(trigger), _function(trigger), brokers, LOCAL_BACKOFF)
+    return Poller(mapping_of(trigger, brokers), _function(trigger), brokers, LOCAL_BACKOFF)
 
 
 def _function(declared: Trigger | Schedule) -> Function:

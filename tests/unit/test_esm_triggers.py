@@ -1,17 +1,15 @@
 """The clock and the settings of the local triggers."""
 
 import logging
-import re
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from chalicelib.messages.topics import TRIGGERS, Trigger
 from infra.local.clock import Clock, scheduled_event
 from infra.local.esm.invoke import Function
-from infra.local.triggers import SettingError, mapping_of, read_settings
+from infra.local.triggers import SettingError, read_settings
 from tests.support.eventually import eventually
 
 
@@ -91,18 +89,3 @@ def test_settings_are_read_and_the_clock_ticks_each_second_unless_told_otherwise
 def test_a_wrong_setting_is_refused_by_name(environment: dict[str, str], name: str) -> None:
     with pytest.raises(SettingError, match=name):
         read_settings(environment)
-
-
-@pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.function)
-def test_every_declared_trigger_becomes_a_mapping_with_a_group_of_its_own(trigger: Trigger) -> None:
-    mapping = mapping_of(trigger)
-
-    assert (mapping.topic, mapping.function_name, mapping.batch_size) == (trigger.topic, trigger.function, trigger.batch_size)
-    assert mapping.group_id == f"campusg-{trigger.function}"
-    assert mapping.window_seconds == trigger.window_seconds
-    assert mapping.reports_item_failures == trigger.report_item_failures
-
-
-def test_a_limit_of_retries_is_refused_instead_of_ignored() -> None:
-    with pytest.raises(SettingError, match=re.escape("on_orders: a limit of retries")):
-        mapping_of(Trigger("orders", "on_orders", retries=3))
