@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ GROUPS = {trigger.topic: trigger.consumer_group for trigger in topics.TRIGGERS}
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record and why it could not be taken, at the `deliveries`-th try."""
+    """A record and why it could not be taken, at the `deliveries`-th try; `trace` is what log lines say of it."""
 
     dead_letter_id: UUID
     record: Incoming
@@ -33,6 +33,7 @@ class DeadLetter:
     type: str | None = None
     order_id: UUID | None = None
     saga_id: UUID | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
 
 
 INSERT = sa.text("""
@@ -53,7 +54,8 @@ def insert(session: sa.Connection, letters: Sequence[DeadLetter], now: datetime)
         return []
     rows = json.dumps([_row(letter) for letter in letters])
     new = set(session.execute(INSERT, {"rows": rows, "now": now}).scalars())
-    return [Queued(letter.dead_letter_id, copy_of(letter)) for letter in letters if letter.dead_letter_id in new]
+    kept = [letter for letter in letters if letter.dead_letter_id in new]
+    return [Queued(letter.dead_letter_id, copy_of(letter), str(letter.dead_letter_id)) for letter in kept]
 
 
 def content_hash(record: Incoming) -> bytes:

@@ -25,10 +25,14 @@ LONGEST_BACKOFF_SECONDS = 60
 
 @dataclass(frozen=True)
 class Queued:
-    """A message to be put into the outbox, in the order of its `ordering_key` (an order's or a dead letter's id)."""
+    """A message to be put into the outbox, in the order of its `ordering_key` (an order's or a dead letter's id).
+
+    A message of ours is known by its `ce_id`; a dead letter's copy has whatever `ce_id` its record came with, and so a `message_id`.
+    """
 
     ordering_key: UUID
     message: Outgoing
+    message_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _row(position: int, queued: Queued) -> dict[str, Any]:
         "position": position,
         "ordering_key": str(queued.ordering_key),
         "bucket": bucket_of(queued.ordering_key),
-        "message_id": next((value.decode("utf-8", "replace") for name, value in message.headers if name == "ce_id"), ""),
+        "message_id": queued.message_id or dict(message.headers).get("ce_id", b"").decode(),
         "topic": message.topic,
         "key": _encoded(message.key),
         "value": _encoded(message.value),
