@@ -155,9 +155,9 @@ def decode(record: Incoming) -> CloudEvent:
     return _event(attributes, record.value, headers)
 
 
-def claimed_saga(headers: Iterable[tuple[str, bytes]]) -> str | None:
-    """The saga a record claims in its headers, if any; never raises."""
-    return next((value.decode("utf-8", "replace") for name, value in headers if name.lower() == "ce_sagaid"), None)
+def claimed(headers: Iterable[tuple[str, bytes]], attribute: str) -> str | None:
+    """What a record's headers say of an attribute, be the rest as it may; never raises."""
+    return {name.lower(): value.decode("utf-8", "replace") for name, value in headers}.get(f"ce_{attribute}")
 
 
 def log_fields(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
@@ -180,9 +180,13 @@ def _carried(correlation_id: str | None) -> str | None:
 
 
 def _texts(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """Header values as they are, by lower-case name: unlike HTTP's, this binding quotes and escapes nothing."""
+    """The event's own headers as they are, by lower-case name: unlike HTTP's, this binding quotes and escapes nothing.
+
+    Other headers are none of our business, and may hold any bytes.
+    """
+    named = ((name.lower(), value) for name, value in headers)
     try:
-        return {name.lower(): value.decode() for name, value in headers}
+        return {name: value.decode() for name, value in named if name.startswith("ce_") or name in ("content-type", "traceparent")}
     except UnicodeDecodeError as error:
         raise NotACloudEvent("a header is not UTF-8") from error
 
@@ -240,7 +244,8 @@ def _parsed(value: bytes | None) -> Any:
     if not value:
         return None
     try:
-        return from_json(value)
+        # As text, because from bytes Python would guess the encoding; JSON between systems is UTF-8 (RFC 8259, section 8.1).
+        return from_json(value.decode())
     except ValueError as error:
         raise NotACloudEvent(f"the value is not JSON: {error}") from error
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed_saga, decode
+from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed, decode
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
 from chalicelib.messages.wire import ID_LIMIT, storable
 
@@ -61,7 +61,7 @@ def receive(record: Incoming) -> Received:
     try:
         event = decode(record)
     except NotACloudEvent as error:
-        return Unintelligible(record, str(error), saga_id=_uuid(claimed_saga(record.headers)))
+        return Unintelligible(record, str(error), claimed(record.headers, "type"), _uuid(claimed(record.headers, "sagaid")))
     if event.type not in REPLIES and not event.saga_id:
         return Ignored(record)
     return _reply(record, event)

@@ -6,6 +6,7 @@ All parts are real: the broker, the emulated event source mapping as the service
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from typing import Any
 from uuid import uuid4
 
@@ -48,6 +49,8 @@ KINDS = {
     "the largest value that the broker takes": Kind(lambda good: replace(good, value=b"x" * (LARGEST - _size(good))), "Unintelligible"),
     "no value": Kind(lambda good: replace(good, value=None), "Unintelligible"),
     "neither key nor headers": Kind(lambda good: replace(good, key=None, headers=()), "Unintelligible"),
+    "an id with U+0000": Kind(lambda good: good.having(ce_id="a\0b"), "Unintelligible"),
+    "an id that no index can hold": Kind(lambda good: good.having(ce_id=token_hex(4000)), "Unintelligible"),
     "a header that is no text": Kind(lambda good: replace(good, headers=(*good.headers, ("ce_subject", b"\xff"))), "Unintelligible"),
 }
 
@@ -127,6 +130,15 @@ def test_a_broken_record_ends_where_it_belongs_and_delays_nobody(partner: Partne
         fits = len(broken.value or b"") < 190_000
         assert fits or copy.header("__dlq.errors.value.omitted") == str(len(broken.value or b""))
         assert not fits or (copy.key, copy.value or None) == (broken.key, broken.value)
+
+
+def test_what_other_tools_write_into_headers_makes_no_record_a_broken_one(partner: Partner) -> None:
+    placed = partner.service.world.place()
+    good = answer(partner.asked(placed))
+
+    partner.write(replace(good, headers=(*good.headers, ("grpc-trace-bin", b"\xff\x00"))))
+
+    assert partner.seconds_until_taken(placed) < 1.0
 
 
 def test_a_reply_to_a_finished_saga_is_dropped_and_delays_nobody(partner: Partner) -> None:

@@ -199,7 +199,7 @@ WRONG: dict[str, tuple[str, Any]] = {
     "no value": ("data", lambda record: replace(record, value=None)),
     "no headers": ("no CloudEvent", lambda record: replace(record, headers=())),
     "headers of no CloudEvent": ("ce_type missing", lambda record: record.without("ce_type")),
-    "a header that is no UTF-8": ("UTF-8", lambda record: replace(record, headers=(*record.headers, ("x", b"\xff")))),
+    "a header that is no UTF-8": ("UTF-8", lambda record: replace(record, headers=(*record.headers, ("ce_subject", b"\xff")))),
     "another version of CloudEvents": ("CloudEvents version", lambda record: record.having(ce_specversion="2.0")),
     "an unknown type that claims a saga": ("not known", lambda record: record.having(ce_type="user.applauded")),
     "a saga id that is none": ("ce_sagaid", lambda record: record.having(ce_sagaid="7")),

@@ -13,7 +13,7 @@ from chalicelib.messages.envelope import (
     NotACloudEvent,
     Outgoing,
     Trail,
-    claimed_saga,
+    claimed,
     decode,
     encode,
     from_json,
@@ -142,10 +142,20 @@ def test_another_version_of_the_specification_is_not_understood(version: str) ->
     assert len(str(raised.value)) < 100
 
 
-@pytest.mark.parametrize("name", ["ce_id", "x-anything"])
-def test_a_header_that_is_not_utf8_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["ce_id", "ce_anything", "Content-Type", "traceparent"])
+def test_a_header_of_the_event_that_is_not_utf8_is_refused(name: str) -> None:
     with pytest.raises(NotACloudEvent, match="not UTF-8"):
         decode(a_record(b"{}", {**BINARY, name: b"\xff\xfe"}))
+
+
+def test_other_headers_may_hold_any_bytes() -> None:
+    assert decode(a_record(b"{}", {**BINARY, "grpc-trace-bin": b"\xff\xfe"})) == decode(a_record(b"{}", BINARY))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_json_in_another_encoding_is_no_json(encoding: str) -> None:
+    with pytest.raises(NotACloudEvent, match="the value is not JSON"):
+        _ = decode(a_record('{"a": 1}'.encode(encoding), BINARY)).data
 
 
 @pytest.mark.parametrize(
@@ -227,8 +237,8 @@ def test_log_lines_name_a_message_as_far_as_it_names_itself() -> None:
 
 @pytest.mark.parametrize(("name", "value", "claim"), [("ce_sagaid", b"s", "s"), ("CE_SagaId", b"s", "s"), ("ce_sagaid", b"\xff", "\ufffd")])
 def test_a_claim_to_a_saga_is_seen_whatever_else_is_wrong(name: str, value: bytes, claim: str) -> None:
-    assert claimed_saga([("other", b"\xff"), (name, value)]) == claim
-    assert claimed_saga([("other", b"\xff")]) is None
+    assert claimed([("other", b"\xff"), (name, value)], "sagaid") == claim
+    assert claimed([("other", b"\xff")], "sagaid") is None
 
 
 def test_a_trail_without_a_trace_is_written_and_read() -> None:
