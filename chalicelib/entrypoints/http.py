@@ -44,6 +44,8 @@ RESPONSE_HEADERS = (
     *("ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
     *("RateLimit", "RateLimit-Policy", "Retry-After", "X-Correlation-Id"),
 )
+# Health checks would drown the rest.
+LOGGED = "/api/"
 ROLES = frozenset({"customer", "runner", "admin"})
 
 
@@ -189,6 +191,8 @@ def _worded(request: Request, view: Callable[[], Response]) -> Response:
     except Exception as error:  # noqa: BLE001 - the last place that can word a bug as a problem; it is logged with its stack
         response = problem(_unexpected(error), request.path, request.correlation_id)
     response.headers.update({**limits, "X-Correlation-Id": request.correlation_id})
+    if LOGGED in request.path:
+        logger.info("A request was answered", extra={"method": request.method, "path": request.path[:200], "status": response.status_code})
     return response
 
 

@@ -19,9 +19,11 @@ import sqlalchemy as sa
 from chalicelib.db.connection import DEADLOCK, Database, is_outwaited, is_transient, sql_state
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging import failures
-from chalicelib.observability import count, logger
-from chalicelib.operations.take_replies import Delivery, bury, take_replies
+from chalicelib.messaging.dead_letters import DeadLetter
+from chalicelib.observability import about, count, logger
+from chalicelib.operations.take_replies import Delivery, Taken, bury, take_replies
 from chalicelib.sagas.engine import Rules
+from chalicelib.sagas.state import Saga
 
 DELIVERIES = 5
 # So often a batch may have been begun and never finished before its records are taken one at a time.
@@ -130,8 +132,7 @@ class Consumer:
                 raise
             with self._database.transaction() as session:
                 taken = take_replies(session, self._rules, deliveries)
-        keys |= taken.keys
-        consumed.counts += taken.counts
+        self._note(taken, consumed, keys)
         consumed.failed += [delivery.record for delivery in taken.behind]
         for delivery, cause in taken.aside:
             self._set_aside(delivery, cause, consumed, keys)
@@ -154,8 +155,39 @@ class Consumer:
 
     def _bury(self, delivery: Delivery, error: Exception, deliveries: int, consumed: Consumed, keys: set[UUID]) -> None:
         with self._database.transaction() as session:
-            keys |= bury(session, self._rules, delivery, error, deliveries)
-        consumed.counts["DeadLetters"] += 1
+            buried = bury(session, self._rules, delivery, error, deliveries)
+        self._note(buried, consumed, keys)
+
+    @staticmethod
+    def _note(taken: Taken, consumed: Consumed, keys: set[UUID]) -> None:
+        """Count and tell what was committed."""
+        keys |= taken.keys
+        consumed.counts += taken.counts
+        for saga in taken.ended:
+            with about(saga.trail.fields):
+                logger.info("A saga ended", extra=_saga_fields(saga))
+        for letter in taken.letters:
+            with about(letter.trace):
+                logger.warning("A record became a dead letter", extra=_letter_fields(letter))
+
+
+def _saga_fields(saga: Saga) -> dict[str, str]:
+    fields = {"saga": saga.name, "saga_id": str(saga.saga_id), "order_id": str(saga.order_id), "status": str(saga.status)}
+    return fields | ({"error": saga.error.code} if saga.error else {})
+
+
+def _letter_fields(letter: DeadLetter) -> dict[str, str | int | None]:
+    return {
+        "dead_letter_id": str(letter.dead_letter_id),
+        "topic": letter.record.topic,
+        "partition": letter.record.partition,
+        "offset": letter.record.offset,
+        "order_id": str(letter.order_id) if letter.order_id else None,
+        "saga_id": str(letter.saga_id) if letter.saga_id else None,
+        "error_class": letter.error_class,
+        "error": letter.error,
+        "deliveries": letter.deliveries,
+    }
 
 
 def _heads(deliveries: Sequence[Delivery]) -> list[Incoming]:

@@ -84,8 +84,8 @@ def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> None:
     taken = take_replies(session, rules, [delivery])
     for _, error in taken.aside:
         raise error
-    for flaw in taken.flaws:
-        raise WrongStatus(f"the record still can't be taken: {flaw.error_class}: {flaw.text}")
+    for letter in taken.letters:
+        raise WrongStatus(f"the record still can't be taken: {letter.error_class}: {letter.error}")
 
 
 @contextmanager

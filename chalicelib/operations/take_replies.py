@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.messages.envelope import Incoming, log_fields
+from chalicelib.messages.trace import begin_trace
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
 from chalicelib.observability import about, logger
@@ -17,6 +18,7 @@ from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.outcomes import Answered, Fresh
 from chalicelib.sagas.planner import Verdict, judge
 from chalicelib.sagas.registry import definition_of
+from chalicelib.sagas.state import Saga
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class Flaw:
 class Taken:
     """What became of a batch: messages wait under `keys`; those in `aside` failed, each with its error.
 
-    `behind` are the later deliveries of their orders, which were not tried; `flaws` is why records were buried.
+    `behind` are the later deliveries of their orders, which were not tried; `letters` are those that were buried, `ended` the sagas
+    that came to their end.
     """
 
     keys: set[UUID] = field(default_factory=set)
     aside: list[tuple[Delivery, Exception]] = field(default_factory=list)
     behind: list[Delivery] = field(default_factory=list)
-    flaws: list[Flaw] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    ended: list[Saga] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -84,14 +88,16 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
                 if order_id:
                     stopped.add(order_id)
     taken.keys = batch.write()
+    taken.ended = batch.ended
     return taken
 
 
-def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> set[UUID]:
+def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> Taken:
     """Give up on a record that failed `deliveries` times for a reason that is no fault of the database."""
-    batch = lock(session, rules)
-    batch.bury(_dead_letter(batch, delivery, Flaw(type(error).__name__, str(error)), deliveries))
-    return batch.write()
+    taken, batch = Taken(), lock(session, rules)
+    _bury(batch, delivery, Flaw(type(error).__name__, str(error)), deliveries, taken)
+    taken.keys = batch.write()
+    return taken
 
 
 def _take(batch: Batch, delivery: Delivery, taken: Taken) -> None:
@@ -107,10 +113,14 @@ def _take(batch: Batch, delivery: Delivery, taken: Taken) -> None:
         case ReplyReceived() as received:
             flaw = _take_reply(batch, delivery, received, counts)
     if flaw:
-        counts["DeadLetters"] += 1
-        taken.flaws.append(flaw)
-        batch.bury(_dead_letter(batch, delivery, flaw, 1))
-        logger.warning("A record became a dead letter", extra={**_place(delivery.record), "error": flaw.text})
+        _bury(batch, delivery, flaw, 1, taken)
+
+
+def _bury(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int, taken: Taken) -> None:
+    letter = _dead_letter(batch, delivery, flaw, deliveries)
+    batch.bury(letter)
+    taken.letters.append(letter)
+    taken.counts["DeadLetters"] += 1
 
 
 def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, counts: Counter[str]) -> Flaw | None:
@@ -133,10 +143,14 @@ def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, cou
     order = batch.orders.get(received.order_id)
     if order is None:
         return Flaw("UnknownOrder", "no such order")
+    if received.record.key not in (None, str(order.order_id).encode()):
+        return Flaw("WrongKey", "the record's key is not the order")
     if not expiry.concerns(order, received.expiry.payment_id):
         counts["RepliesStale"] += 1
         return None
-    too_late = expire_authorization(batch, order.order_id, received.trail, delivery.fresh, delivery.note)
+    traced = received.trail.traceparent or begin_trace(delivery.fresh.saga_id)
+    trail = replace(received.trail, traceparent=traced)
+    too_late = expire_authorization(batch, order.order_id, trail, delivery.fresh, delivery.note)
     return Flaw("AuthorizationExpired", f"the authorization expired when the order was {order.order_status}") if too_late else None
 
 
@@ -149,8 +163,9 @@ def _dead_letter(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int) 
         error=flaw.text,
         deliveries=deliveries,
         type=_type_of(received),
-        order_id=_order_of(batch, received),
+        order_id=_order_of(batch, received) or _order_of_key(delivery.record),
         saga_id=received.saga_id if isinstance(received, (ReplyReceived, Unintelligible)) else None,
+        trace=_trace(batch, received),
     )
 
 
@@ -170,6 +185,14 @@ def _order_of(batch: Batch, received: Received) -> UUID | None:
         return received.order_id
     saga = batch.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
     return saga.order_id if saga else None
+
+
+def _order_of_key(record: Incoming) -> UUID | None:
+    """The order that the key names: all that is known where a record can't be read, or its saga is not there."""
+    try:
+        return UUID((record.key or b"").decode())
+    except ValueError:
+        return None
 
 
 def _trace(batch: Batch, received: Received) -> Mapping[str, str]:

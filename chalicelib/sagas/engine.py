@@ -52,6 +52,11 @@ class Batch:
         self._queued: list[Queued] = []
         self._dead: list[DeadLetter] = []
 
+    @property
+    def ended(self) -> list[Saga]:
+        """The sagas that ended in this batch."""
+        return [saga for saga in (self.sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
+
     def start(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str] | None = None) -> Saga:
         """Begin a saga on `order`: a new one, or one of this batch that no other saga holds. `fresh` has the saga's id."""
         begun = self._begin(definition, order, cause, fresh, facts or {})

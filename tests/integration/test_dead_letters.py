@@ -1,7 +1,9 @@
 """A record that can't be taken is kept to the byte and copied to `orders-dlq`."""
 
 import base64
+import json
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
@@ -31,7 +33,7 @@ def errors(copy: Sent) -> dict[str, str]:
 
 def test_the_row_keeps_every_byte_and_the_copy_says_why(service: Service) -> None:
     record = replace(spoiled(service), partition=2)
-    record = replace(record, headers=(*record.headers, ("x-binary", bytes(range(128, 256))), ("x-twice", b"1"), ("x-twice", b"2")))
+    record = replace(record, headers=(*record.headers, ("ce_binary", bytes(range(128, 256))), ("x-twice", b"1"), ("x-twice", b"2")))
     assert service.on_events(record) == NOBODY
     [letter] = service.world.dead_letters()
     assert (letter["key"], letter["value"]) == (record.key, record.value)
@@ -124,3 +126,37 @@ def test_a_header_name_that_postgresql_can_not_hold_does_not_stop_the_batch(serv
     record = replace(record, headers=(*record.headers, ("x\x00y", b"1")))
     assert service.on_events(record) == NOBODY
     assert len(service.world.dead_letters()) == 1
+
+
+def test_an_expiry_under_another_orders_key_is_a_dead_letter(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    headers = {"ce_specversion": "1.0", "ce_id": "e1", "ce_type": "payment.authorization_expired", "ce_source": "/bank"}
+    value = json.dumps({"orderId": str(placed.order_id), "paymentId": "pay_1"}).encode()
+    record = Record("payment-events", str(uuid4()).encode(), value, tuple((name, text.encode()) for name, text in headers.items()))
+
+    assert brokerless.on_events(record) == NOBODY
+
+    [letter] = brokerless.world.dead_letters()
+    assert (letter["error_class"], letter["order_id"]) == ("WrongKey", placed.order_id)
+    assert brokerless.world.order(placed)["version"] == 1
+
+
+def test_a_record_that_can_not_be_read_is_found_under_the_order_that_its_key_names(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    record = answer(brokerless.world.pending(placed)).without("ce_source")
+
+    assert brokerless.on_events(record) == NOBODY
+
+    [letter] = brokerless.world.dead_letters()
+    assert (letter["order_id"], letter["saga_id"], letter["type"]) == (placed.order_id, placed.saga_id, "user.customer_validated")
+
+
+def test_a_partners_id_is_never_taken_for_one_of_ours(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    brokerless.world.forget_outbox()
+    awaited = brokerless.world.pending(placed)
+    brokerless.on_events(answer(awaited).having(ce_id=awaited.id, ce_type="user.invented"))
+
+    [queued] = brokerless.world.rows("SELECT message_id FROM campusg.outbox")
+    [letter] = brokerless.world.dead_letters()
+    assert queued["message_id"] == str(letter["dead_letter_id"])

@@ -193,6 +193,36 @@ def test_lines_about_a_request_have_its_trace_and_leave_none_behind(
     assert fields(lines[-1]) == (None, None)
 
 
+def open_order(service: Service, http: Http, trace_id: str) -> Mapping[str, Any]:
+    """Place an order in that trace and have every partner do its part; the answer to the request."""
+    placed = place(http, trace_id)
+    for topic in (topics.USER_COMMANDS, topics.PAYMENT_COMMANDS, topics.ESCROW_COMMANDS):
+        service.on_events(reply(newest(service.topic(topic), placed["saga"]["sagaId"])))
+    return placed
+
+
+def test_a_request_and_the_end_of_its_saga_are_found_by_the_trace(service: Service, http: Http, lines: list[logging.LogRecord]) -> None:
+    placed = open_order(service, http, trace(7))
+
+    [answered] = [line for line in lines if line.msg == "A request was answered"]
+    [ended] = [line for line in lines if line.msg == "A saga ended"]
+    assert fields(answered) == fields(ended) == ("corr-0007", trace(7))
+    assert (answered.__dict__["path"], answered.__dict__["status"]) == (ORDERS, 202)
+    assert (ended.__dict__["saga_id"], ended.__dict__["status"]) == (placed["saga"]["sagaId"], "COMPLETED")
+
+
+def test_what_a_partner_says_unasked_begins_a_trace_where_it_brings_none(service: Service, http: Http) -> None:
+    order = open_order(service, http, trace(8))["order"]
+    payment = next(json.loads(each.value or b"") for each in service.topic(topics.ORDER_EVENTS) if b"pay_" in (each.value or b""))
+    data = {"orderId": order["orderId"], "paymentId": payment["order"]["paymentId"]}
+    headers = {"ce_specversion": "1.0", "ce_id": "e1", "ce_type": "payment.authorization_expired", "ce_source": "/bank"}
+    said = tuple((name, text.encode()) for name, text in headers.items())
+    service.on_events(Record(topics.PAYMENT_EVENTS, order["orderId"].encode(), json.dumps(data).encode(), said))
+
+    [undo] = [each for each in service.topic(topics.ESCROW_COMMANDS) if each.type == "escrow.refund"]
+    assert parts(undo)[1] not in (trace(8), trace(0))
+
+
 def test_a_message_that_can_not_be_published_is_logged_with_its_own_trace(
     service: Service, http: Http, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
