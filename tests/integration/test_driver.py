@@ -1,0 +1,121 @@
+"""The driver: each statement crosses the network once, BEGIN goes along, and errors leave the connection in order."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from chalicelib.db import driver
+from chalicelib.db.connection import Database, make_engine, sql_state
+
+
+@pytest.fixture
+def engine(fresh_database: str) -> Iterator[sa.Engine]:
+    engine = make_engine(fresh_database, pool_size=1)
+    with engine.begin() as session:
+        session.execute(sa.text("CREATE TABLE campusg.things (id int PRIMARY KEY, name text NOT NULL)"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def trips(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows with every crossing of the network."""
+    counted: list[None] = []
+    flush = driver._flush
+
+    def counting(sock: Any) -> None:
+        counted.append(None)
+        flush(sock)
+
+    monkeypatch.setattr(driver, "_flush", counting)
+    return counted
+
+
+INSERT = sa.text("INSERT INTO campusg.things VALUES (:id, :name)")
+READ = sa.text("SELECT name FROM campusg.things WHERE id = :id")
+
+
+def test_a_transaction_crosses_once_for_each_statement_and_once_for_its_commit(engine: sa.Engine, trips: list[None]) -> None:
+    with Database(engine).transaction() as session:
+        session.execute(INSERT, {"id": 1, "name": "a'b"})
+        assert session.execute(READ, {"id": 1}).scalar_one() == "a'b"
+        assert session.execute(sa.text("SELECT count(*) FROM campusg.things")).scalar_one() == 1
+    assert len(trips) == 4
+
+
+def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
+    engine: sa.Engine, trips: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.db.connection.TRUSTED_SECONDS", 0)
+    with Database(engine).transaction() as session:
+        session.execute(sa.text("SELECT 1"))
+    assert len(trips) == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "state"),
+    [
+        ("SELEC :id + :name", "42601"),
+        ("INSERT INTO campusg.things VALUES (:id, CAST(:name AS text) || nowhere)", "42703"),
+        ("INSERT INTO campusg.things VALUES (:id + 1 / 0, :name)", "22012"),
+        ("INSERT INTO campusg.things VALUES (CAST(:name AS int), :id)", "22P02"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+def test_after_an_error_the_next_transaction_gets_its_own_answers(engine: sa.Engine, statement: str, state: str, is_first: bool) -> None:
+    database = Database(engine)
+    with pytest.raises(sa.exc.DBAPIError) as raised, database.transaction() as session:
+        if not is_first:
+            session.execute(INSERT, {"id": 1, "name": "gone"})
+        session.execute(sa.text(statement), {"id": 2, "name": "x"})
+    assert sql_state(raised.value) == state
+
+    with database.transaction() as session:
+        assert session.execute(READ, {"id": 1}).all() == []
+        session.execute(INSERT, {"id": 1, "name": "kept"})
+    with database.transaction() as session:
+        assert session.execute(READ, {"id": 1}).scalar_one() == "kept"
+
+
+def test_what_can_not_be_sent_leaves_nothing_half_sent(engine: sa.Engine) -> None:
+    database = Database(engine)
+    with pytest.raises((sa.exc.StatementError, UnicodeEncodeError)), database.transaction() as session:
+        session.execute(INSERT, {"id": 1, "name": "\ud800"})
+    with database.transaction() as session:
+        session.execute(INSERT, {"id": 2, "name": "b"})
+        assert session.execute(sa.text("SELECT id, name FROM campusg.things")).all() == [(2, "b")]
+
+
+def test_where_begin_is_refused_the_statements_own_answer_is_not_left_for_the_next(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "BEGIN", "begin transaction isolation level nonsense")
+        connection = engine.raw_connection()
+        connection.dbapi_connection._begins = True  # type: ignore[union-attr]
+        with pytest.raises(Exception, match="syntax error"):
+            connection.dbapi_connection.execute_simple("SELECT 'stale'")  # type: ignore[union-attr]
+        connection.close()
+
+    with database.transaction() as session:
+        assert session.execute(sa.text("SELECT 'own'")).scalar_one() == "own"
+
+
+def test_the_rows_of_a_rolled_back_transaction_are_gone(engine: sa.Engine) -> None:
+    with pytest.raises(ZeroDivisionError), Database(engine).transaction() as session:
+        session.execute(INSERT, {"id": 1, "name": "a"})
+        raise ZeroDivisionError
+    with Database(engine).transaction() as session:
+        assert session.execute(READ, {"id": 1}).all() == []
+
+
+def test_thousands_of_parameters_and_a_megabyte_pass(engine: sa.Engine) -> None:
+    with Database(engine).transaction() as session:
+        session.execute(INSERT, {"id": 1, "name": "ë" * 1_000_000})
+        assert len(session.execute(READ, {"id": 1}).scalar_one()) == 1_000_000
+        numbers = {f"p{number}": number for number in range(5_000)}
+        listed = ", ".join(f"CAST(:{name} AS int)" for name in numbers)
+        assert session.execute(sa.text(f"SELECT cardinality(ARRAY[{listed}])"), numbers).scalar_one() == len(numbers)
