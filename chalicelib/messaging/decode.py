@@ -72,6 +72,9 @@ def _reply(record: Incoming, event: CloudEvent) -> Received:
     try:
         if kind is None:
             raise _Flaw("a saga is claimed by an event type that is not known")
+        # Who may write to a topic is who may say what belongs there.
+        if record.topic != kind.TOPIC:
+            raise _Flaw(f"{event.type} belongs on {kind.TOPIC}")
         if len(event.id) > ID_LIMIT or not storable(event.id):
             raise _Flaw(f"ce_id must have 1 to {ID_LIMIT} characters and no U+0000")
         if kind is AuthorizationExpired:

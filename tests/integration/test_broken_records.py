@@ -44,6 +44,7 @@ KINDS = {
     "a value that is no text": Kind(lambda good: replace(good, value=b"\xff\xfe\x00\x01"), "Unintelligible"),
     "an unknown type that claims a saga": Kind(lambda good: good.having(ce_type="user.invented"), "Unintelligible"),
     "an unknown type that claims none": Kind(lambda good: good.having(ce_type="user.invented").without("ce_sagaid"), None),
+    "what another partner has to say": Kind(lambda good: good.having(ce_type="escrow.held"), "Unintelligible"),
     "a saga that nobody knows": Kind(lambda good: good.having(ce_sagaid=str(uuid4())), "UnknownSaga"),
     "another order's key": Kind(lambda good: replace(good, key=str(uuid4()).encode()), "WrongKey"),
     "the largest value that the broker takes": Kind(lambda good: replace(good, value=b"x" * (LARGEST - _size(good))), "Unintelligible"),

@@ -83,7 +83,7 @@ def a_record(value: bytes | None = b"{}", headers: Mapping[str, str | bytes] | N
 
 
 def a_reply_record(type: str, data: Any, **headers: str | bytes | None) -> Incoming:
-    """A reply in binary mode; a keyword such as `ce_id` sets that header, None leaves it out."""
+    """A reply in binary mode on its partner's topic; a keyword such as `ce_id` sets that header, None leaves it out."""
     complete: dict[str, str | bytes | None] = {
         "ce_specversion": "1.0",
         "ce_id": "reply-1",
@@ -95,4 +95,5 @@ def a_reply_record(type: str, data: Any, **headers: str | bytes | None) -> Incom
         **headers,
     }
     present = {name: text for name, text in complete.items() if text is not None}
-    return a_record(data if isinstance(data, bytes) else to_json(data), present)
+    topic = f"{type.partition('.')[0]}-events"
+    return a_record(data if isinstance(data, bytes) else to_json(data), present, topic=topic)

@@ -40,11 +40,20 @@ def test_a_structured_reply_is_read_the_same() -> None:
         "causationid": "command-1",
         "data": AUTHORIZED,
     }
-    received = receive(a_record(to_json(event), {"content-type": "application/cloudevents+json"}))
+    received = receive(a_record(to_json(event), {"content-type": "application/cloudevents+json"}, topic="payment-events"))
 
     assert isinstance(received, ReplyReceived)
     assert received.reply == PaymentAuthorized.read(AUTHORIZED)
     assert (received.saga_id, received.causation_id) == (SAGA_ID, "command-1")
+
+
+def test_a_reply_counts_only_on_its_own_topic() -> None:
+    record = replace(a_reply_record("payment.authorized", AUTHORIZED), topic="user-events")
+
+    received = receive(record)
+
+    assert isinstance(received, Unintelligible)
+    assert received.error == "payment.authorized belongs on payment-events"
 
 
 def test_an_event_of_another_type_that_claims_no_saga_is_none_of_our_business() -> None:
@@ -99,7 +108,7 @@ def test_a_reply_that_can_not_be_understood_says_why(what: str) -> None:
 def test_a_lone_surrogate_in_an_attribute_is_no_trouble(name: str) -> None:
     event = {"specversion": "1.0", "id": "1", "type": "payment.declined", "source": "/p", "sagaid": str(SAGA_ID), "causationid": "c"}
     value = json.dumps({**event, "data": {"orderId": "o", "reason": "r"}, name: "\ud800"}).encode()
-    received = receive(a_record(value, {"content-type": "application/cloudevents+json"}))
+    received = receive(a_record(value, {"content-type": "application/cloudevents+json"}, topic="payment-events"))
 
     assert isinstance(received, Unintelligible) == (name != "causationid")
 

@@ -17,7 +17,8 @@ EVENT = {"specversion": "1.0", "id": "m-1", "type": "payment.authorized", "sourc
 
 
 def structured(event: Any, content_type: str = "application/cloudevents+json; charset=UTF-8") -> Incoming:
-    return a_record(event if isinstance(event, bytes) else json.dumps(event).encode(), {"content-type": content_type})
+    value = event if isinstance(event, bytes) else json.dumps(event).encode()
+    return a_record(value, {"content-type": content_type}, topic="payment-events")
 
 
 @pytest.mark.parametrize(
