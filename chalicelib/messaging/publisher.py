@@ -15,8 +15,9 @@ from chalicelib.messaging.outbox import Row
 from chalicelib.messaging.producer import Producer, concerns_record
 from chalicelib.observability import about, logger
 
-LEASE = timedelta(seconds=15)
 SEND_SECONDS = 7.0
+# Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed. Safety doesn't rest on it.
+LEASE = timedelta(seconds=SEND_SECONDS + 1)
 MOST_ROWS = 2_000
 
 
