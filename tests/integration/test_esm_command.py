@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,12 @@ from typing import Any
 
 import pytest
 
+from infra.local.esm import service
+from infra.local.esm.__main__ import main
+from infra.local.esm.invoke import Function
+from infra.local.esm.poller import Poller
+from infra.local.esm.request import from_aws
+from infra.local.esm.retry import Backoff
 from tests.support.esm import Topic, calls
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -128,6 +135,8 @@ def test_several_mappings_have_functions_and_metrics_of_their_own_a_hanging_one_
         (["--handler", "sample.handle"], {"BatchSize": 0}, "BatchSize is a whole number from 1 to 10000"),
         (["--handler", "sample.handle"], {"ParallelizationFactor": 2}, "ParallelizationFactor is not for Kafka"),
         (["--handler", "sample.handle", "--reading", "partial=all"], {}, "partial is one of checkpoint, items, not 'all'"),
+        (["--handler", "sample.handle", "--metrics", "nowhere/metrics.json"], {}, "No such file or directory: 'nowhere/metrics.json"),
+        (["--handler", "sample.handle", "--first-wait", "-1"], {}, "--first-wait: more than 0 seconds are needed, not -1"),
     ],
 )
 def test_a_wrong_handler_mapping_or_option_ends_it_with_a_message(
@@ -141,6 +150,49 @@ def test_a_wrong_handler_mapping_or_option_ends_it_with_a_message(
     assert ended.returncode != 0
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.rule("function-timeout-limit")
+@pytest.mark.parametrize(("timeout", "is_taken"), [("840", True), ("841", False), ("0", False), ("nan", False)])
+def test_a_function_may_take_fourteen_minutes_and_no_longer(
+    timeout: str, is_taken: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["esm", "--mapping", "nowhere.json", "--handler", "sample.handle", "--timeout", timeout])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ("nowhere.json" in str(ended.value.code)) is is_taken
+    assert ("argument --timeout" in capsys.readouterr().err) is not is_taken
+
+
+@pytest.mark.rule("group-of-its-own")
+def test_two_mappings_of_one_group_are_refused(tmp_path: Path, topic: Topic) -> None:
+    group = {"SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": "shared"}}
+    arguments = command(tmp_path, [mapping(topic, "f", **group), mapping(topic, "g", **group)], "--handler", "sample.handle")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    ended = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=20, check=False)
+
+    assert ended.returncode != 0
+    assert ended.stderr.strip() == "ConsumerGroupId shared: each mapping needs a group of its own"
+
+
+def test_metrics_are_written_also_while_a_topic_is_missing(monkeypatch: pytest.MonkeyPatch, topic: Topic) -> None:
+    monkeypatch.setattr(service, "REPORT_SECONDS", 0.05)
+    missing = from_aws(mapping(topic) | {"Topics": [f"{topic.name}-missing"]}, 0)
+    poller = Poller(missing, Function("f", lambda event, context: None), topic.bootstrap, Backoff())
+    reports: list[bool] = []
+    running = service.Service([poller], lambda: reports.append(poller.positioned.is_set()))
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        eventually(lambda: len(reports) >= 2, what="two reports")
+    finally:
+        running.stop()
+        thread.join()
+
+    assert not any(reports)
 
 
 def test_a_mapping_without_brokers_needs_them_on_the_command_line(tmp_path: Path, topic: Topic) -> None:

@@ -57,6 +57,24 @@ HANDLER = """
     def no_json(event, context):
         return object()
 
+    def nest(event, context):
+        sys.setrecursionlimit(100_000)
+        nested = None
+        for _ in range(event["depth"]):
+            nested = [nested]
+        return nested
+
+    def count_high(event, context):
+        sys.set_int_max_str_digits(0)
+        return 10 ** event["digits"]
+
+    def babble(event, context):
+        for fd in range(3, 32):
+            try:
+                os.write(fd, b"\\x00\\x00\\x00\\x02{}")
+            except OSError:
+                pass
+
     def hang(event, context):
         event.get("child") and subprocess.Popen(["sleep", "60"])
         time.sleep(60)
@@ -205,6 +223,29 @@ def test_a_handler_that_is_not_there_is_told_when_it_is_started(make: Make, hand
         function.start()
 
     assert function.pid is None
+
+
+@pytest.mark.rule("function-error")
+@pytest.mark.parametrize(
+    ("do", "more", "message"),
+    [
+        ("nest", {"depth": 5000}, "the answer can't be read: maximum recursion depth"),
+        ("count_high", {"digits": 5000}, "the answer can't be read: .* 5001 digits"),
+        ("babble", {}, "the answer can't be read: it is not of the runtime's form"),
+    ],
+)
+def test_an_answer_that_can_t_be_read_is_an_error_of_the_function_and_the_next_call_begins_anew(
+    make: Make, do: str, more: dict[str, int], message: str
+) -> None:
+    function = make()
+    before = call(function, "tell")["pid"]
+
+    with pytest.raises(FunctionError, match=message) as raised:
+        call(function, do, **more)
+
+    assert raised.value.kind == "Unhandled"
+    assert is_gone(before)
+    assert call(function, "tell")["calls"] == 1
 
 
 @pytest.mark.rule("environment-init")

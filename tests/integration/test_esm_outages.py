@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaError
 
 from infra.local.broker import start_broker
-from infra.local.esm import feed
+from infra.local.esm import consumer, feed
 from infra.local.esm.invoke import Function
+from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
 from infra.local.esm.retry import Backoff
 from infra.local.ports import free_port
@@ -23,6 +25,17 @@ def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     made = Topic(kafka_server.bootstrap, 3)
     yield made
     made.close()
+
+
+def test_a_try_to_reach_a_broker_that_is_away_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "BROKER_PATIENCE_MS", 600)
+    mapping = EventSourceMapping("f", ("orders",), "TRIM_HORIZON")
+    before = set(threading.enumerate())
+
+    with pytest.raises(KafkaError):
+        consumer.open_consumer(mapping, f"127.0.0.1:{free_port()}")
+
+    assert {thread for thread in threading.enumerate() if thread.name.startswith("kafka-io")} <= before
 
 
 @pytest.mark.rule("topic-away")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from infra.local.esm import destinations
 from infra.local.esm.destinations import AwsService, KafkaTopic, check_destination, open_destination
 from infra.local.esm.event import EncodedRecord, EventFrame, encode_record
 from infra.local.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE, Failure, batch_record, object_key, single_record
@@ -164,6 +165,14 @@ def test_what_is_no_destination_is_refused(arn: str) -> None:
 def test_a_fifo_queue_or_topic_is_refused(service: str) -> None:
     with pytest.raises(ValueError, match="not a FIFO one"):
         check_destination(f"arn:aws:{service}:eu-west-1:123456789012:orders-dlq.fifo", "orders")
+
+
+def test_without_boto3_a_destination_on_aws_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destinations, "find_spec", lambda _: None)
+
+    with pytest.raises(ValueError, match="orders-dlq: a destination on AWS needs boto3"):
+        open_destination("arn:aws:sqs:eu-west-1:123456789012:orders-dlq", "b:9092")
+    open_destination("kafka://dead", "b:9092").close()
 
 
 @pytest.mark.rule("on-failure-own-topic")

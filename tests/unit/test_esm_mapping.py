@@ -91,6 +91,13 @@ def test_a_self_managed_cluster_is_read_with_its_addresses_and_the_network_aroun
     assert (mapping.bootstrap_servers, mapping.group_id) == (("b-1:9092", "b-2:9092"), "g")
 
 
+@pytest.mark.rule("parameters")
+def test_a_group_may_have_all_characters_that_the_api_lets_it_have() -> None:
+    group = "a group-of/ALL*:_+=.@9"
+
+    assert read(SelfManagedKafkaEventSourceConfig={"ConsumerGroupId": group}).group_id == group
+
+
 @pytest.mark.rule("group-default")
 def test_a_mapping_without_group_has_its_uuid_as_group_keeps_it_and_shares_it_with_no_other() -> None:
     assert read().group_id == read().uuid
@@ -136,6 +143,7 @@ def test_a_window_of_nought_is_no_window_at_all() -> None:
         ("FilterCriteria", {"Filter": []}),
         ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:lambda:us-east-1:123456789012:function:f"}}),
         ("DestinationConfig", {"OnFailure": {"Destination": "kafka://orders"}}),
+        ("DestinationConfig", {"OnFailure": {"Destination": 5}}),
         ("DestinationConfig", {"OnSuccess": {"Destination": QUEUE}}),
         ("MaximumRetryAttempts", -2),
         ("MaximumRetryAttempts", 10_001),

@@ -7,7 +7,7 @@ import pytest
 from infra.local.esm.event import EncodedRecord
 from infra.local.esm.partial import FailedItem, MalformedResponse, checkpoint, failed_items
 
-RECORDS = [EncodedRecord(partition, offset, "", 0) for partition, offset in ((0, 5), (0, 6), (2, 9))]
+RECORDS = [EncodedRecord(partition, offset, "", 0) for partition, offset in ((0, 5), (0, 6), (2, 9), (3, 1))]
 
 
 def reported(*identifiers: Any) -> Any:
@@ -48,7 +48,7 @@ def test_reported_records_are_those_that_failed() -> None:
         reported({"partition": "a-1-0", "offset": 5, "more": 1}),
         reported({"partition": 0, "offset": 5}),
         reported({"partition": "a-1-0", "offset": "5"}),
-        reported({"partition": "a-1-0", "offset": True}),
+        reported({"partition": "a-1-3", "offset": True}),
         reported({"partition": "a-1-0", "offset": None}),
         reported({"partition": "a-1-1", "offset": 5}),
         reported({"partition": "b-0", "offset": 5}),

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import logging
+import math
 import os
 import signal
 import sys
@@ -15,10 +17,14 @@ from infra.local.esm.invoke import FunctionError
 from infra.local.esm.logs import configure
 from infra.local.esm.mapping import EventSourceMapping, InvalidMapping, require
 from infra.local.esm.poller import Poller
-from infra.local.esm.readings import UnknownReading, read
+from infra.local.esm.readings import read
 from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.service import Service
+
+LONGEST_TIMEOUT_SECONDS = 14 * 60.0
+
+log = logging.getLogger("infra.local.esm")
 
 
 def main() -> None:
@@ -28,9 +34,10 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))
     try:
         pollers = _pollers(options)
-    except (FunctionError, InvalidMapping, UnknownReading) as error:
+        _write_metrics(options.metrics, pollers)
+    except (FunctionError, ValueError, OSError) as error:
         sys.exit(str(error))
-    service = Service(pollers, lambda: _write_metrics(options.metrics, pollers))
+    service = Service(pollers, lambda: _rewrite_metrics(options.metrics, pollers))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     service.run()
@@ -41,12 +48,16 @@ def _pollers(options: argparse.Namespace) -> list[Poller]:
     handlers = _handlers(options.handler)
     readings = read(options.reading)
     backoff = Backoff(options.first_wait, options.longest_wait)
-    pollers = []
+    pollers: list[Poller] = []
+    groups: set[tuple[str, str]] = set()
     for mapping in mappings:
+        brokers = _brokers(options.bootstrap, mapping)
+        require((brokers, mapping.group_id) not in groups, f"ConsumerGroupId {mapping.group_id}: each mapping needs a group of its own")
+        groups.add((brokers, mapping.group_id))
         function = IsolatedFunction(mapping.function_name, _handler(handlers, mapping.function_name), options.timeout)
         if mapping.enabled:
             function.start()
-        pollers.append(Poller(mapping, function, _brokers(options.bootstrap, mapping), backoff, readings))
+        pollers.append(Poller(mapping, function, brokers, backoff, readings))
     return pollers
 
 
@@ -70,12 +81,20 @@ def _brokers(given: str | None, mapping: EventSourceMapping) -> str:
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidMapping(f"{path}: {error}") from error
     mappings = content if isinstance(content, list) else [content]
     if not mappings or not all(isinstance(mapping, dict) for mapping in mappings):
         raise InvalidMapping(f"{path}: a mapping, or a list of mappings, is needed")
     return mappings
+
+
+def _rewrite_metrics(path: Path | None, pollers: Sequence[Poller]) -> None:
+    """A full disk is no reason to stop polling."""
+    try:
+        _write_metrics(path, pollers)
+    except OSError as error:
+        log.warning("metrics can't be written: %s", error)
 
 
 def _write_metrics(path: Path | None, pollers: Sequence[Poller]) -> None:
@@ -102,12 +121,26 @@ def _options() -> argparse.Namespace:
         help="the function, as module.function, looked up from the working directory; NAME=module.function for one FunctionName of several",
     )
     parser.add_argument("--bootstrap", help="host:port of the Kafka brokers, comma-separated (default: the mapping's)")
-    parser.add_argument("--timeout", type=float, default=3.0, help="the function's timeout in seconds (default: 3, as Lambda's)")
-    parser.add_argument("--first-wait", type=float, default=1.0, help="seconds that a failed batch waits at first (default: 1)")
-    parser.add_argument("--longest-wait", type=float, default=60.0, help="seconds that a failed batch waits at most (default: 60)")
+    parser.add_argument("--timeout", type=_timeout, default=3.0, help="the function's timeout in seconds (default: 3, as Lambda's)")
+    parser.add_argument("--first-wait", type=_seconds, default=1.0, help="seconds that a failed batch waits at first (default: 1)")
+    parser.add_argument("--longest-wait", type=_seconds, default=60.0, help="seconds that a failed batch waits at most (default: 60)")
     parser.add_argument("--reading", action="append", default=[], help="NAME=VALUE: how to read a point that AWS leaves open; repeatable")
-    parser.add_argument("--metrics", type=Path, help="file to write the metrics to, as JSON, each minute and at the end")
+    parser.add_argument("--metrics", type=Path, help="file to write the metrics to, as JSON, at the start, each minute and at the end")
     return parser.parse_args()
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"more than 0 seconds are needed, not {text}")
+    return seconds
+
+
+def _timeout(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds > LONGEST_TIMEOUT_SECONDS:
+        raise argparse.ArgumentTypeError("Lambda lets the function of a Kafka mapping take 840 seconds at most")
+    return seconds
 
 
 if __name__ == "__main__":

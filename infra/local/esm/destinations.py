@@ -8,6 +8,7 @@ import json
 import re
 from base64 import b64decode
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
@@ -67,7 +68,7 @@ def open_destination(
     """The destination that `arn` names: SQS, SNS or S3 through boto3, or kafka://topic on the cluster of `bootstrap_servers`.
 
     Nothing is connected yet. `exhausted_condition` is how a Kafka topic is told of exhausted retries. AWS is found as boto3 finds it
-    (AWS_ENDPOINT_URL and its kin, credentials), or at `endpoint_url`. Raises ValueError for an ARN of another kind.
+    (AWS_ENDPOINT_URL and its kin, credentials), or at `endpoint_url`. Raises ValueError for an ARN of another kind, and without boto3.
     """
     if arn.startswith(KAFKA_PREFIX):
         return KafkaTopic(arn.removeprefix(KAFKA_PREFIX), bootstrap_servers, exhausted_condition)
@@ -95,7 +96,9 @@ class AwsService:
     """A queue, a topic or a bucket on AWS, which gets a batch that was given up as one message or object."""
 
     def __init__(self, arn: _Arn, endpoint_url: str | None) -> None:
-        """Nothing is connected yet."""
+        """Nothing is connected yet; raises ValueError where boto3 is not installed."""
+        if find_spec("boto3") is None:
+            raise ValueError(f"{arn.text}: a destination on AWS needs boto3")
         self._arn = arn
         self._endpoint_url = endpoint_url
         self._client: Any = None

@@ -158,13 +158,16 @@ class _Environment:
     def ask(self, event: bytes, timeout_seconds: float) -> dict[str, Any]:
         try:
             self._channel.send(event, timeout_seconds)
-            answer: dict[str, Any] = json.loads(self._channel.receive(timeout_seconds))
+            return _read_answer(self._channel.receive(timeout_seconds))
         except TimeoutError as error:
             self.kill()
             raise FunctionTimedOut(timeout_seconds) from error
         except ChannelClosed as error:
             raise RuntimeExited(self.ended()) from error
-        return answer
+        except (ValueError, RecursionError) as error:
+            # What comes next on this connection may be the rest of it.
+            self.kill()
+            raise FunctionError(f"the answer can't be read: {error}") from error
 
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -181,6 +184,13 @@ class _Environment:
         self.signal(signal.SIGKILL)
         self._channel.close()
         return self.process.wait()
+
+
+def _read_answer(text: bytes) -> dict[str, Any]:
+    answer = json.loads(text)
+    if not isinstance(answer, dict) or answer.keys() not in ({"answer"}, {"errorType", "errorMessage"}):
+        raise ValueError("it is not of the runtime's form")
+    return answer
 
 
 def _path() -> str:

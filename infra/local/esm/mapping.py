@@ -17,7 +17,7 @@ WITHOUT_END = -1
 RETRIES_BEFORE_DESTINATION = 10
 
 _TOPIC = re.compile(r"[^.][a-zA-Z0-9\-_.]+")
-_GROUP = re.compile(r"[a-zA-Z0-9\-/*:_+=.@]{1,200}")
+_GROUP = re.compile(r"[ a-zA-Z0-9\-/*:_+=.@]{1,200}")
 
 
 class InvalidMapping(ValueError):
@@ -95,7 +95,7 @@ class EventSourceMapping:
             timestamp is None or (isinstance(timestamp, int | float) and not isinstance(timestamp, bool) and 0 <= timestamp < math.inf),
             "StartingPositionTimestamp is a number of seconds since 1970",
         )
-        require(_GROUP.fullmatch(self.group_id) is not None, "ConsumerGroupId has 1-200 of the characters a-z A-Z 0-9 -/*:_+=.@")
+        require(_GROUP.fullmatch(self.group_id) is not None, "ConsumerGroupId has 1-200 of the characters a-z A-Z 0-9 -/*:_+=.@ and spaces")
         require(
             not (self.event_source_arn and self.bootstrap_servers),
             "EventSourceArn is for Amazon MSK, SelfManagedEventSource for other clusters: there is one of them",
@@ -126,6 +126,7 @@ class EventSourceMapping:
         )
         require(isinstance(self.bisect_batch_on_function_error, bool), "BisectBatchOnFunctionError is true or false")
         if self.on_failure is not None:
+            require(isinstance(self.on_failure, str), "DestinationConfig: Destination is a text")
             try:
                 check_destination(self.on_failure, self.topic)
             except ValueError as error:

@@ -9,6 +9,8 @@ from infra.local.esm.poller import Poller
 
 END_PATIENCE_SECONDS = 2.0
 REPORT_SECONDS = 60.0
+# Between two looks whether all partitions have their positions.
+LOOK_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +39,7 @@ class Service:
         """
         for thread in self._threads:
             thread.start()
-        if self._wait_for_positions():
-            when_positioned()
-        while not self._stopping.wait(REPORT_SECONDS):
-            self._report()
+        self._watch(when_positioned)
         for poller in self._pollers:
             poller.stop()
         began = time.monotonic()
@@ -51,9 +50,14 @@ class Service:
         self._report()
         return began
 
-    def _wait_for_positions(self) -> bool:
-        for poller in self._pollers:
-            while not poller.positioned.wait(0.05):
-                if self._stopping.is_set():
-                    return False
-        return True
+    def _watch(self, when_positioned: Callable[[], None]) -> None:
+        """Until stopped. A topic that is missing must not keep the others from being reported."""
+        is_positioned = False
+        report_due = time.monotonic() + REPORT_SECONDS
+        while not self._stopping.wait(max(0.0, report_due - time.monotonic()) if is_positioned else LOOK_SECONDS):
+            if not is_positioned and all(poller.positioned.is_set() for poller in self._pollers):
+                is_positioned = True
+                when_positioned()
+            if time.monotonic() >= report_due:
+                report_due += REPORT_SECONDS
+                self._report()
