@@ -117,6 +117,16 @@ def test_waits_get_longer_with_each_failure() -> None:
     assert (first.due, second.due) == (1.0, 12.0)
 
 
+@pytest.mark.rule("retry-backoff")
+def test_the_halves_of_a_batch_wait_no_longer_than_after_a_first_failure() -> None:
+    halving = rules(bisect_batch_on_function_error=True)
+    halves = halving.after(batch(*((0, offset) for offset in range(4))), Failed("Unhandled"), 0.0).again
+    quarters = halving.after(halves[0], Failed("Unhandled"), 10.0).again
+
+    assert [half.due for half in halves] == [1.0, 1.0]
+    assert [quarter.due for quarter in quarters] == [11.0, 11.0]
+
+
 @pytest.mark.rule("bisect")
 def test_a_failing_batch_is_halved_until_the_failing_record_stands_alone_and_the_halves_come_in_order() -> None:
     halving = rules(bisect_batch_on_function_error=True, maximum_retry_attempts=0)

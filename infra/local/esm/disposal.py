@@ -83,7 +83,8 @@ class Rules:
         splits = self.mapping.bisect_batch_on_function_error and len(batch.records) > 1
         counted = 0 if splits and self.readings.bisect_counts == "no" else 1
         invocations, attempts, setbacks = batch.tries
-        tries = Tries(invocations + 1, attempts + counted, setbacks + 1)
+        # A split is progress: halves that waited ever longer would keep the sound records of a large batch for minutes.
+        tries = Tries(invocations + 1, attempts + counted, 1 if splits else setbacks + 1)
         if self._are_exhausted(tries):
             return Disposal(given_up=(GivenUp(batch.records, RETRIES_EXHAUSTED, tries.invocations, error),))
         again = replace(batch, tries=tries, due=now + self.backoff.wait(tries.setbacks))
