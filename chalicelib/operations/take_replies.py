@@ -16,9 +16,9 @@ from chalicelib.operations.expire import expire_authorization
 from chalicelib.sagas import expiry
 from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.outcomes import Answered, Fresh
-from chalicelib.sagas.planner import Verdict, judge
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import Saga
+from chalicelib.sagas.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,16 @@
 """What follows from an outcome: pure, the same for every saga. The engine does the I/O around it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Any
 
 from chalicelib.messages.commands import Command, SendNotification
-from chalicelib.messages.envelope import Outgoing, Trail, encode, from_json, timestamp
+from chalicelib.messages.envelope import Outgoing, Trail, encode, timestamp
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
 from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Retried, Started, TimedOut, Turned
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
-
-COMPARED = ("orderId", "customerId", "runnerId", "paymentId", "escrowId", "amount", "currency")
+from chalicelib.sagas.verdict import recorded
 
 
 @dataclass(frozen=True)
@@ -23,29 +20,6 @@ class Plan:
     saga: Saga
     order: Order
     send: tuple[Outgoing, ...]
-
-
-class Verdict(Enum):
-    """What a reply is to a saga, before anything is planned."""
-
-    TAKEN = "taken"
-    STALE = "stale"
-    CONTRADICTS = "contradicts the reply already taken"
-    MISFIT = "does not fit the command"
-
-
-def judge(definition: Definition, saga: Saga, reply: Reply, causation_id: str) -> Verdict:
-    """Decide whether `reply` settles the command that `saga` awaits."""
-    pending = saga.pending
-    if pending and pending.command_id == causation_id:
-        exchange = _exchange(definition, pending)
-        expected = type(reply) is exchange.done or type(reply) is exchange.refused
-        return Verdict.TAKEN if expected and _fits(reply, pending) else Verdict.MISFIT
-    for step in saga.steps:
-        for attempt in step.tries:
-            if attempt.command_id == causation_id and attempt.reply and attempt.reply != _record(reply):
-                return Verdict.CONTRADICTS
-    return Verdict.STALE
 
 
 def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> Plan:
@@ -68,26 +42,6 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
         case Retried():
             run.retry()
     return run.result()
-
-
-def _exchange(definition: Definition, pending: Pending) -> Exchange:
-    step = definition.find(pending.step)
-    if not isinstance(step, Step):
-        raise TypeError(f"{definition.name}: {step.name} asks nobody")
-    exchange = step.undo if pending.undo else step.ask
-    if exchange is None:
-        raise TypeError(f"{definition.name}: {step.name} has no undo")
-    return exchange
-
-
-def _fits(reply: Reply, pending: Pending) -> bool:
-    asked = from_json(pending.message.value or b"{}")
-    said = reply.data()
-    return all(asked[name] == said[name] for name in COMPARED if name in asked and name in said)
-
-
-def _record(reply: Reply) -> Mapping[str, Any]:
-    return {"type": reply.TYPE, "data": reply.data()}
 
 
 class _Run:
@@ -301,7 +255,7 @@ class _Run:
 
     def _settle(self, pending: Pending, reply: Reply) -> None:
         state = self.steps[pending.step]
-        record = _record(reply)
+        record = recorded(reply)
         tries = tuple(replace(attempt, reply=record) if attempt.command_id == pending.command_id else attempt for attempt in state.tries)
         self.steps[pending.step] = replace(state, tries=tries)
 

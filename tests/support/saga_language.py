@@ -23,9 +23,10 @@ from chalicelib.orders.changes import Cause, change
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Retried, Started, TimedOut, Turned
-from chalicelib.sagas.planner import Verdict, judge, plan
+from chalicelib.sagas.planner import plan
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
+from chalicelib.sagas.verdict import Verdict, judge
 from tests.support.examples import NOW, POLICY, TRAIL, a_moment, a_saga
 
 # What a partner says of its own where a test doesn't care.

@@ -4,8 +4,8 @@ import pytest
 
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.cancel_acceptance import CANCEL_ACCEPTANCE
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import ACCEPT_TIMEOUT, NOW, ORDER_ID, an_order_in
 from tests.support.saga_language import Story
 

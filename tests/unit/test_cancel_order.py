@@ -7,8 +7,8 @@ import pytest
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas import expiry
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import ORDER_ID, an_order_in
 from tests.support.saga_language import Story
 

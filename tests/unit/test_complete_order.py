@@ -7,9 +7,9 @@ import pytest
 from chalicelib.messages.envelope import Outgoing, from_json
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import SagaStatus, StepStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import ORDER_ID, an_order_in
 from tests.support.saga_language import Story, header
 

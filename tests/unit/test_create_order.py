@@ -7,8 +7,8 @@ import pytest
 from chalicelib.messages.envelope import from_json
 from chalicelib.messages.trace import span_of
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.state import ErrorCode, SagaStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import ACCEPT_TIMEOUT, NOW, ORDER_ID, TRAIL, an_order
 from tests.support.saga_language import Story, header
 

@@ -9,9 +9,9 @@ from chalicelib.messages import commands, replies
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.definition import Definition, Exchange, Facts, Moment, Notify, Step, Undone
 from chalicelib.sagas.notices import to_runner
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus, StepStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import ORDER_ID, POLICY, an_order
 from tests.support.saga_language import Story
 

@@ -10,9 +10,9 @@ from chalicelib.messages.envelope import Outgoing, from_json
 from chalicelib.messages.replies import Reply
 from chalicelib.messages.topics import ESCROW_COMMANDS, PAYMENT_COMMANDS, USER_COMMANDS
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.planner import Verdict, judge
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.verdict import Verdict, judge
 from infra.local.partners.accounts import Account
 from infra.local.partners.decisions import Attempt, decide
 from tests.support.examples import POLICY, an_order

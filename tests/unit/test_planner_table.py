@@ -6,8 +6,8 @@ import pytest
 
 from chalicelib.messages.envelope import from_json
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.verdict import Verdict
 from tests.support.examples import an_order
 from tests.support.saga_language import Story, header
 

@@ -7,9 +7,9 @@ import pytest
 from chalicelib.messages.envelope import from_json
 from chalicelib.messages.replies import REPLIES
 from chalicelib.sagas.definition import Step
-from chalicelib.sagas.planner import Verdict
 from chalicelib.sagas.registry import DEFINITIONS, definition_of
 from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.verdict import Verdict
 from infra.local.saga_map import REFUSED, SILENT, explore, place_of
 from tests.support.released_sagas import FOLDER, Frozen, frozen
 from tests.support.saga_language import UNWILLING, WILLING, Story, header
