@@ -88,12 +88,14 @@ class Consumer:
         """Take one record, counted as failed until it is clear that the function lives."""
         with self._database.transaction() as session:
             died = failures.add(session, delivery.record) - 1
-        if died < DELIVERIES:
-            self._take([delivery], deadline, consumed, keys)
-        else:
-            self._bury(delivery, FunctionDied(f"the function died {died} times while it took this record"), died, consumed, keys)
-        with self._database.transaction() as session:
-            failures.take_back(session, delivery.record)
+        try:
+            if died < DELIVERIES:
+                self._take([delivery], deadline, consumed, keys)
+            else:
+                self._bury(delivery, FunctionDied(f"the function died {died} times while it took this record"), died, consumed, keys)
+        finally:
+            with self._database.transaction() as session:
+                failures.take_back(session, delivery.record)
 
     def _take(self, deliveries: Sequence[Delivery], deadline: float, consumed: Consumed, keys: set[UUID]) -> None:
         blocked = {record.key for record in consumed.failed}

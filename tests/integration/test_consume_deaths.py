@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from chalicelib.entrypoints import schedules
+from chalicelib.operations import consume
 from chalicelib.operations.consume import DEATHS, DELIVERIES
 from chalicelib.runtime import forget
 from chalicelib.sagas.engine import Batch
@@ -122,3 +124,37 @@ def test_an_error_that_the_container_survives_is_no_death(
 
     counted = brokerless.world.rows("SELECT failures, unfinished FROM campusg.delivery_failures")
     assert counted == [{"failures": DEATHS + 1, "unfinished": 0}]
+
+
+def test_an_outage_met_while_records_are_taken_one_at_a_time_is_no_death(
+    brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch, trap: Trap
+) -> None:
+    for _ in range(DEATHS):
+        assert in_a_new_container(brokerless, records) == DIED
+
+    def away(*arguments: Any, **named: Any) -> None:
+        raise ConnectionResetError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(consume, "take_replies", away)
+        with pytest.raises(ConnectionResetError):
+            brokerless.on_events(*records)
+    assert brokerless.world.rows("SELECT 1 FROM campusg.delivery_failures") == []
+
+
+def test_counts_of_records_that_nothing_was_heard_of_for_a_week_are_purged(
+    brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(self: Batch, *arguments: Any, **named: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Batch, "apply", apply)
+    brokerless.on_events(*records[:2])
+    age = 'UPDATE campusg.delivery_failures SET last_at = clock_timestamp() - CAST(:age AS interval) WHERE "offset" = :offset'
+    brokerless.world.rows(age, age="7 days 1 minute", offset=records[0].offset)
+    brokerless.world.rows(age, age="6 days 23 hours", offset=records[1].offset)
+
+    schedules.purge_expired()
+
+    left = brokerless.world.rows('SELECT "offset" FROM campusg.delivery_failures')
+    assert left == [{"offset": records[1].offset}]
