@@ -1,6 +1,6 @@
 """Many rows in one statement: rows travel as one JSON parameter, whatever their number.
 
-pg8000 takes three round trips a parametrised statement and its `executemany` is a loop, so few large statements pay twice.
+pg8000's `executemany` is a loop, a round trip a row, so few large statements pay.
 """
 
 import json
@@ -13,7 +13,7 @@ Columns = Mapping[str, str]
 
 
 def inlined(statement: str, **types: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]) -> sa.TextClause:
-    """A statement whose parameters SQLAlchemy writes into the text: one round trip instead of three.
+    """A statement whose parameters SQLAlchemy writes into the text, so that it goes as one plain query.
 
     For values of our own making only: numbers and UUIDs. A list stands behind IN.
     """
