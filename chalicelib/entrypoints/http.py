@@ -31,9 +31,10 @@ from chalicelib.errors import (
     Unexpected,
     UnsupportedMediaType,
 )
-from chalicelib.ids import id_of, new_id
+from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Trail, from_json
 from chalicelib.messages.trace import begin_trace, traceparent_of
+from chalicelib.messages.wire import id_of
 from chalicelib.observability import about, logger
 from chalicelib.orders.access import Viewer
 

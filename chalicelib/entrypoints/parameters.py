@@ -11,7 +11,7 @@ from uuid import UUID
 from chalicelib.entrypoints.bodies import MOST_ERRORS
 from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
-from chalicelib.ids import id_of
+from chalicelib.messages.wire import id_of
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
