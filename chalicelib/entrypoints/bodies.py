@@ -1,8 +1,8 @@
 """What requests must look like. Every error names its field by a JSON pointer; a field that nobody knows is an error."""
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -14,21 +14,38 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.messages.numbers import amount, whole
+from chalicelib.messages.wire import storable
 from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
+from chalicelib.validation import found
 
 PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
+# Characters that leave a text blank, as the inside of a class: white space and controls, format characters (zero-width, direction, tags),
+# fillers, combining marks of the blocks for all scripts, variation selectors (Unicode categories Z, Cc, Cf, Mn, and the five letters that
+# are drawn as nothing: U+115F, U+1160, U+2800, U+3164, U+FFA0).
+INVISIBLE = (
+    r"\u0000-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u20d0-\u20ff\u2800\u3000\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+VISIBLE = re.compile(f"[^{INVISIBLE}]")
 
 # What the JSON Schemas of the published document say; the rules themselves are the validators below.
 PRICE_TEXT = r"^0{0,9}([1-9][0-9]{0,2}(\.[0-9]{1,2})?|0\.(0[1-9]|[1-9][0-9]?))$"
 FEE_TEXT = r"^0{0,10}[0-9]{1,2}(\.[0-9]{1,2})?$"
-NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000\u0085][^\u0000]*$", "description": "Trimmed before it is measured."}
-MAY_BE_BLANK = {"pattern": r"^[^\u0000]*$", "description": "Trimmed before it is measured."}
+VISIBLE_TEXT = {
+    "pattern": rf"^[^\u0000]*[^{INVISIBLE}][^\u0000]*$",
+    "description": "Trimmed before it is measured. Needs one visible character: not only white space, control and format characters, "
+    "fillers and combining marks.",
+}
+ANY_TEXT = {"pattern": r"^[^\u0000]*$", "description": "Trimmed before it is measured."}
 
 # An answer that names each of thousands of unknown fields would be many times as large as the request.
 MOST_ERRORS = 100
@@ -36,46 +53,90 @@ MOST_ERRORS = 100
 M = TypeVar("M", bound=BaseModel)
 
 
-def _money(value: Any) -> Decimal:
-    """A string or a JSON number in plain notation with at most two decimals; read as a decimal, never as a float."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)) or not PLAIN_DECIMAL.fullmatch(str(value)):
-        raise ValueError("must be an amount with at most two decimals, such as 12.99")
-    return Decimal(str(value))
+def _money(value: Any, least: Decimal, most: Decimal) -> Decimal:
+    try:
+        return _within(amount(value, PLAIN_DECIMAL), least, most)
+    except ValueError:
+        raise ValueError(f"must be an amount from {least} to {most} with at most two decimals, such as 3.99") from None
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    try:
+        return _within(whole(value), least, most)
+    except ValueError:
+        raise ValueError(f"must be a whole number from {least} to {most}") from None
+
+
+N = TypeVar("N", int, Decimal)
+
+
+def _within(number: N, least: N, most: N) -> N:
+    if not least <= number <= most:
+        raise ValueError("out of bounds")
+    return number
 
 
 def _text(value: str) -> str:
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if not storable(value):
         raise ValueError("must not contain U+0000 or lone surrogates")
     return value
 
 
-def _amount(text: str, least: float, most: float) -> WithJsonSchema:
-    number = {"type": "number", "minimum": least, "maximum": most, "multipleOf": 0.01}
-    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": text}, number], "examples": ["4.50"]})
+def _visible(value: str) -> str:
+    if not VISIBLE.search(value):
+        raise ValueError("must have at least one visible character")
+    return value
+
+
+def _amount(text: str, least: str, most: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    number = {"type": "number", "minimum": float(least), "maximum": float(most), "multipleOf": 0.01}
+    return (
+        BeforeValidator(partial(_money, least=Decimal(least), most=Decimal(most))),
+        WithJsonSchema({"anyOf": [{"type": "string", "pattern": text}, number], "examples": ["4.50"]}),
+    )
 
 
 def _trimmed(least: int, most: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=least, max_length=most, strict=True)
 
 
-Price = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal("0.01"), le=Decimal("999.99")), _amount(PRICE_TEXT, 0.01, 999.99)]
-Fee = Annotated[Decimal, BeforeValidator(_money), Field(ge=Decimal(0), le=Decimal("99.99")), _amount(FEE_TEXT, 0, 99.99)]
-Name = Annotated[str, _trimmed(1, 120), AfterValidator(_text), Field(json_schema_extra=NOT_BLANK)]
-Place = Annotated[str, _trimmed(1, 255), AfterValidator(_text), Field(json_schema_extra=NOT_BLANK)]
+Price = Annotated[Decimal, *_amount(PRICE_TEXT, "0.01", "999.99")]
+Fee = Annotated[Decimal, *_amount(FEE_TEXT, "0.00", "99.99")]
+Quantity = Annotated[int, Field(ge=1, le=99), BeforeValidator(partial(_whole, least=1, most=99))]
+Name = Annotated[str, _trimmed(1, 120), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
+Place = Annotated[str, _trimmed(1, 255), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
 PersonId = Annotated[str, StringConstraints(pattern=PERSON_ID, strict=True)]
-Reason = Annotated[str, _trimmed(0, 255), AfterValidator(_text), Field(json_schema_extra=MAY_BE_BLANK)]
+Reason = Annotated[str, _trimmed(0, 255), AfterValidator(_text), Field(json_schema_extra=ANY_TEXT)]
+
+
+def _nullable(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema of a body that its optional fields may be null."""
+    for name, field in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()):
+            about = {word: field.pop(word) for word in ("default", "description", "examples", "title") if word in field}
+            options = field["anyOf"] if set(field) == {"anyOf"} else [dict(field)]
+            field.clear()
+            field.update(anyOf=[*(each for each in options if each != {"type": "null"}), {"type": "null"}], **about)
 
 
 class Body(BaseModel):
-    """A request body."""
+    """A request body. An optional field that is null counts as absent."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_nullable)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        optional = {field.alias for field in cls.model_fields.values() if not field.is_required()}
+        return {name: value for name, value in data.items() if value is not None or name not in optional}
 
 
 class FoodItemBody(Body):
     name: Name
     price: Price
-    quantity: Annotated[int, Field(strict=True, ge=1, le=99)]
+    quantity: Quantity
 
 
 class OrderDetailsBody(Body):
@@ -121,20 +182,10 @@ def read_body(model: type[M], data: Any) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)[:MOST_ERRORS]
-        errors = [FieldError(_pointer(each["loc"]), _sentence(each)) for each in found]
+        errors = [FieldError(_pointer(place), sentence) for place, sentence in found(error)[:MOST_ERRORS]]
         fields = ", ".join(dict.fromkeys(each.pointer for each in errors))
         raise Invalid(f"these fields are not valid: {fields}", errors) from None
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
-
-
-def _sentence(error: Mapping[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is not a known field"
-    if error["type"] == "missing":
-        return "is missing"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]

@@ -97,7 +97,7 @@ class Request:
     def json(self) -> Any:
         """The parsed body, decimals exact; raises NotJson, and BadHeader, as whatever can't be read comes before what is not valid."""
         try:
-            parsed = from_json(self.raw_body.decode("utf-8"), to_object=_object)
+            parsed = from_json(self.raw_body, to_object=_object)
         except ValueError as error:
             raise NotJson(f"the body is not JSON: {error}") from error
         check_headers(self.method, self.headers)

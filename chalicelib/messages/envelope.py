@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from chalicelib.messages.numbers import parse_decimal, parse_whole
 from chalicelib.messages.trace import span_of, trace_id, traceparent_of
 from chalicelib.messages.wire import ID_LIMIT, storable
 
@@ -64,7 +64,7 @@ class Trail:
 
 @dataclass(frozen=True)
 class CloudEvent:
-    """One event's attributes, and its data as JSON text that is parsed when it is asked for."""
+    """One event's attributes, and its data: JSON text, parsed when it is asked for, or the value where all of the event was JSON."""
 
     id: str
     type: str
@@ -76,11 +76,12 @@ class CloudEvent:
     causation_id: str | None = None
     traceparent: str | None = None
     sequence: str | None = None
+    parsed: Any = None
 
     @property
     def data(self) -> Any:
         """The parsed data, numbers as int or Decimal, never float; raises NotACloudEvent where it is no JSON."""
-        return _parsed(self.text)
+        return self.parsed if self.text is None else _parsed(self.text)
 
 
 def timestamp(moment: datetime) -> str:
@@ -94,16 +95,23 @@ def to_json(data: Any) -> bytes:
 
 
 def from_json(text: bytes | str, *, to_object: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Parse JSON strictly: decimals exact, no NaN or Infinity; raises ValueError, also for what is nested or sized beyond reason.
+    """Parse JSON strictly: UTF-8, numbers exact, no NaN or Infinity; raises ValueError, which says where it stops being JSON.
 
-    `to_object` makes an object of its members; without it the last of several members of one name counts.
+    A number of any size is JSON; one that no decimal can hold becomes not a number. `to_object` makes an object of its members; without
+    it the last of several members of one name counts.
     """
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=to_object)
+        # As text, because from bytes Python would guess the encoding; JSON between systems is UTF-8 (RFC 8259, section 8.1).
+        text = text if isinstance(text, str) else text.decode()
+        return json.loads(
+            text, parse_float=parse_decimal, parse_int=parse_whole, parse_constant=_refuse_constant, object_pairs_hook=to_object
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno} can't be read") from error
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    except InvalidOperation as error:
-        raise ValueError("a number has too large an exponent") from error
 
 
 def _refuse_constant(name: str) -> Any:
@@ -152,7 +160,7 @@ def decode(record: Incoming) -> CloudEvent:
         return _structured(record, headers, media_type)
     attributes = {name[3:]: value for name, value in headers.items() if name.startswith("ce_")}
     _require(attributes)
-    return _event(attributes, record.value, headers)
+    return _event(attributes, record.value, None, headers)
 
 
 def claimed(headers: Iterable[tuple[str, bytes]], attribute: str) -> str | None:
@@ -201,7 +209,7 @@ def _structured(record: Incoming, headers: Mapping[str, str], media_type: str) -
         raise NotACloudEvent("a structured event must be a JSON object")
     attributes = _structured_attributes(event)
     _require(attributes)
-    return _event(attributes, _structured_data(event), headers)
+    return _event(attributes, *_structured_data(event), headers)
 
 
 def _structured_attributes(event: Mapping[str, Any]) -> dict[str, str]:
@@ -219,15 +227,15 @@ def _structured_attributes(event: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _structured_data(event: Mapping[str, Any]) -> bytes:
-    """The data as JSON text, whether it stands in the event as JSON or as base64 (CloudEvents JSON format, section 3.1)."""
+def _structured_data(event: Mapping[str, Any]) -> tuple[bytes | None, Any]:
+    """The data as JSON text or as it was parsed: it stands in the event as base64 or as JSON (CloudEvents JSON format, section 3.1)."""
     encoded = event.get("data_base64")
     if encoded is None:
-        return json.dumps(event.get("data"), default=str).encode()
+        return None, event.get("data")
     if event.get("data") is not None:
         raise NotACloudEvent("an event has either data or data_base64")
     try:
-        return base64.b64decode(encoded, validate=True)
+        return base64.b64decode(encoded, validate=True), None
     except (TypeError, ValueError) as error:
         raise NotACloudEvent("data_base64 is not base64") from error
 
@@ -244,18 +252,18 @@ def _parsed(value: bytes | None) -> Any:
     if not value:
         return None
     try:
-        # As text, because from bytes Python would guess the encoding; JSON between systems is UTF-8 (RFC 8259, section 8.1).
-        return from_json(value.decode())
+        return from_json(value)
     except ValueError as error:
         raise NotACloudEvent(f"the value is not JSON: {error}") from error
 
 
-def _event(attributes: Mapping[str, str], text: bytes | None, headers: Mapping[str, str]) -> CloudEvent:
+def _event(attributes: Mapping[str, str], text: bytes | None, parsed: Any, headers: Mapping[str, str]) -> CloudEvent:
     return CloudEvent(
         id=attributes["id"],
         type=attributes["type"],
         source=attributes["source"],
         text=text,
+        parsed=parsed,
         subject=attributes.get("subject"),
         saga_id=attributes.get("sagaid"),
         correlation_id=_carried(attributes.get("correlationid")),

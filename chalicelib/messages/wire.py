@@ -5,8 +5,10 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from chalicelib.messages.numbers import amount
 
 ID_LIMIT = 128
 REASON_LIMIT = 500
@@ -38,20 +40,30 @@ def _shortened(reason: Any) -> Any:
     return reason[:REASON_LIMIT].replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _as_decimal(value: Any) -> Any:
-    if isinstance(value, (bool, float)):
-        raise ValueError("must be a string or a decimal number")  # noqa: TRY004 - pydantic wants a ValueError
-    return value
+def _money(value: Any) -> Decimal:
+    # Bounded, because a partner's 12.991 is not the 12.99 we asked for.
+    try:
+        read = amount(value, AMOUNT_TEXT)
+        if abs(read) >= AMOUNT_BOUND:
+            raise ValueError("too large")
+        return read
+    except ValueError:
+        raise ValueError("must be an amount with at most ten digits and two decimals, such as 12.99") from None
 
 
+AMOUNT_BOUND = 10**10
+AMOUNT_TEXT = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2}0*)?")
 AMOUNT_WRITTEN = {"type": "string", "pattern": r"^-?[0-9]{1,10}\.[0-9]{2}$"}
-AMOUNT_READ = {"anyOf": [{"type": "string", "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"}, {"type": "number"}]}
+AMOUNT_READ = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^{AMOUNT_TEXT.pattern}$"},
+        {"type": "number", "exclusiveMinimum": -AMOUNT_BOUND, "exclusiveMaximum": AMOUNT_BOUND, "multipleOf": 0.01},
+    ]
+}
 
-# Bounded, because a partner's 12.991 is not the 12.99 we asked for, and because writing 1E+999999999 out would fill the memory.
 Money = Annotated[
     Decimal,
-    BeforeValidator(_as_decimal),
-    Field(max_digits=12, decimal_places=2),
+    BeforeValidator(_money),
     PlainSerializer(lambda amount: f"{amount:.2f}", return_type=str, when_used="always"),
     WithJsonSchema(AMOUNT_WRITTEN, mode="serialization"),
     WithJsonSchema(AMOUNT_READ, mode="validation"),

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed, decode
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
 from chalicelib.messages.wire import ID_LIMIT, storable
+from chalicelib.validation import in_a_line
 
 
 class _Flaw(ValueError):
@@ -87,7 +88,7 @@ def _reply(record: Incoming, event: CloudEvent) -> Received:
     except (_Flaw, NotACloudEvent) as error:
         return Unintelligible(record, str(error), event.type, saga_id)
     except ValidationError as error:
-        return Unintelligible(record, _fields(error), event.type, saga_id)
+        return Unintelligible(record, in_a_line(error, whole="data", most=500), event.type, saga_id)
 
 
 def _expiry(record: Incoming, event: CloudEvent) -> ExpiryReceived:
@@ -96,10 +97,6 @@ def _expiry(record: Incoming, event: CloudEvent) -> ExpiryReceived:
     if order_id is None:
         raise _Flaw("orderId is no UUID")
     return ExpiryReceived(record, event.id, order_id, expiry, Trail(event.correlation_id or event.id, event.id, event.traceparent))
-
-
-def _fields(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'data'}: {each['msg']}" for each in error.errors(include_input=False))[:500]
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -1,11 +1,13 @@
 """The body of POST /api/orders: every limit of the contract on both sides, and each error with its pointer."""
 
+import time
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from chalicelib.entrypoints.bodies import CreateOrderBody, read_body
+from chalicelib.entrypoints.bodies import VISIBLE, Body, CancelBody, CreateOrderBody, RedriveBody, read_body
 from chalicelib.errors import Invalid
 from chalicelib.messages.envelope import from_json
 
@@ -53,16 +55,22 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("price", "5.5"),
     ("price", 5),
     ("price", Decimal("4.50")),
+    *(("price", Decimal(text)) for text in ("1E+2", "450E-2", "4.5E0", "4.500", "10." + "0" * 60)),
     ("quantity", 1),
     ("quantity", 99),
+    *(("quantity", Decimal(text)) for text in ("2", "2.0", "1E+1", "9900E-2", "2." + "0" * 60)),
     ("name", "x"),
     ("name", "x" * 120),
     ("name", "😀" * 120),
+    *(("name", value) for value in ("é", "e\u0301", "中", "!", "+", "😀\ufe0f", "\u200b粥", "अ", "\ue000")),
     ("storeLocation", "x" * 255),
     ("deliveryLocation", "x" * 255),
     ("deliveryFee", "0"),
     ("deliveryFee", 0),
     ("deliveryFee", "99.99"),
+    *(("deliveryFee", Decimal(text)) for text in ("-0", "-0.0", "0E5", "0E+999999999", "0E-999999999", "9999E-2")),
+    ("deliveryFee", None),
+    ("customerId", None),
     ("customerId", "x"),
     ("customerId", "aZ0_.:@|-" + "x" * 55),
     ("foodItems", [ITEM] * 50),
@@ -79,6 +87,8 @@ MONEY = [
     "0.001",
     "4.500",
     "1e1",
+    "1E+2",
+    "-0",
     "+1.00",
     "-1.00",
     "",
@@ -94,25 +104,35 @@ MONEY = [
     "0x10",
     True,
     False,
-    None,
     1.5,
-    Decimal("1E+1"),
-    Decimal("0.001"),
-    Decimal("NaN"),
+    *(Decimal(text) for text in ("0.001", "4.5" + "0" * 60 + "1", "1E+4", "1E+999999999", "1E-999999999", "1E-7", "NaN")),
     [],
     {},
     "9" * 400,
     10**400,
 ]
+# Spaces, controls, what has no width, what sets the direction, fillers, marks with nothing below them, tags.
+BLANK = [
+    *("\xa0", "\u3000", "\x07", "\x1b\x7f", "\u200b", "\u200b \u200d", "\u2060", "\ufeff", "\xad", "\u202e", "\u2066\u2069"),
+    *("\u115f", "\u3164", "\uffa0", "\u2800", "\u0301", "\u034f", "\ufe0f", "\u20e3", "\U000e0001", "\U000e0100", "\U0001d173"),
+]
 REFUSED: list[tuple[str, Any, str]] = [
-    *(("price", value, f"{AN_ITEM}/price") for value in (*MONEY, "0", "0.00", 0, "1000.00", -1, Decimal("-4.50"))),
+    *(
+        ("price", value, f"{AN_ITEM}/price")
+        for value in (*MONEY, None, "0", "0.00", 0, Decimal("-0.0"), Decimal("0E5"), "1000.00", -1, Decimal("-4.50"))
+    ),
     *(("deliveryFee", value, "/orderDetails/deliveryFee") for value in (*MONEY, "100.00", -1, "-0.01")),
-    *(("quantity", value, f"{AN_ITEM}/quantity") for value in (0, 100, -1, True, "2", Decimal("2"), Decimal("2.5"), 2.0, None, 10**30)),
+    *(("quantity", value, f"{AN_ITEM}/quantity") for value in (0, 100, -1, True, "2", 2.0, None, 10**30, [])),
+    *(
+        ("quantity", Decimal(text), f"{AN_ITEM}/quantity")
+        for text in ("2.5", "-2.0", "0E3", "1E+2", "1E+999999999", "2." + "0" * 60 + "1", "NaN")
+    ),
     *(("name", value, f"{AN_ITEM}/name") for value in ("", "   ", "x" * 121, "a\x00", "a\ud800", "\x00", 5, True, None, ["x"])),
+    *(("name", value, f"{AN_ITEM}/name") for value in BLANK),
     *(
         (name, value, f"/orderDetails/{name}")
         for name in ("storeLocation", "deliveryLocation")
-        for value in ("", " \t\n ", "x" * 256, "\x00", "\udfff", 5, None)
+        for value in ("", " \t\n ", "x" * 256, "\x00", "\udfff", 5, None, "\u200b", "\u3164")
     ),
     *(("customerId", value, "/customerId") for value in ("", "x" * 65, "a b", "a\n", "é", "a/b", "٣", "a\x00", "\ud800", 5, True)),
     *(("foodItems", value, "/orderDetails/foodItems") for value in ([], [ITEM] * 51, None, {}, "x")),
@@ -187,12 +207,57 @@ def test_text_is_trimmed_before_it_is_measured(field: str, limit: int) -> None:
     assert values[field] == "x" * limit
 
 
-def test_numbers_of_json_are_read_as_decimals() -> None:
-    order = read(
-        from_json('{"orderDetails":{"foodItems":[{"name":"x","price":0.10,"quantity":3}],"storeLocation":"s","deliveryLocation":"d"}}')
-    )
+def in_json(price: str, quantity: str, fee: str) -> Any:
+    item = f'{{"name":"x","price":{price},"quantity":{quantity}}}'
+    return from_json(f'{{"orderDetails":{{"foodItems":[{item}],"storeLocation":"s","deliveryLocation":"d","deliveryFee":{fee}}}}}')
 
-    assert order.order_details.food_items[0].price == Decimal("0.10")
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "fee", "values"),
+    [
+        ("0.10", "3", "0", ("0.10", 3, "0.00")),
+        ("1E+2", "2.0", "-0.0", ("100.00", 2, "0.00")),
+        ("450e-2", "1e1", "-0", ("4.50", 10, "0.00")),
+        ("4.5e0", "20E-1", "0E5", ("4.50", 2, "0.00")),
+        ("0.1e1", "2." + "0" * 10_000, "0e-999999999", ("1.00", 2, "0.00")),
+        ("99999e-2", "99", "0e999999999", ("999.99", 99, "0.00")),
+    ],
+)
+def test_a_number_of_json_counts_by_its_value_however_it_is_written(
+    price: str, quantity: str, fee: str, values: tuple[str, int, str]
+) -> None:
+    details = read(in_json(price, quantity, fee)).order_details
+
+    # As texts, because two decimals and no sign are what the database and the messages get.
+    assert (str(details.food_items[0].price), details.food_items[0].quantity, str(details.delivery_fee)) == values
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "1e-999999999", "1e" + "9" * 30, "1e-" + "9" * 30, "1" * 20_000, "0." + "1" * 20_000])
+def test_a_number_beyond_all_bounds_is_refused_in_no_time(number: str) -> None:
+    begun = time.process_time()
+    assert set(refused(in_json(number, number, number))) == {f"{AN_ITEM}/price", f"{AN_ITEM}/quantity", "/orderDetails/deliveryFee"}
+    assert time.process_time() - begun < 0.2
+
+
+@pytest.mark.parametrize("model", [CancelBody, RedriveBody], ids=lambda model: model.__name__)
+def test_an_optional_field_that_is_null_counts_as_absent(model: type[Body]) -> None:
+    names = [str(field.alias) for field in model.model_fields.values()]
+    assert read_body(model, dict.fromkeys(names)) == read_body(model, {})
+
+
+def test_null_is_no_value_of_a_required_field_and_makes_no_unknown_field_known() -> None:
+    assert refused({**body(name=None), "orderId": None}) == {f"{AN_ITEM}/name": "must be text", "/orderId": "is not a known field"}
+
+
+def test_blank_text_is_what_unicode_calls_so() -> None:
+    """White space, controls and format characters, but not the numbers of Arabic and other scripts' signs that are drawn around others."""
+    drawn = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+    letters = [chr(code) for code in range(0x110000) if code not in drawn]
+    visible = {letter for letter in letters if VISIBLE.match(letter)}
+
+    assert not [letter for letter in visible if unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cc", "Cf")]
+    hidden = {letter for letter in letters if letter not in visible and unicodedata.category(letter)[0] in "LNPS"}
+    assert hidden == set("\u115f\u1160\u2800\u3164\uffa0")
 
 
 @pytest.mark.parametrize(

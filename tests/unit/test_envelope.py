@@ -188,18 +188,16 @@ def test_an_event_may_have_no_data(value: bytes | None) -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (b"{", "not JSON"),
-        (b"{} {}", "not JSON"),
-        (b"\xff{}", "not JSON"),
+        (b"{", "not JSON: line 1, column 2 can't be read"),
+        (b"{}\n {}", "not JSON: line 2, column 2 can't be read"),
+        (b"\xff{}", "not JSON: it is not UTF-8"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b"[Infinity]", "Infinity is no JSON number"),
         (b"-Infinity", "-Infinity is no JSON number"),
         (b"[" * 200_000, "nested too deep"),
         (b'{"a":' * 200_000, "nested too deep"),
-        (b"[1e99999999999999999999]", "too large an exponent"),
-        (b"[" + b"1" * 5000 + b"]", "not JSON"),
     ],
-    ids=["cut", "two values", "no text", "NaN", "Infinity", "-Infinity", "deep list", "deep object", "exponent", "digits"],
+    ids=["cut", "two values", "no text", "NaN", "Infinity", "-Infinity", "deep list", "deep object"],
 )
 def test_data_that_is_no_json_is_refused_when_it_is_asked_for(value: bytes, reason: str) -> None:
     event = decode(a_record(value, BINARY))
@@ -212,6 +210,15 @@ def test_data_that_is_no_json_is_refused_when_it_is_asked_for(value: bytes, reas
 def test_numbers_are_never_floats() -> None:
     assert from_json("[12.99, 1e2, 3, 0.1]") == [Decimal("12.99"), Decimal("1E+2"), 3, Decimal("0.1")]
     assert not any(isinstance(number, float) for number in from_json("[12.99, 1e2, 3]"))
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1e-99999999999999999999", "1" * 5000, "-" + "1" * 5000])
+def test_a_number_of_any_size_is_json_so_that_it_can_stand_where_nobody_reads_it(number: str) -> None:
+    data = decode(a_record(f'{{"read": 1, "beside": {number}}}'.encode(), BINARY)).data
+
+    assert data["read"] == 1
+    # As a text, since Python refuses to make integers of so many digits.
+    assert format(data["beside"], "f") == (number if "e" not in number else "NaN")
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", ""])

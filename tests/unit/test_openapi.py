@@ -229,7 +229,8 @@ def beyond_a_schema(name: str, value: Any) -> bool:
     if isinstance(value, int):
         # The validator divides by 0.01 before it looks at the maximum.
         return value > 10**300
-    return isinstance(value, (float, Decimal)) and (value != value or value in (2, 10) or value == Decimal("1.5"))
+    # Our parser makes no floats; and the validator's have fewer digits than the number.
+    return isinstance(value, float) or (isinstance(value, Decimal) and Decimal(repr(float(value))) != value)
 
 
 @pytest.mark.parametrize(("name", "value"), test_bodies.ACCEPTED, ids=lambda value: str(value)[:20])

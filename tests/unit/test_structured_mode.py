@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.messages.envelope import Incoming, NotACloudEvent, decode
-from chalicelib.messaging.decode import Unintelligible, receive
+from chalicelib.messaging.decode import ReplyReceived, Unintelligible, receive
 from tests.support.examples import SAGA_ID, a_record
 from tests.unit.test_envelope import BINARY, TRACE
 
@@ -127,13 +127,21 @@ def test_a_structured_event_that_is_no_json_is_refused() -> None:
         decode(structured(b"{"))
 
 
+def test_numbers_in_the_data_of_a_structured_event_stay_numbers() -> None:
+    text = json.dumps({**EVENT, "sagaid": str(SAGA_ID), "data": {"orderId": "o", "paymentId": "p", "amount": "@"}})
+    received = receive(structured(text.replace('"@"', "1.299E+1").encode()))
+
+    assert isinstance(received, ReplyReceived)
+    assert received.reply.data()["amount"] == "12.99"
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"datacontenttype": "application/xml", "data": "<order/>"}, "^data: Input should be a valid dictionary"),
+        ({"datacontenttype": "application/xml", "data": "<order/>"}, "^data: must be an object$"),
         ({"datacontenttype": "application/xml", "data_base64": "PG9yZGVyLz4="}, "^the value is not JSON"),
-        ({"data": '{"orderId": "o"}'}, "^data: Input should be a valid dictionary"),
-        ({}, "^data: Input should be a valid dictionary"),
+        ({"data": '{"orderId": "o"}'}, "^data: must be an object$"),
+        ({}, "^data: must be an object$"),
     ],
     ids=["text", "bytes", "JSON in a string", "nothing"],
 )

@@ -26,6 +26,12 @@ def authorized(amount: Any) -> PaymentAuthorized:
         ("0", "0.00"),
         ("9999999999.99", "9999999999.99"),
         (Decimal("1E+2"), "100.00"),
+        (Decimal("1299E-2"), "12.99"),
+        (Decimal("12.9900"), "12.99"),
+        (Decimal("-0.0"), "0.00"),
+        (Decimal("0E+999999999"), "0.00"),
+        ("-0.00", "0.00"),
+        ("-12.99", "-12.99"),
     ],
 )
 def test_money_is_read_exactly_and_written_with_two_decimals(amount: Any, text: str) -> None:
@@ -33,11 +39,18 @@ def test_money_is_read_exactly_and_written_with_two_decimals(amount: Any, text: 
 
 
 @pytest.mark.parametrize(
-    "amount", [12.99, True, None, "", "twelve", "NaN", "Infinity", "12.991", "0.001", "10000000000.00", "1E+999999999999", [], {}]
+    "amount",
+    [12.99, True, None, "", "twelve", "NaN", "Infinity", "12.991", "0.001", "10000000000.00", "1E+2", "+1", " 1", "1_0", "٣", [], {}],
 )
 def test_what_is_no_amount_of_cents_is_refused(amount: Any) -> None:
     with pytest.raises(ValidationError, match="amount"):
         authorized(amount)
+
+
+@pytest.mark.parametrize("number", ["12.991", "1E+10", "1E+999999999", "1E-999999999", "NaN", "Infinity"])
+def test_a_number_that_is_no_amount_of_cents_is_refused(number: str) -> None:
+    with pytest.raises(ValidationError, match="amount"):
+        authorized(Decimal(number))
 
 
 @pytest.mark.parametrize("id", ["x", "x" * 128, "😀" * 128])

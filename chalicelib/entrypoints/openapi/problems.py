@@ -32,7 +32,7 @@ from chalicelib.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 DETAILS: dict[type[Refusal], str] = {
-    NotJson: "the body is not JSON: Expecting value: line 1 column 1 (char 0)",
+    NotJson: "the body is not JSON: line 1, column 1 can't be read",
     BadHeader: "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare",
     Unauthorized: "The request carries no bearer token that is valid here.",
     PaymentDeclined: "the bank declined",

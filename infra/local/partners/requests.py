@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chalicelib.messages import envelope
 from chalicelib.messages.commands import COMMANDS, Command
 from chalicelib.messages.wire import Id
+from chalicelib.validation import in_a_line
 
 
 class UnreadableCommand(ValueError):
@@ -44,7 +45,7 @@ def read(record: envelope.Incoming) -> Request:
     except envelope.NotACloudEvent as error:
         raise UnreadableCommand(str(error)) from error
     except ValidationError as error:
-        raise UnreadableCommand(_sentence(error)) from error
+        raise UnreadableCommand(in_a_line(error, whole="data", most=500)) from error
 
 
 def _request(record: envelope.Incoming) -> Request:
@@ -66,7 +67,3 @@ def _request(record: envelope.Incoming) -> Request:
 
 def _text(key: bytes | None) -> Any:
     return None if key is None else key.decode("utf-8", "replace")
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors(include_input=False)[:5])
