@@ -1,20 +1,51 @@
 """Settings: read once from the environment, typed, and refused when wrong. Secrets are `SecretStr` and never shown."""
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from chalicelib.errors import SettingsError
+from chalicelib.validation import found
 
 A_YEAR = 31_536_000
 
+HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# As SQLAlchemy reads it: a password goes up to the first @, and all but the database may be left out where a socket is named.
+DATABASE = re.compile(rf"postgresql\+pg8000://(?:[^:/@]*(?::[^@]*)?@)?(?:{HOST}(?::{PORT})?/[^?/]+(?:\?.*)?|/[^?/]+\?.*unix_sock=.+)")
+BROKERS = re.compile(rf"{HOST}:{PORT}(?: *, *{HOST}:{PORT})*")
+# Without user and password: a secret has no place in it, and `https://good.example@evil.example` names another host than it seems to.
+ISSUER = re.compile(rf"(?i:https?)://{HOST}(?::{PORT})?(?:/[!-~]*)?")
+
 
 def _postgres(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith("postgresql+pg8000://"):
-        raise ValueError("must begin with postgresql+pg8000://")
+    if not DATABASE.fullmatch(url.get_secret_value()):
+        raise ValueError("must be postgresql+pg8000://user:password@host:port/database")
     return url
+
+
+def _brokers(text: str) -> str:
+    if not BROKERS.fullmatch(text.strip()):
+        raise ValueError("must be host:port, or several of them with commas between")
+    return text.replace(" ", "")
+
+
+def _issuer(url: str) -> str:
+    if not ISSUER.fullmatch(url):
+        raise ValueError("must be an http or https URL with a host and without a user")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Settings(BaseModel):
@@ -24,7 +55,8 @@ class Settings(BaseModel):
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres)]
     database_pool_size: int = Field(default=1, ge=1, le=100)
-    kafka_brokers: str = Field(min_length=3)
+    database_ca_file: Path | None = None
+    kafka_brokers: Annotated[str, AfterValidator(_brokers)]
     kafka_security: Literal["PLAINTEXT", "TLS", "MSK_IAM"] = "PLAINTEXT"
     aws_default_region: str | None = None
     step_timeout_seconds: float = Field(default=10, gt=0, le=3600)
@@ -34,7 +66,7 @@ class Settings(BaseModel):
     rate_limit_per_minute: int = Field(default=0, ge=0)
     jwt_issuer: str = "campusg-local"
     jwt_audience: str = "campusg-orders"
-    jwks_url: str | None = None
+    jwks_url: Annotated[str, AfterValidator(_issuer)] | None = None
     dev_jwks_file: Path | None = None
     on_aws: bool = False
 
@@ -45,8 +77,8 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({**values, "on_aws": "AWS_LAMBDA_FUNCTION_NAME" in environ})
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors(include_input=False)]
-            raise SettingsError("; ".join(wrong).replace(": Value error,", ":").lstrip(": ")) from None
+            wrong = [f"{str(place[0]).upper()}: {sentence}" if place else sentence for place, sentence in found(error)]
+            raise SettingsError("; ".join(wrong)) from None
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
@@ -56,6 +88,14 @@ class Settings(BaseModel):
             raise ValueError("KAFKA_SECURITY must be TLS or MSK_IAM: PLAINTEXT is for development and refused on AWS")
         if self.kafka_security == "MSK_IAM" and not self.aws_default_region:
             raise ValueError("AWS_DEFAULT_REGION is missing: MSK_IAM signs for a region, and AWS_REGION alone is not read")
+        if self.jwks_url and not self._is_trusted(self.jwks_url):
+            where = "on AWS" if self.on_aws else "beyond this machine"
+            raise ValueError(f"JWKS_URL must be https {where}: who could change the key set on its way could sign any token")
         if not self.jwks_url and not self.dev_jwks_file:
             raise ValueError("JWKS_URL is missing (in development DEV_JWKS_FILE)")
         return self
+
+    def _is_trusted(self, jwks_url: str) -> bool:
+        """Whether the keys that come from there are the issuer's (RFC 8725, section 3.10)."""
+        url = urlsplit(jwks_url)
+        return url.scheme == "https" or (not self.on_aws and _is_loopback(url.hostname or ""))

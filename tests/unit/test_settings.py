@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import sqlalchemy as sa
 
 from chalicelib.errors import SettingsError
 from chalicelib.messaging.producer import SECURITY, Security
@@ -51,7 +52,7 @@ def test_an_empty_variable_counts_as_absent_and_others_are_none_of_our_business(
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "KAFKA_BROKERS"])
 def test_a_variable_that_is_missing_is_named(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name}: Field required"):
+    with pytest.raises(SettingsError, match=f"{name}: is missing"):
         Settings.read({**GOOD, name: ""})
 
 
@@ -62,7 +63,17 @@ def test_a_variable_that_is_missing_is_named(name: str) -> None:
         ("DATABASE_URL", SECRET),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "many"),
-        ("KAFKA_BROKERS", "x"),
+        *(
+            ("DATABASE_URL", f"postgresql+pg8000://{rest}")
+            for rest in ("", "h", "/d", f"u:{SECRET}@/d", f"u:{SECRET}@h:0/d", f"u:{SECRET}@h:x/d")
+        ),
+        *(
+            ("KAFKA_BROKERS", value)
+            for value in ("x", ":9092", "a:b", "a:9092,", "a:0", "a:70000", "http://a:9092", "a:9092;b:9092", "[::1:1")
+        ),
+        *(("JWKS_URL", value) for value in ("x", "https://", "https:///jwks", "https://:443/jwks", "file:///etc/passwd", "ftp://h/jwks")),
+        *(("JWKS_URL", f"https://{rest}") for rest in (f"u:{SECRET}@h/jwks", "h\\@evil/jwks", "h/a b", "h/\n", "h:99999/", "h#x")),
+        *(("JWKS_URL", value) for value in ("data:application/json,{}", "//h/jwks", "ldap://h", "https://h\u3002example/jwks")),
         ("KAFKA_SECURITY", "SASL_PLAIN"),
         ("KAFKA_SECURITY", "tls"),
         ("STEP_TIMEOUT_SECONDS", "0"),
@@ -113,6 +124,38 @@ def test_development_keys_are_refused_on_aws() -> None:
 
 def test_on_aws_keys_come_from_the_issuer() -> None:
     assert Settings.read(ON_AWS).on_aws
+
+
+@pytest.mark.parametrize("url", ["http://issuer.example/jwks.json", "http://127.0.0.1:8080/jwks.json", "HTTP://localhost/jwks.json"])
+def test_on_aws_keys_come_by_https_only(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWKS_URL must be https on AWS"):
+        Settings.read({**ON_AWS, "JWKS_URL": url})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/jwks.json", "http://localhost/jwks", "http://[::1]:1/", "https://issuer.example"])
+def test_at_home_keys_may_come_by_http_from_this_machine(url: str) -> None:
+    assert Settings.read({**GOOD, "JWKS_URL": url}).jwks_url == url
+
+
+@pytest.mark.parametrize("host", ["issuer.example", "10.0.0.1", "127.0.0.1.example", "localhost.example", "[::2]", "0.0.0.0"])
+def test_by_http_no_keys_come_from_elsewhere(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWKS_URL must be https beyond this machine"):
+        Settings.read({**GOOD, "JWKS_URL": f"http://{host}/jwks.json"})
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["u@h/d", "h/d", "h:1/d", f"u:{SECRET}@h.example:65535/d", f"u:{SECRET}/#?:%40@[::1]:5432/d?x=y", f"u:{SECRET}@/d?unix_sock=/run/s"],
+)
+def test_a_database_is_named_as_sqlalchemy_reads_it(rest: str) -> None:
+    url = f"postgresql+pg8000://{rest}"
+    assert Settings.read({**GOOD, "DATABASE_URL": url}).database_url.get_secret_value() == url
+    assert sa.make_url(url).database == "d"
+
+
+@pytest.mark.parametrize("brokers", ["b-1.msk.example:9098", "a:1,b:2", "a:1, b:2", "[::1]:9092,127.0.0.1:65535"])
+def test_brokers_are_hosts_with_ports(brokers: str) -> None:
+    assert Settings.read({**GOOD, "KAFKA_BROKERS": brokers}).kafka_brokers == brokers.replace(" ", "")
 
 
 def test_plain_text_to_the_broker_is_refused_on_aws() -> None:

@@ -1,0 +1,13 @@
+"""Words that only the inside of the service has: no text that leaves it may have one."""
+
+import re
+
+FOREIGN = re.compile(
+    r"Traceback|File \"|line \d+, in |\.py\b|chalicelib|campusg\.|SELECT |INSERT INTO |UPDATE "
+    r"|[Pp]ython|[Pp]ydantic|[Ss][Qq][Ll][Aa]lchemy|(?<!\+)pg8000|psycopg|kafka\.|botocore|\bjwt\.|PyJW"
+    # How Python writes values and types, and what the json module, codecs and pydantic say.
+    r"|Decimal\(|UUID\(|datetime\.|<class|<\w+ object|\bNone\b|\bTrue\b|\bFalse\b|\bdict\b|\btuple\b|\bstr\b|\bint\b|NoneType"
+    r"|Expecting |\(char \d+\)|Extra data|Invalid control character|codec can't|Input should|Value error|Field required|valid dictionary"
+    # Classes of exceptions, ours included where they are not a dead letter's.
+    r"|\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|NoBrokersAvailable",
+)
