@@ -1,9 +1,11 @@
 """Log lines and counts: constant sentences with fields, as JSON on stdout; counts as CloudWatch embedded metrics."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from types import MappingProxyType
 
 from aws_lambda_powertools import Logger
@@ -26,7 +28,8 @@ class _About(logging.Filter):
         return True
 
 
-logger = Logger(service=SERVICE)
+# In ASCII: at a terminal, no character of what partners and customers wrote may steer it.
+logger = Logger(service=SERVICE, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
 logger.addFilter(_About())
 
 

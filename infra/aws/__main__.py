@@ -6,6 +6,7 @@ from typing import Any
 
 from chalicelib.messages.topics import TRIGGERS
 from infra.aws import alarms, event_source_mappings
+from infra.local.console import say
 
 FOLDER = Path(__file__).parent
 
@@ -22,7 +23,7 @@ def main() -> None:
     """Write every file anew."""
     for path, text in files().items():
         path.write_text(text, encoding="utf-8")
-        print(f"written: {path.name}")
+        say(f"written: {path.name}")
 
 
 def _text(content: Any) -> str:

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Callable
 
-from infra.local.console import complain
+from infra.local.console import complain, hand_over, show_tracebacks
 from infra.local.settings import SettingsError, data_dir, read_settings
 
 
 def main() -> int:
     """Do what the first argument says; return the exit code."""
+    show_tracebacks()
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if command is None:
         complain(f"usage: python -m infra.local {' | '.join(COMMANDS)}")
@@ -72,7 +73,7 @@ def _token() -> int:
     from infra.local.devkeys import TokenRequestError, requested_token
 
     try:
-        print(requested_token(data_dir(), os.environ.get("ROLE", ""), os.environ.get("SUB", "")))
+        hand_over(requested_token(data_dir(), os.environ.get("ROLE", ""), os.environ.get("SUB", "")) + "\n")
     except TokenRequestError as error:
         complain(f"make token: {error}")
         return 2
@@ -84,7 +85,7 @@ def _env() -> int:
 
     folder = data_dir()
     try:
-        print((folder / VARIABLES_FILE).read_text(), end="")
+        hand_over((folder / VARIABLES_FILE).read_text())
     except FileNotFoundError:
         complain(f"make env: no stack runs on {folder}")
         return 1

@@ -37,7 +37,7 @@ def audit() -> int:
     except (sa.exc.SQLAlchemyError, DatabaseError, OSError) as error:
         complain(f"make audit: {hidden(url)}: {reason(error)}")
         return 1
-    say(report(found, parked))
+    say(*report(found, parked))
     return 1 if found else 0
 
 
@@ -49,8 +49,8 @@ def examine(url: str, relay_period: timedelta) -> tuple[list[Violation], list[Vi
     return found + _ledger_violations(url), parked
 
 
-def report(found: Sequence[Violation], parked: Sequence[Violation]) -> str:
-    """The table for people: one line where all is well, and the parked sagas below, which are no violations."""
+def report(found: Sequence[Violation], parked: Sequence[Violation]) -> list[str]:
+    """The table for people, as lines: one line where all is well, and the parked sagas below, which are no violations."""
     lines = [f"{len(found)} violations"] if found else ["no violations: orders, sagas, outbox, history and money agree"]
     for rule in dict.fromkeys(each.rule for each in found):
         broken = [each for each in found if each.rule == rule]
@@ -59,7 +59,7 @@ def report(found: Sequence[Violation], parked: Sequence[Violation]) -> str:
             lines.append("  … and perhaps more")
     if parked:
         lines += ["", f"{len(parked)} parked sagas (no violation; `make why SAGA=…` says what each waits for)", *_table(parked)]
-    return "\n".join(lines)
+    return lines
 
 
 def _table(rows: Sequence[Violation]) -> list[str]:

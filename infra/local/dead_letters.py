@@ -30,7 +30,7 @@ def dead_letters() -> int:
     except (NotRunningError, ApiError, RefusedError) as error:
         complain(f"make dead-letters: {error}")
         return 1
-    say(table(found))
+    say(*table(found))
     return 0
 
 
@@ -50,10 +50,10 @@ def redrive() -> int:
         return 1
 
 
-def table(found: Sequence[Json]) -> str:
+def table(found: Sequence[Json]) -> list[str]:
     """The dead letters as a table, newest first; of more than fit, that there are more."""
     if not found:
-        return "no dead letters"
+        return ["no dead letters"]
     shown = found[:MOST_SHOWN]
     width = max(len(_place(letter)) for letter in shown)
     lines = [f"{'when':<24}  {'id':<36}  {'where':<{width}}  {'tries':>5}  {'order':<36}  type, error"]
@@ -61,10 +61,10 @@ def table(found: Sequence[Json]) -> str:
         about = f"{letter['type'] or 'no type'}, {letter['error'][:ERROR_LIMIT]}"
         redriven = f", redriven {letter['redrivenAt']}" if letter["redrivenAt"] else ""
         place = f"{letter['deadLetterId']}  {_place(letter):<{width}}  {letter['deliveryCount']:>5}  {letter['orderId'] or '':<36}"
-        lines.append(f"{letter['at']}  {place}  {_printable(about)}{redriven}")
+        lines.append(f"{letter['at']}  {place}  {about}{redriven}")
     if len(found) > MOST_SHOWN:
         lines.append("… and more; narrow them by ERROR=…, ORDER=… or SAGA=…")
-    return "\n".join(lines)
+    return lines
 
 
 def diff(changes: Sequence[Json]) -> Iterator[str]:
@@ -78,13 +78,13 @@ def diff(changes: Sequence[Json]) -> Iterator[str]:
             yield title
         for sign, value in (("-", change["from"]), ("+", change["to"])):
             if value is not None:
-                yield _printable(f"  {sign} {change['pointer']} {json.dumps(value, ensure_ascii=False)}")
+                yield f"  {sign} {change['pointer']} {json.dumps(value, ensure_ascii=False)}"
 
 
 def _redrive_one(api: OperatorApi, id: UUID, *, dry: bool) -> int:
     answered = _redriven(api, str(id), dry=dry)
     say(f"{_named(answered['deadLetter'])}: {'would be taken' if dry else 'taken'}")
-    say("\n".join(diff(answered["changes"])))
+    say(*diff(answered["changes"]))
     return 0
 
 
@@ -98,9 +98,9 @@ def _redrive_class(api: OperatorApi, error_class: str, *, dry: bool) -> int:
             answered = _redriven(api, letter["deadLetterId"], dry=dry)
         except RefusedError as error:
             refused += 1
-            say(_printable(f"{heading}: refused: {error}"))
+            say(f"{heading}: refused: {error}")
             continue
-        say("\n".join([f"{heading}: would be taken", *diff(answered["changes"])]) if dry else f"{heading}: taken")
+        say(*[f"{heading}: would be taken", *diff(answered["changes"])] if dry else [f"{heading}: taken"])
     taken = f"{len(waiting) - refused} of {len(waiting)} dead letters"
     say(f"{taken} {'would be' if dry else 'were'} taken, {refused} refused" if waiting else f"no dead letter waits with {error_class}")
     return 1 if refused else 0
@@ -111,16 +111,11 @@ def _redriven(api: OperatorApi, id: str, *, dry: bool) -> Json:
 
 
 def _named(letter: Json) -> str:
-    return _printable(f"{letter['deadLetterId']} {letter['type'] or 'no type'} at {_place(letter)}")
+    return f"{letter['deadLetterId']} {letter['type'] or 'no type'} at {_place(letter)}"
 
 
 def _place(letter: Json) -> str:
     return f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
-
-
-def _printable(text: str) -> str:
-    """Partners' words on a terminal: without whatever could steer it."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _uuid(text: str) -> UUID:

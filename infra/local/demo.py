@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.console import complain, say
+from infra.local.console import Line, Styled, complain, plain, say
 from infra.local.process import ServerCommand, ServerProcess, last_lines
 from infra.local.runfile import holder
 from infra.local.running import NotRunningError, run_info, stack_variables, telling
 from infra.local.settings import data_dir
 from infra.local.stack import ROOT
 from infra.local.stories import LIFE, SILENT, TIMED_OUT, UNHAPPY, Api, Story, StoryError
-from infra.local.timeline import Paint, coloured, plain, timeline
+from infra.local.timeline import timeline
 
 DEADLINE_SECONDS = 52.0
 START_PATIENCE_SECONDS = 40.0
@@ -42,33 +42,35 @@ class Place:
 def demo() -> int:
     """Play all stories and print each as a timeline; return 0 if every one ended as it must, within a minute."""
     begun = time.monotonic()
-    paint = coloured if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else plain
     try:
         with _place() as place:
             say(f"orders on {place.url}, data in {place.data_dir}")
-            failed = _play(place, begun + DEADLINE_SECONDS, paint)
+            failed = _play(place, begun + DEADLINE_SECONDS)
     except NotRunningError as error:
-        complain(f"make demo: {error}")
+        complain(*f"make demo: {error}".split("\n"))
         return 1
     seconds = time.monotonic() - begun
     say(f"{failed} orders did not end as they should, {seconds:.0f} s" if failed else f"every order ended as it should, {seconds:.0f} s")
     return 1 if failed else 0
 
 
-def drawn(api: Api, story: Story, order_id: str, paint: Paint) -> list[str]:
+def drawn(api: Api, story: Story, order_id: str) -> list[Line]:
     """The timeline of a story that was played; raises StoryError if it hasn't ended as it must."""
     order, history = api.order(order_id), api.history(order_id)
     ids = dict.fromkeys(entry["sagaId"] for entry in history if entry["sagaId"])
     sagas = [api.saga(saga_id) for saga_id in ids]
-    lines = [paint(story.title, "title") + f"  (order {order_id}, {order['currency']} {order['total']})", *timeline(history, sagas, paint)]
+    heading = (Styled(story.title, "title"), f"  (order {order_id}, {order['currency']} {order['total']})")
+    lines = [heading, *timeline(history, sagas)]
     found = (order["orderStatus"], order["paymentStatus"], tuple(_ending(saga) for saga in sagas))
     wanted = (story.order_status, story.payment_status, story.sagas)
     if found != wanted:
-        raise StoryError("\n".join([*lines, f"  should have ended {_shown(wanted)}", f"  but ended         {_shown(found)}"]))
+        raise StoryError(
+            "\n".join([*(plain(line) for line in lines), f"  should have ended {_shown(wanted)}", f"  but ended         {_shown(found)}"])
+        )
     return lines
 
 
-def _play(place: Place, deadline: float, paint: Paint) -> int:
+def _play(place: Place, deadline: float) -> int:
     """Play the stories, the slow ones beside the others; return how many failed."""
     api = Api(place.url, place.data_dir, deadline)
     slow, left_out = _slow_stories(place.variables)
@@ -77,9 +79,9 @@ def _play(place: Place, deadline: float, paint: Paint) -> int:
         waiting = [(story, pool.submit(story.tell, api)) for story in slow]
         try:
             for story in (LIFE, *UNHAPPY):
-                failed += not _tell(api, story, None, paint)
+                failed += not _tell(api, story, None)
             for story, played in waiting:
-                failed += not _tell(api, story, played, paint)
+                failed += not _tell(api, story, played)
         finally:
             # Or the pool would wait for the slow ones also where somebody has pressed Ctrl-C.
             api.give_up()
@@ -88,15 +90,15 @@ def _play(place: Place, deadline: float, paint: Paint) -> int:
     return failed
 
 
-def _tell(api: Api, story: Story, played: Future[str] | None, paint: Paint) -> bool:
+def _tell(api: Api, story: Story, played: Future[str] | None) -> bool:
     try:
         with telling(story.title):
             order_id = played.result() if played else story.tell(api)
-            lines = drawn(api, story, order_id, paint)
+            lines = drawn(api, story, order_id)
     except StoryError as error:
-        say(f"{paint(story.title, 'title')}: {paint('did not go as it should', 'bad')}\n{error}\n")
+        say((Styled(story.title, "title"), ": ", Styled("did not go as it should", "bad")), *str(error).split("\n"), "")
         return False
-    say("\n".join([*lines, ""]))
+    say(*lines, "")
     return True
 
 

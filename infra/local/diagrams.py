@@ -8,6 +8,7 @@ from chalicelib.orders.order import Order
 from chalicelib.sagas.definition import AnyStep, Definition, Local, Notify, Step
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SagaStatus
+from infra.local.console import say
 from infra.local.saga_map import AGAIN, MOMENT, REFUSED, SAID, SAMPLES, SILENT, START, UNDO, Arrow, SagaMap, explore, order_in
 
 FILE = Path(__file__).parents[1] / "docs" / "sagas.md"
@@ -34,7 +35,7 @@ NOTHING = "–"
 def diagrams() -> int:
     """Write the file anew; return the exit code."""
     FILE.write_text(document(), encoding="utf-8")
-    print(f"wrote {FILE.relative_to(FILE.parents[2])}")
+    say(f"wrote {FILE.relative_to(FILE.parents[2])}")
     return 0
 
 

@@ -11,6 +11,7 @@ from chalicelib.entrypoints.asyncapi.catalogue import Message, of_topic
 from chalicelib.entrypoints.asyncapi.document import build
 from chalicelib.entrypoints.asyncapi.headers import DEAD_LETTER, OMITTED
 from chalicelib.messages.topics import PARTITIONS
+from infra.local.console import say
 
 FILE = Path(__file__).parents[1] / "docs" / "messages.md"
 DOCUMENT = FILE.with_name("asyncapi.json")
@@ -24,7 +25,7 @@ def list_messages() -> int:
     FILE.write_text(renewed(FILE.read_text(encoding="utf-8")), encoding="utf-8")
     DOCUMENT.write_text(document(), encoding="utf-8")
     for file in (FILE, DOCUMENT):
-        print(f"wrote {file.relative_to(file.parents[2])}")
+        say(f"wrote {file.relative_to(file.parents[2])}")
     return 0
 
 

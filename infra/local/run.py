@@ -43,7 +43,7 @@ def run(settings: StackSettings) -> int:
         with _locked(settings.data_dir) as lock:
             return asyncio.run(_run(settings, lock))
     except EXPECTED_ERRORS as error:
-        complain(f"make run: {error}")
+        complain(*f"make run: {error}".split("\n"))
         return 1
 
 
@@ -160,7 +160,7 @@ async def _check(settings: StackSettings) -> None:
 def _welcome(stack: Stack, settings: StackSettings) -> None:
     database = stack.postgres.psql() if stack.postgres else "as DATABASE_URL says"
     token = requested_token(settings.data_dir, "customer", "cust_1")
-    say(f"""
+    text = f"""
 the stack is at work (Ctrl-C or `make stop` ends it)
 
   API        {stack.http_url}
@@ -174,4 +174,5 @@ Place an order:
 curl -sS -X POST '{stack.http_url}/api/orders' -H 'Prefer: wait=10' -H 'Content-Type: application/json' \\
   -H 'Authorization: Bearer {token}' \\
   -d {shlex.quote(SAMPLE_ORDER)}
-""")
+"""
+    say(*text.split("\n"))

@@ -89,7 +89,7 @@ class Part:
             try:
                 await self.start(patience=None)
             except ServerError as error:
-                say(str(error))
+                say(*str(error).split("\n"))
                 await self.stop()
                 continue
             say(f"{self.name} is back, pid {self.pid}")

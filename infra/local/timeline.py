@@ -1,29 +1,19 @@
 """An order's life as lines of text, drawn from what the API says of its history and its sagas: pure."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-Json: TypeAlias = Mapping[str, Any]
-Paint: TypeAlias = Callable[[str, str], str]
+from infra.local.console import Line, Styled
 
-STYLES = {"time": "2", "good": "32", "bad": "31", "under way": "36", "title": "1"}
+Json: TypeAlias = Mapping[str, Any]
+
 CHANGE_WIDTH = 57
 GOOD, BAD = frozenset({"COMPLETED"}), frozenset({"CANCELLED", "TIMED_OUT"})
 
 
-def plain(text: str, _style: str) -> str:
-    """No colours."""
-    return text
-
-
-def coloured(text: str, style: str) -> str:
-    """Colours for a terminal (ECMA-48, select graphic rendition)."""
-    return f"\x1b[{STYLES[style]}m{text}\x1b[0m"
-
-
-def timeline(history: Sequence[Json], sagas: Sequence[Json], paint: Paint = plain) -> list[str]:
+def timeline(history: Sequence[Json], sagas: Sequence[Json]) -> list[Line]:
     """A line for each moment at which the order or one of its sagas changed.
 
     Time since the first one, version, status, payment and actor where the order changed, and what the sagas' steps did. `history` is
@@ -34,19 +24,19 @@ def timeline(history: Sequence[Json], sagas: Sequence[Json], paint: Paint = plai
     for entry in history:
         entries[entry["at"]].append(entry)
     moments = sorted(entries.keys() | steps.keys())
-    lines = []
+    lines: list[Line] = []
     for moment in moments:
-        offset = paint(f"{_seconds(moments[0], moment):+9.3f} s", "time")
-        changes = [_change(entry, paint) for entry in entries[moment]] or [" " * CHANGE_WIDTH]
-        lines += [f"  {offset}  {change}".rstrip() for change in changes[:-1]]
-        lines.append(f"  {offset}  {changes[-1]}  {', '.join(steps.get(moment, []))}".rstrip())
+        offset = Styled(f"{_seconds(moments[0], moment):+9.3f} s", "time")
+        changes = [_change(entry) for entry in entries[moment]] or [(" " * CHANGE_WIDTH,)]
+        lines += [("  ", offset, "  ", *change) for change in changes[:-1]]
+        lines.append(("  ", offset, "  ", *changes[-1], f"  {', '.join(steps.get(moment, []))}"))
     return lines
 
 
-def _change(entry: Json, paint: Paint) -> str:
+def _change(entry: Json) -> Sequence[str | Styled]:
     status = str(entry["to"])
     style = "good" if status in GOOD else "bad" if status in BAD else "under way"
-    return f"v{entry['version']:<3} {paint(f'{status:<18}', style)} {entry['paymentTo']:<10} {entry['actor']:<22}"
+    return f"v{entry['version']:<3} ", Styled(f"{status:<18}", style), f" {entry['paymentTo']:<10} {entry['actor']:<22}"
 
 
 def _happenings(sagas: Sequence[Json]) -> Mapping[str, list[str]]:

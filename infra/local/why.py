@@ -69,7 +69,7 @@ def why() -> int:
     except (sa.exc.SQLAlchemyError, OSError) as error:
         complain(f"make why: {hidden(url)}: {reason(error)}")
         return 1
-    say(screen(known, policy))
+    say(*screen(known, policy))
     return 0
 
 
@@ -95,8 +95,8 @@ def look(session: sa.Connection, *, saga_id: UUID | None = None, order_id: UUID 
     )
 
 
-def screen(known: Known, policy: RetryPolicy) -> str:
-    """The screen as text."""
+def screen(known: Known, policy: RetryPolicy) -> list[str]:
+    """The screen's lines."""
     saga = known.saga
     sections = {
         "saga": _saga(known),
@@ -112,7 +112,7 @@ def screen(known: Known, policy: RetryPolicy) -> str:
     lines = [f"{saga.name} {saga.saga_id}", f"  {waits_for(saga, known.now, policy, _unpublished(known))}", ""]
     for title, section in sections.items():
         lines += [f"{heading:<13} {line}".rstrip() for heading, line in zip([title, *[""] * len(section)], section, strict=False)]
-    return "\n".join(lines)
+    return lines
 
 
 def _asked(environment: Mapping[str, str]) -> tuple[str, UUID]:

@@ -22,7 +22,7 @@ def told(brokerless: Service, database_url: str, tmp_path: Path) -> Iterator[Fat
 
 def shown(told: Fates, order_id: UUID) -> str:
     with told.service.world.engine.begin() as session:
-        return screen(look(session, order_id=order_id), told.service.world.rules.policy)
+        return "\n".join(screen(look(session, order_id=order_id), told.service.world.rules.policy))
 
 
 def sentence(text: str) -> str:

@@ -80,7 +80,7 @@ def test_those_that_wait_are_a_table_newest_first(brokerless: Service, run: Run)
     heading, newest, older = listed.out
     assert (listed.code, heading.split()) == (0, ["when", "id", "where", "tries", "order", "type,", "error"])
     assert f"escrow-events/2/{spoiled.offset}" in newest
-    assert "\ufffd]0;x\ufffd, Unintelligible: " in newest
+    assert "\\x1b]0;x\\x07, Unintelligible: " in newest
     assert f"  {letter_of(brokerless, placed)}  user-events/0/" in older
     assert older.endswith(f"1  {placed.order_id}  user.customer_validated, UnknownDefinition: create_order version 9 is not known here")
     assert all(line.isprintable() for line in listed.out)
