@@ -8,14 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.driver import Connection
+from chalicelib.db.states import Kind, kind_of, make_discreet
+from chalicelib.observability import count
 
-# SQLSTATEs after which the same work may well succeed: connection trouble, serialization, read-only failover, shutdown, too many.
-TRANSIENT_STATES = ("08", "40001", "25006", "57P01", "57P02", "57P03", "53300")
-DEADLOCK = "40P01"
-LOCK_TIMEOUT = "55P03"
 READ_TIMEOUT_SECONDS = 10
 TRUSTED_SECONDS = 0.25
 
@@ -48,12 +47,16 @@ class Dialect(PGDialect_pg8000):
 registry.register("postgresql.campusg_pg8000", __name__, "Dialect")
 
 
-def make_engine(url: str, *, pool_size: int, ssl_context: Any = None) -> sa.Engine:
-    """An engine for a `postgresql+pg8000://` URL; connecting and every read give up after ten seconds."""
+def make_engine(url: str, *, pool_size: int, ssl_context: Any = None, discreet: bool = True) -> sa.Engine:
+    """An engine for a `postgresql+pg8000://` URL; connecting and every read give up after ten seconds.
+
+    Its errors say SQLSTATE and constraint and nothing else, as they get into logs and dead letters; unless `discreet` is False: then they
+    have the server's own words, and may show rows.
+    """
     arguments: dict[str, Any] = {"timeout": READ_TIMEOUT_SECONDS, "application_name": "campusg-orders"}
     if ssl_context is not None:
         arguments["ssl_context"] = ssl_context
-    return sa.create_engine(
+    engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+campusg_pg8000"),
         pool_size=pool_size,
         max_overflow=0,
@@ -63,6 +66,14 @@ def make_engine(url: str, *, pool_size: int, ssl_context: Any = None) -> sa.Engi
         connect_args=arguments,
         hide_parameters=True,
     )
+    if discreet:
+        sa.event.listen(engine, "handle_error", _hide_data)
+    return engine
+
+
+def _hide_data(context: ExceptionContext) -> None:
+    if isinstance(context.sqlalchemy_exception, DBAPIError):
+        make_discreet(context.sqlalchemy_exception)
 
 
 class Database:
@@ -73,30 +84,17 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """One transaction: committed if the block ends, rolled back if it raises."""
-        with self._engine.begin() as session:
-            yield session
+        """One transaction: committed if the block ends, rolled back if it raises.
+
+        What ends it for a reason of the database's own is counted, as an alarm watches whether that lasts.
+        """
+        try:
+            with self._engine.begin() as session:
+                yield session
+        except Exception as error:
+            if kind_of(error) is not Kind.FAULT:
+                count({"DatabaseUnavailable": 1})
+            raise
 
     def close(self) -> None:
         self._engine.dispose()
-
-
-def sql_state(error: DBAPIError) -> str | None:
-    """The SQLSTATE of a database error (PostgreSQL, appendix A); None where the connection itself broke."""
-    details = error.orig.args[0] if error.orig and error.orig.args else None
-    return str(details["C"]) if isinstance(details, dict) and "C" in details else None
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether the database was just not there, so that the very same work may succeed later."""
-    if isinstance(error, (OSError, sa.exc.TimeoutError)):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    state = sql_state(error)
-    return state is None or state.startswith(TRANSIENT_STATES)
-
-
-def is_outwaited(error: Exception) -> bool:
-    """Whether somebody else's lock was in the way for too long: no fault of the work, and over when they are."""
-    return isinstance(error, DBAPIError) and sql_state(error) in (LOCK_TIMEOUT, DEADLOCK)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from chalice.app import Chalice, CORSConfig, Response
 
-from chalicelib.db.connection import is_outwaited, is_transient
+from chalicelib.db.states import Kind, kind_of, name_of
 from chalicelib.entrypoints.conditions import check_headers
 from chalicelib.entrypoints.problems import problem
 from chalicelib.entrypoints.rates import admit
@@ -198,8 +197,8 @@ def _worded(request: Request, view: Callable[[], Response]) -> Response:
 
 
 def _unexpected(error: Exception) -> Refusal:
-    if is_transient(error) or is_outwaited(error):
-        logger.warning("The database is away or busy", extra={"error": _kind(error)})
+    if kind_of(error) is not Kind.FAULT:
+        logger.warning("The database is away or busy", extra={"error": f"{name_of(error)}: {error}"})
         return ServiceUnavailable("the database can't be reached or is too busy just now; try again", retry_after=2)
     logger.exception("A request failed")
     return Unexpected("an unexpected error; the correlationId leads to it in the log")
@@ -215,7 +214,3 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _bytes(body: str | bytes | None) -> bytes:
     return body.encode() if isinstance(body, str) else body or b""
-
-
-def _kind(error: Exception) -> str:
-    return type(error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error).__name__

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.db.connection import Database
+from chalicelib.db.states import name_of
 from chalicelib.errors import Unavailable
 from chalicelib.messages.envelope import log_fields
 from chalicelib.messaging import outbox
@@ -37,7 +38,7 @@ class Publisher:
         try:
             self._drain(sorted({outbox.bucket_of(key) for key in ordering_keys}))
         except (sa.exc.SQLAlchemyError, OSError) as error:
-            logger.warning("Publishing is left to the relay", extra={"error": str(getattr(error, "orig", error))})
+            logger.warning("Publishing is left to the relay", extra={"error": f"{name_of(error)}: {error}"})
 
     def relay(self) -> None:
         """Publish whatever waits; raises where the database is away."""

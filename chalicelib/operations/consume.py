@@ -1,7 +1,9 @@
 """The batch consumer: one transaction for a batch; halves where it fails; nothing lost and nothing half done.
 
-A transient database error is raised, so that Lambda delivers the batch again. Any other failure is narrowed down to the records
-that cause it; those are counted in a transaction of their own, reported as failed, and buried after a few deliveries.
+Where the database is away the error is raised, so that Lambda delivers the batch again. Any other failure is narrowed down to the records
+that meet it. A record that meets a slow database, or a lock, is reported as failed and comes again for as long as that lasts; one that is
+at fault itself is counted in a transaction of its own, reported as failed, and a dead letter after a few deliveries. Which error is which
+says `chalicelib.db.states`.
 
 A record of which the function dies (out of memory, killed at its time limit) can't be counted afterwards. So the first batch of a container
 is counted before: whatever kills a function takes its container along, and the next try is a first one again. A container that has
@@ -16,11 +18,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.connection import DEADLOCK, Database, is_outwaited, is_transient, sql_state
+from chalicelib.db.connection import Database
+from chalicelib.db.states import DEADLOCK, Kind, kind_of, name_of, sql_state
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging import failures
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.observability import about, count, logger
+from chalicelib.operations.parts import parts
 from chalicelib.operations.take_replies import Delivery, Taken, bury, take_replies
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.state import Saga
@@ -113,17 +117,15 @@ class Consumer:
         try:
             self._take_at_once(going, consumed, keys)
         except Exception as error:
-            if is_transient(error):
+            kind = kind_of(error)
+            if kind is Kind.AWAY:
                 raise
-            logger.warning(
-                "A batch failed and is taken in halves", extra={"records": len(going), "error": str(getattr(error, "orig", error))}
-            )
+            logger.warning("A batch failed and is taken in parts", extra={"records": len(going), "error": f"{name_of(error)}: {error}"})
             if len(going) == 1:
                 self._fail_alone(going[0], error, consumed, keys)
                 return
-            middle = len(going) // 2
-            self._take(going[:middle], deadline, consumed, keys)
-            self._take(going[middle:], deadline, consumed, keys)
+            for part in parts(going, kind):
+                self._take(part, deadline, consumed, keys)
 
     def _take_at_once(self, deliveries: Sequence[Delivery], consumed: Consumed, keys: set[UUID]) -> None:
         try:
@@ -140,8 +142,8 @@ class Consumer:
             self._set_aside(delivery, cause, consumed, keys)
 
     def _fail_alone(self, delivery: Delivery, error: Exception, consumed: Consumed, keys: set[UUID]) -> None:
-        """Report the record as failed; its failure counts unless it only waited too long for somebody else's lock."""
-        if is_outwaited(error):
+        """Report the record as failed; its failure counts unless it only met a slow database or somebody else's lock."""
+        if kind_of(error) is Kind.SLOW:
             consumed.failed.append(delivery.record)
             return
         self._set_aside(delivery, error, consumed, keys)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.connection import is_outwaited, is_transient, sql_state
+from chalicelib.db.states import Kind, kind_of, name_of, sql_state
 from chalicelib.errors import NotFound, Refusal, WrongStatus
 from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import Buried
@@ -94,16 +94,16 @@ def _bugs_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, Refusal) or is_transient(error) or is_outwaited(error):
+        if isinstance(error, Refusal) or kind_of(error) is not Kind.FAULT:
             raise
         logger.exception("A redrive failed")
-        raise WrongStatus(f"taking the record raised {_name(error)}; the correlationId leads to it in the log") from error
+        raise WrongStatus(f"taking the record failed ({_name(error)}); the correlationId leads to it in the log") from error
 
 
 def _name(error: Exception) -> str:
     """What an operator may see of it: no text, as that may hold anything."""
-    state = f" (SQLSTATE {sql_state(error)})" if isinstance(error, sa.exc.DBAPIError) else ""
-    return f"{type(error).__name__}{state}"
+    state = f"SQLSTATE {sql_state(error)}, " if isinstance(error, sa.exc.DBAPIError) else ""
+    return f"{state}{name_of(error)}"
 
 
 def _changed(before: Batch, after: Batch) -> Iterator[Difference]:

@@ -1,24 +1,27 @@
 """What the clock brings about: commands sent again, silence drawn conclusions from, orders timed out and completed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.connection import Database, is_transient
+from chalicelib.db.connection import Database
+from chalicelib.db.pages import Page, first_page
+from chalicelib.db.states import Kind, kind_of
 from chalicelib.messages.envelope import Trail
 from chalicelib.messages.trace import begin_trace
 from chalicelib.observability import count, logger
 from chalicelib.operations.complete import can_complete
+from chalicelib.operations.parts import parts
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.due import DueOrder, put_off, read_unaccepted, read_uncompleted
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.due import Due, push_back, read_due
-from chalicelib.sagas.engine import Batch, Rules, lock
+from chalicelib.sagas.engine import Rules, lock
 from chalicelib.sagas.outcomes import Deferred, Fresh, TimedOut
 
 MOST_AT_ONCE = 500
@@ -34,14 +37,14 @@ class Chore(Protocol):
     def name(self) -> str:
         """The metric that counts it."""
 
-    def read(self, session: sa.Connection, rules: Rules, most: int) -> Sequence[Any]:
-        """Up to `most` due items, longest due first; locks nothing."""
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Any]:
+        """The due items of a page, longest due first; locks nothing."""
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         """Let happen what, under the lock, is still due; return the outbox keys."""
 
-    def put_off(self, session: sa.Connection, item: Any) -> None:
-        """Make room for others: this item failed alone."""
+    def put_off(self, session: sa.Connection, item: Any, *, counted: bool) -> None:
+        """Make room for others: this item failed alone. `counted`: the fault is its own, and each time it waits longer."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,29 @@ class SilentCommands:
 
     name: str = "SagasDue"
 
-    def read(self, session: sa.Connection, rules: Rules, most: int) -> Sequence[Due]:  # noqa: ARG002 - a chore
-        return read_due(session, most)
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Due]:  # noqa: ARG002 - a chore
+        return read_due(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         batch = lock(session, rules, saga_ids=[due.saga_id for due, _ in items])
+        stuck = []
         for due, fresh in items:
-            if _still_due(batch, due):
-                batch.apply(batch.sagas[due.saga_id], TimedOut() if due.published else Deferred(), "system", fresh, {"cause": "timeout"})
-        return batch.write()
+            saga = batch.sagas.get(due.saga_id)
+            if saga is None or saga.due_at is None or saga.due_at > batch.moment.now:
+                continue
+            if saga.pending is not None and saga.pending.command_id == due.command_id:
+                batch.apply(saga, TimedOut() if due.published else Deferred(), "system", fresh, {"cause": "timeout"})
+            else:
+                stuck.append(saga.saga_id)
+        keys = batch.write()
+        if stuck:
+            # No code of ours leaves such a row. It must not stand in front of the others at every sweep.
+            logger.error("Due sagas don't await what their rows say", extra={"saga_ids": [str(each) for each in stuck[:10]]})
+            push_back(session, stuck)
+        return keys
 
-    def put_off(self, session: sa.Connection, item: Due) -> None:
-        push_back(session, item.saga_id)
+    def put_off(self, session: sa.Connection, item: Due, *, counted: bool) -> None:
+        push_back(session, [item.saga_id], counted=counted)
 
 
 @dataclass(frozen=True)
@@ -70,20 +84,22 @@ class UnacceptedOrders:
 
     name: str = "OrdersTimedOut"
 
-    def read(self, session: sa.Connection, rules: Rules, most: int) -> Sequence[DueOrder]:  # noqa: ARG002 - a chore
-        return read_unaccepted(session, most)
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:  # noqa: ARG002 - a chore
+        return read_unaccepted(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         batch = lock(session, rules, order_ids=[due.order_id for due, _ in items])
         for due, fresh in items:
-            order = batch.orders[due.order_id]
+            order = batch.orders.get(due.order_id)
+            if order is None:
+                continue
             is_open = order.order_status is OrderStatus.READY_FOR_PICKUP and order.active_saga_id is None
             if is_open and order.accept_by == due.since and due.since <= batch.moment.now:
                 batch.start(CANCEL_ORDER, order, _clock(fresh), fresh, TIMED_OUT)
         return batch.write()
 
-    def put_off(self, session: sa.Connection, item: DueOrder) -> None:
-        put_off(session, item.order_id)
+    def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
+        put_off(session, item.order_id, counted=counted)
 
 
 @dataclass(frozen=True)
@@ -92,19 +108,19 @@ class UncompletedOrders:
 
     name: str = "OrdersCompletedByClock"
 
-    def read(self, session: sa.Connection, rules: Rules, most: int) -> Sequence[DueOrder]:
-        return read_uncompleted(session, most, rules.complete_timeout)
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:
+        return read_uncompleted(session, page, rules.complete_timeout)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         batch = lock(session, rules, order_ids=[due.order_id for due, _ in items])
         for due, fresh in items:
-            order = batch.orders[due.order_id]
-            if can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
+            order = batch.orders.get(due.order_id)
+            if order and can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
                 batch.start(COMPLETE_ORDER, order, _clock(fresh), fresh)
         return batch.write()
 
-    def put_off(self, session: sa.Connection, item: DueOrder) -> None:
-        put_off(session, item.order_id)
+    def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
+        put_off(session, item.order_id, counted=counted)
 
 
 CHORES: tuple[Chore, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders())
@@ -125,48 +141,47 @@ class Sweeper:
             self._sweep(chore)
 
     def _sweep(self, chore: Chore) -> None:
-        # An item that could not be put off, as somebody else has its order locked, is still due: it is tried once a sweep.
-        tried: set[Any] = set()
-        number = MOST_AT_ONCE
-        while number == MOST_AT_ONCE:
-            with self._database.transaction() as session:
-                due = chore.read(session, self._rules, MOST_AT_ONCE)
-            number = len(due)
-            untried = [item for item in due if item not in tried]
-            if not untried:
+        # Page by page: an item that stays due, as somebody else has its order locked, is behind the next page and stops nobody.
+        with self._database.transaction() as session:
+            page = first_page(session, MOST_AT_ONCE)
+            due = chore.read(session, self._rules, page)
+        while due:
+            count({chore.name: len(due)})
+            self._do(chore, [(item, self._new_fresh()) for item in due])
+            if len(due) < MOST_AT_ONCE:
                 return
-            tried.update(untried)
-            count({chore.name: len(untried)})
-            self._do(chore, [(item, self._new_fresh()) for item in untried])
+            page = replace(page, after=due[-1].place)
+            with self._database.transaction() as session:
+                due = chore.read(session, self._rules, page)
 
     def _do(self, chore: Chore, items: Items) -> None:
         try:
             with self._database.transaction() as session:
                 keys = chore.do(session, self._rules, items)
         except Exception as error:
-            if is_transient(error):
+            kind = kind_of(error)
+            if kind is Kind.AWAY:
                 raise
             logger.exception("A sweep failed", extra={"chore": chore.name, "items": len(items)})
-            self._split(chore, items)
+            if len(items) > 1:
+                for part in parts(items, kind):
+                    self._do(chore, part)
+                return
+            self._put_off(chore, items[0][0], counted=kind is Kind.FAULT)
         else:
             if keys:
                 self._publish(keys)
 
-    def _split(self, chore: Chore, items: Items) -> None:
-        if len(items) > 1:
-            middle = len(items) // 2
-            self._do(chore, items[:middle])
-            self._do(chore, items[middle:])
-            return
-        with self._database.transaction() as session:
-            chore.put_off(session, items[0][0])
+    def _put_off(self, chore: Chore, item: Any, *, counted: bool) -> None:
+        try:
+            with self._database.transaction() as session:
+                chore.put_off(session, item, counted=counted)
+        except Exception as error:
+            if kind_of(error) is Kind.AWAY:
+                raise
+            # What can't be written can't be put off either. It stays due, and the next page begins behind it.
+            logger.exception("An item can't be put off", extra={"chore": chore.name})
 
 
 def _clock(fresh: Fresh) -> Cause:
     return Cause("system", Trail(f"sweep-{fresh.saga_id}", traceparent=begin_trace(fresh.saga_id)), detail={"cause": "timeout"})
-
-
-def _still_due(batch: Batch, due: Due) -> bool:
-    saga = batch.sagas[due.saga_id]
-    awaited = saga.pending is not None and saga.pending.command_id == due.command_id
-    return awaited and saga.due_at is not None and saga.due_at <= batch.moment.now

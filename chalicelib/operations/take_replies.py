@@ -7,6 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.states import name_of
 from chalicelib.messages.envelope import Incoming, log_fields
 from chalicelib.messages.trace import begin_trace
 from chalicelib.messaging.dead_letters import DeadLetter
@@ -95,7 +96,7 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
 def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> Taken:
     """Give up on a record that failed `deliveries` times for a reason that is no fault of the database."""
     taken, batch = Taken(), lock(session, rules)
-    _bury(batch, delivery, Flaw(type(error).__name__, str(error)), deliveries, taken)
+    _bury(batch, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
     taken.keys = batch.write()
     return taken
 

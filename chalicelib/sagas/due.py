@@ -1,10 +1,13 @@
 """Which sagas have waited long enough."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.pages import Page, Place
 from chalicelib.sagas.registry import DEFINITIONS
 
 
@@ -15,33 +18,45 @@ class Due:
     saga_id: UUID
     command_id: str
     published: bool
+    due_at: datetime
+
+    @property
+    def place(self) -> Place:
+        """Where it stands among what is due."""
+        return self.due_at, self.saga_id
 
 
-# Definitions that this code doesn't know belong to a newer release; its sweeps will look after them. The clock is read in a
-# subquery because no index is searched for a volatile function's value.
+# Definitions that this code doesn't know belong to a newer release; its sweeps will look after them.
 READ = sa.text("""
-    SELECT s.saga_id, s.awaited_id, NOT EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.message_id = s.awaited_id) AS published
+    SELECT s.saga_id, s.awaited_id, s.due_at,
+        NOT EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.message_id = s.awaited_id) AS published
     FROM campusg.sagas s
-    WHERE s.due_at <= (SELECT clock_timestamp()) AND s.name || ' ' || s.definition_version = ANY(CAST(:known AS text[]))
-    ORDER BY s.due_at LIMIT :most""")
+    WHERE s.due_at <= :until AND (s.due_at, s.saga_id) > (:after, CAST(:after_id AS uuid))
+      AND s.name || ' ' || s.definition_version = ANY(CAST(:known AS text[]))
+    ORDER BY s.due_at, s.saga_id LIMIT :most""")
 
-# Not by way of the engine: the saga may have failed because its rows can't be read. Somebody else's lock means that it goes on.
+# Not by way of the engine: the sagas may have failed because their rows can't be read. Somebody else's lock means that it goes on.
 PUSH_BACK = sa.text("""
     WITH held AS (
         SELECT o.order_id FROM campusg.orders o
-        WHERE o.order_id = (SELECT order_id FROM campusg.sagas WHERE saga_id = :saga_id) FOR NO KEY UPDATE SKIP LOCKED)
+        WHERE o.order_id IN (SELECT order_id FROM campusg.sagas WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])))
+        ORDER BY o.order_id FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE campusg.sagas s
-    SET setbacks = setbacks + 1, due_at = clock_timestamp() + make_interval(secs => least(2 ^ least(setbacks, 10), 300))
-    FROM held WHERE s.order_id = held.order_id AND s.saga_id = :saga_id AND s.due_at <= clock_timestamp()""")
+    SET setbacks = setbacks + :counted, due_at = clock_timestamp() + make_interval(secs => least(2 ^ least(setbacks, 10), 300))
+    FROM held
+    WHERE s.order_id = held.order_id AND s.saga_id = ANY(CAST(:saga_ids AS uuid[])) AND s.due_at <= clock_timestamp()""")
 
 
-def read_due(session: sa.Connection, most: int) -> list[Due]:
-    """Up to `most` due sagas, longest due first; locks nothing."""
+def read_due(session: sa.Connection, page: Page) -> list[Due]:
+    """The due sagas of a page, longest due first; locks nothing."""
     known = [f"{name} {version}" for name, version in DEFINITIONS]
-    rows = session.execute(READ, {"known": known, "most": most})
-    return [Due(row.saga_id, row.awaited_id, row.published) for row in rows]
+    rows = session.execute(READ, {"known": known, **page.parameters})
+    return [Due(row.saga_id, row.awaited_id, row.published, row.due_at) for row in rows]
 
 
-def push_back(session: sa.Connection, saga_id: UUID) -> None:
-    """Let a saga whose sweep failed wait, longer each time; locks its order, and leaves it alone where somebody else has."""
-    session.execute(PUSH_BACK, {"saga_id": saga_id})
+def push_back(session: sa.Connection, saga_ids: Sequence[UUID], *, counted: bool = True) -> None:
+    """Let sagas whose sweep failed wait, longer each time where that is `counted`.
+
+    Locks their orders, and leaves those alone that somebody else has locked.
+    """
+    session.execute(PUSH_BACK, {"saga_ids": list(saga_ids), "counted": int(counted)})

@@ -64,6 +64,14 @@ ALARMS = (
     # Some can never be taken and stay; so many are no chance.
     Alarm("dead_letters_waiting", "DeadLettersWaiting", "dead letters pile up: `make dead-letters`", threshold=50, minutes=2),
     Alarm("invariant_violations", "InvariantViolations", "what must never be true of orders, sagas and money is: `make audit`", minutes=2),
+    Alarm(
+        "database_unavailable",
+        "DatabaseUnavailable",
+        "the database is away, full, read-only or too slow: nothing is lost, but requests are 503 and replies wait",
+        minutes=5,
+        # Written only where a transaction met it.
+        missing="notBreaching",
+    ),
     *(alarm for trigger in TRIGGERS for alarm in of_trigger(trigger)),
 )
 

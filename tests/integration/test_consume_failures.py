@@ -133,7 +133,7 @@ def test_after_five_refusals_by_the_database_the_record_is_a_dead_letter(
         responses = [failed_places(brokerless.on_events(records[5])) for _ in range(DELIVERIES)]
     assert responses == [[records[5].place]] * (DELIVERIES - 1) + [[]]
     [letter] = brokerless.world.dead_letters()
-    assert "refused by a trigger" in letter["error"]
+    assert (letter["error_class"], letter["error"]) == ("raise_exception", "SQLSTATE P0001 (raise_exception)")
 
 
 def test_a_saga_that_can_not_be_read_is_narrowed_down_to_its_record(

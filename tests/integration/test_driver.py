@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.db import driver
-from chalicelib.db.connection import Database, make_engine, sql_state
+from chalicelib.db.connection import Database, make_engine
+from chalicelib.db.states import sql_state
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from chalicelib.db import bulk
 from chalicelib.db.connection import make_engine
+from chalicelib.db.pages import first_page
 from chalicelib.ids import new_id
 from chalicelib.messaging import outbox
 from chalicelib.orders import store as order_store
@@ -152,10 +153,10 @@ STATEMENTS: dict[str, Run] = {
     "read one saga": lambda session: saga_store.read_sagas(session, saga_ids(5)),
     "read 500 sagas": lambda session: saga_store.read_sagas(session, saga_ids(*range(500))),
     "read no saga": lambda session: saga_store.read_sagas(session, ()),
-    "due sagas": lambda session: read_due(session, 500),
-    "push a saga back": lambda session: push_back(session, saga_ids(99)[0]),
-    "orders nobody accepted": lambda session: read_unaccepted(session, 500),
-    "orders nobody completed": lambda session: read_uncompleted(session, 500, timedelta(days=1)),
+    "due sagas": lambda session: read_due(session, first_page(session, 500)),
+    "push a saga back": lambda session: push_back(session, saga_ids(99)),
+    "orders nobody accepted": lambda session: read_unaccepted(session, first_page(session, 500)),
+    "orders nobody completed": lambda session: read_uncompleted(session, first_page(session, 500), timedelta(days=1)),
     "put an order off": lambda session: put_off(session, order_ids(95)[0]),
     "the latest saga of an order": lambda session: saga_store.read_latest(session, order_ids(5)[0]),
     "the latest saga of a name": lambda session: saga_store.read_latest(session, order_ids(5)[0], ["create_order"]),
@@ -199,7 +200,7 @@ def test_a_sweep_looks_only_at_what_is_due(full: World, run: Run) -> None:
     with full.engine.connect() as session:
         with captured(full.engine) as executed:
             run(session)
-        assert re.search(r"Index Cond: \((due_at|accept_by|updated_at) <= ", plan_of(session, executed[0]))
+        assert re.search(r"Index Cond: \(+(due_at|accept_by|updated_at) <= ", plan_of(session, executed[-1]))
         session.rollback()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from chalicelib.db.connection import make_engine, sql_state
+from chalicelib.db.connection import make_engine
+from chalicelib.db.states import sql_state
 from chalicelib.messages.events import EVENTS
 from chalicelib.messaging import outbox
 from chalicelib.orders import store as order_store

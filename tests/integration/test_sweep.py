@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from chalicelib.operations.sweep import MOST_AT_ONCE
 from chalicelib.sagas.engine import Batch
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
@@ -193,6 +194,36 @@ def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: S
         sweep(brokerless)
     assert [attempts(brokerless.world, each) for each in placed] == [1, 1]
     assert [brokerless.world.saga(each)["setbacks"] for each in placed] == [0, 0]
+
+
+@pytest.mark.breaks_invariants("sagas that don't await what they have pending, which no code leaves behind")
+def test_more_due_sagas_than_a_page_holds_that_await_something_else_do_not_keep_the_others_waiting(brokerless: Service) -> None:
+    world = brokerless.world
+    odd, other = world.place_many(MOST_AT_ONCE), world.place()
+    world.forget_outbox()
+    world.make_due()
+    world.rows(
+        "UPDATE campusg.sagas SET awaited_id = 'another', due_at = due_at - interval '1 hour' WHERE saga_id <> :id", id=other.saga_id
+    )
+    sweep(brokerless)
+    assert (attempts(world, other), attempts(world, odd[0])) == (2, 1)
+    rows = world.rows("SELECT setbacks, count(*) AS number FROM campusg.sagas WHERE due_at > clock_timestamp() GROUP BY 1 ORDER BY 1")
+    assert rows == [{"setbacks": 0, "number": 1}, {"setbacks": 1, "number": len(odd)}]
+
+
+def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay due, as nobody can push them back."""
+    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
+    placed = brokerless.world.place_many(5)
+    brokerless.world.forget_outbox()
+    brokerless.world.make_due()
+    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
+    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    with brokerless.world.engine.begin() as other:
+        locked = [each.order_id for each in placed[:4]]
+        other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = ANY(CAST(:ids AS uuid[])) FOR UPDATE"), {"ids": locked})
+        sweep(brokerless)
+    assert [attempts(brokerless.world, each) for each in placed] == [1, 1, 1, 1, 2]
 
 
 def test_a_deadline_that_is_over_when_the_lock_comes_is_dropped(brokerless: Service) -> None:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+from chalicelib.db.pages import first_page
 from chalicelib.errors import Refusal
 from chalicelib.ids import new_fresh
 from chalicelib.messages.envelope import Trail
@@ -106,7 +107,7 @@ class Sweep:
 
     def read(self, scene: Scene) -> None:
         with scene.world.engine.begin() as session:
-            due = self._chore.read(session, scene.world.rules, sweeps.MOST_AT_ONCE)
+            due = self._chore.read(session, scene.world.rules, first_page(session, sweeps.MOST_AT_ONCE))
         self._due = [each for each in due if self._mine(scene, each)]
 
     def hit(self, scene: Scene) -> list[tuple[Any, Fresh]]:

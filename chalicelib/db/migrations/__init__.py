@@ -23,7 +23,7 @@ ROLE_SETTINGS = {
 
 def upgrade(database_url: str) -> None:
     """Bring the database to the newest revision and bound what its role may wait for; safe to run again and at once."""
-    engine = make_engine(database_url, pool_size=1)
+    engine = make_engine(database_url, pool_size=1, discreet=False)
     try:
         with engine.begin() as connection:
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
