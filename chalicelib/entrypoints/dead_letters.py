@@ -6,6 +6,7 @@ from uuid import UUID
 from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import RedriveBody, read_body
+from chalicelib.entrypoints.conditions import if_match
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.keys import claim_of, kept
@@ -57,7 +58,7 @@ def _redrive(request: Request, caller: Viewer, dead_letter_id: UUID) -> Response
     claim, operator, fresh = claim_of(request, caller, None), f"admin:{caller.sub}", new_fresh()
     once = claim.begin if claim else unclaimed
     with runtime().database.transaction() as session:
-        redriven = operation.redrive(session, runtime().rules, dead_letter_id, operator, fresh, once)
+        redriven = operation.redrive(session, runtime().rules, dead_letter_id, operator, fresh, once, if_match(request.headers))
         response = answer(202, _told(redriven, "taken"))
         if claim:
             claim.keep(session, kept(response), final=True)
@@ -73,7 +74,7 @@ def _rehearse(request: Request, caller: Viewer, dead_letter_id: UUID) -> Respons
     claim, operator, fresh = claim_of(request, caller, None), f"admin:{caller.sub}", new_fresh()
     once = claim.begin if claim else unclaimed
     with runtime().database.transaction() as session:
-        redriven = operation.rehearse(session, runtime().rules, dead_letter_id, operator, fresh, once)
+        redriven = operation.rehearse(session, runtime().rules, dead_letter_id, operator, fresh, once, if_match(request.headers))
     return answer(200, _told(redriven, "rehearsed"))
 
 

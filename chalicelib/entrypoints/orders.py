@@ -98,11 +98,14 @@ def accept(request: Request, order_id: str) -> Response:
     if runner_id != caller.sub and not caller.is_admin:
         raise Forbidden("runnerId names another person")
     actor = f"{'runner' if runner_id == caller.sub and 'runner' in caller.roles else 'admin'}:{caller.sub}"
+    versions = if_match(request.headers)
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
     return ask(
         request,
         caller,
-        lambda session, rules, once: accept_order(session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh, once=once),
+        lambda session, rules, once: accept_order(
+            session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh, once=once, versions=versions
+        ),
     )
 
 
@@ -111,11 +114,14 @@ def cancel_acceptance(request: Request, order_id: str) -> Response:
     request.check_body()
     caller = request.caller("runner", "admin")
     read_body(NoBody, request.optional_json())
+    versions = if_match(request.headers)
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
     return ask(
         request,
         caller,
-        lambda session, rules, once: give_back.cancel_acceptance(session, rules, known_id, caller, trail=trail, fresh=fresh, once=once),
+        lambda session, rules, once: give_back.cancel_acceptance(
+            session, rules, known_id, caller, trail=trail, fresh=fresh, once=once, versions=versions
+        ),
     )
 
 
@@ -124,11 +130,14 @@ def cancel(request: Request, order_id: str) -> Response:
     request.check_body()
     caller = request.caller("customer", "admin")
     reason = read_body(CancelBody, request.optional_json()).reason or None
+    versions = if_match(request.headers)
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
     return ask(
         request,
         caller,
-        lambda session, rules, once: cancel_order(session, rules, known_id, reason, caller, trail=trail, fresh=fresh, once=once),
+        lambda session, rules, once: cancel_order(
+            session, rules, known_id, reason, caller, trail=trail, fresh=fresh, once=once, versions=versions
+        ),
         ended_well=ended_well,
     )
 
@@ -138,11 +147,14 @@ def complete(request: Request, order_id: str) -> Response:
     request.check_body()
     caller = request.caller()
     read_body(NoBody, request.optional_json())
+    versions = if_match(request.headers)
     known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
     return ask(
         request,
         caller,
-        lambda session, rules, once: complete_order(session, rules, known_id, caller, trail=trail, fresh=fresh, once=once),
+        lambda session, rules, once: complete_order(
+            session, rules, known_id, caller, trail=trail, fresh=fresh, once=once, versions=versions
+        ),
     )
 
 

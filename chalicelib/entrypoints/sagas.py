@@ -9,13 +9,14 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.asking import serve
 from chalicelib.entrypoints.bodies import NoBody, read_body
+from chalicelib.entrypoints.conditions import if_match
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
-from chalicelib.operations.asked import Asked
+from chalicelib.operations.asked import Asked, Versions
 from chalicelib.operations.once import Once
 from chalicelib.orders import order as orders
 from chalicelib.runtime import runtime
@@ -24,7 +25,7 @@ from chalicelib.sagas.outcomes import Fresh
 from chalicelib.sagas.queries import SagaWithOrder, list_sagas, read_with_order
 from chalicelib.sagas.state import document
 
-Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh, Once], Asked]
+Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh, Once, Versions], Asked]
 
 
 def read(request: Request, saga_id: str) -> Response:
@@ -66,12 +67,16 @@ def _operate(request: Request, saga_id: str, operation: Operation) -> Response:
     request.check_body()
     caller = request.caller("admin")
     read_body(NoBody, request.optional_json())
-    known_id, fresh = uuid_of(saga_id, "saga"), new_fresh()
+    known_id, fresh, versions = uuid_of(saga_id, "saga"), new_fresh(), if_match(request.headers)
     operator = f"admin:{caller.sub}"
 
     def word(seen: SagaWithOrder, _applied: Mapping[str, str]) -> Response:
         return answer(202, {"order": orders.document(seen.order), "saga": document(seen.saga)})
 
     return serve(
-        request, caller, lambda session, rules, once: operation(session, rules, known_id, operator, fresh, once), word, waiting=None
+        request,
+        caller,
+        lambda session, rules, once: operation(session, rules, known_id, operator, fresh, once, versions),
+        word,
+        waiting=None,
     )

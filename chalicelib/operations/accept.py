@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, Taken, TooLate, WrongStatus
 from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.operations.asked import Asked, Versions, done_before, holder_of, lock_order, refuse_if_held, refuse_unless_at, written
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus
@@ -29,25 +29,28 @@ def accept_order(
     trail: Trail,
     fresh: Fresh,
     once: Once = unclaimed,
+    versions: Versions = None,
 ) -> Asked:
     """Start `accept_order` for `runner_id`, join it, or find it done.
 
-    Raises NotFound, Taken, TooLate, HeldBySaga (also where an accept is being undone), WrongStatus (not open, or the runner's own order).
+    Raises NotFound, PreconditionFailed, Taken, TooLate, HeldBySaga (also where an accept is being undone), WrongStatus (not open, or the
+    runner's own order).
     """
     batch = lock_order(session, rules, order_id)
     order = batch.orders[order_id]
     once(session)
     holder = holder_of(batch, order)
-    if holder:
-        if holder.name != ACCEPT_ORDER.name:
-            raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
-        if order.runner_id != runner_id:
-            raise Taken("another runner is accepting the order")
-        if holder.turned:
-            raise HeldBySaga("this acceptance is being undone; try again when it has ended")
+    is_its_runner = order.runner_id == runner_id
+    if holder and holder.name == ACCEPT_ORDER.name and is_its_runner and not holder.turned:
         return Asked(order, holder)
-    if order.order_status in HAS_ITS_RUNNER and order.runner_id == runner_id:
+    if not holder and order.order_status in HAS_ITS_RUNNER and is_its_runner:
         return done_before(session, order, ACCEPT_ORDER.name)
+    refuse_unless_at(order, versions)
+    if holder and holder.name == ACCEPT_ORDER.name:
+        if not is_its_runner:
+            raise Taken("another runner is accepting the order")
+        raise HeldBySaga("this acceptance is being undone; try again when it has ended")
+    refuse_if_held(batch, order)
     _refuse_unless_open(batch, order, runner_id)
     saga = batch.start(ACCEPT_ORDER, order, Cause(actor, trail), fresh, {"runner_id": runner_id})
     return written(batch, order_id, saga.saga_id)

@@ -1,15 +1,19 @@
 """What requests for a saga have in common: they start it, join the one that already serves them, or find it done."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.errors import HeldBySaga, NotFound
+from chalicelib.errors import HeldBySaga, NotFound, PreconditionFailed
 from chalicelib.orders.order import Order
 from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.state import Saga
 from chalicelib.sagas.store import read_latest
+
+# The versions at which a request may change an order, as If-Match names them; None: any.
+Versions: TypeAlias = frozenset[int] | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,16 @@ def lock_order(session: sa.Connection, rules: Rules, order_id: UUID) -> Batch:
 def holder_of(batch: Batch, order: Order) -> Saga | None:
     """The saga that holds the order."""
     return batch.sagas[order.active_saga_id] if order.active_saga_id else None
+
+
+def refuse_unless_at(order: Order, versions: Versions) -> None:
+    """Raises PreconditionFailed where a locked order is at none of these versions.
+
+    For what would change the order: after the idempotency key, before its state. A request that joins a saga or finds its work done is
+    answered without (RFC 9110, section 13.1.1).
+    """
+    if versions is not None and order.version not in versions:
+        raise PreconditionFailed("the order has changed: If-Match names none of its current version's tags")
 
 
 def refuse_if_held(batch: Batch, order: Order) -> None:

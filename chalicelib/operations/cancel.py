@@ -4,20 +4,22 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.errors import FieldError, HeldBySaga, Invalid, WrongStatus
+from chalicelib.errors import FieldError, Invalid, WrongStatus
 from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked, done_before, holder_of, lock_order, written
+from chalicelib.operations.asked import Asked, Versions, done_before, holder_of, lock_order, refuse_if_held, refuse_unless_at, written
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import Batch, Rules
+from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.outcomes import Fresh, Turned
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
+# The sagas by which a cancellation comes about.
+UNDOING = (CANCEL_ORDER.name, CREATE_ORDER.name)
 OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
 ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED})
 
@@ -32,20 +34,27 @@ def cancel_order(
     trail: Trail,
     fresh: Fresh,
     once: Once = unclaimed,
+    versions: Versions = None,
 ) -> Asked:
     """Turn a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
 
-    Raises NotFound, Forbidden, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
+    Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
     """
     batch = lock_order(session, rules, order_id)
     order = changeable(batch.orders[order_id], viewer, by_owner=True)
     once(session)
     actor = viewer.acting_as(order)
     holder = holder_of(batch, order)
-    if holder:
-        return _turn_or_join(batch, order, holder, reason, actor, fresh)
-    if order.order_status in OVER:
-        return done_before(session, order, CANCEL_ORDER.name, CREATE_ORDER.name)
+    undoing = holder if holder and holder.name in UNDOING and definition_of(holder.name, holder.definition_version) else None
+    if undoing and not (undoing.name == CREATE_ORDER.name and undoing.status is SagaStatus.RUNNING):
+        return Asked(order, undoing)
+    if not holder and order.order_status in OVER:
+        return done_before(session, order, *UNDOING)
+    refuse_unless_at(order, versions)
+    if undoing:
+        batch.apply(undoing, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
+        return written(batch, order_id, undoing.saga_id)
+    refuse_if_held(batch, order)
     _refuse_if_too_late(order, viewer, reason)
     facts = {"ending": OrderStatus.CANCELLED.value, **({"cancel_reason": reason} if reason else {})}
     saga = batch.start(CANCEL_ORDER, order, Cause(actor, trail, detail={"reason": reason} if reason else None), fresh, facts)
@@ -55,17 +64,6 @@ def cancel_order(
 def ended_well(saga: Saga) -> bool:
     """Whether a saga that serves a cancellation has brought it about: `create_order` does so by being undone."""
     return saga.status is (SagaStatus.COMPENSATED if saga.name == CREATE_ORDER.name else SagaStatus.COMPLETED)
-
-
-def _turn_or_join(batch: Batch, order: Order, holder: Saga, reason: str | None, actor: str, fresh: Fresh) -> Asked:
-    if holder.name not in (CREATE_ORDER.name, CANCEL_ORDER.name):
-        raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
-    if definition_of(holder.name, holder.definition_version) is None:
-        raise HeldBySaga(f"{holder.name} of a newer release holds the order; try again when it has ended")
-    if holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING:
-        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
-        return written(batch, order.order_id, holder.saga_id)
-    return Asked(order, holder)
 
 
 def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from chalicelib.errors import WrongStatus
 from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked, holder_of, lock_order, refuse_if_held, written
+from chalicelib.operations.asked import Asked, Versions, holder_of, lock_order, refuse_if_held, refuse_unless_at, written
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
@@ -18,9 +18,17 @@ from chalicelib.sagas.store import read_latest
 
 
 def cancel_acceptance(
-    session: sa.Connection, rules: Rules, order_id: UUID, viewer: Viewer, *, trail: Trail, fresh: Fresh, once: Once = unclaimed
+    session: sa.Connection,
+    rules: Rules,
+    order_id: UUID,
+    viewer: Viewer,
+    *,
+    trail: Trail,
+    fresh: Fresh,
+    once: Once = unclaimed,
+    versions: Versions = None,
 ) -> Asked:
-    """Start `cancel_acceptance`, join it, or find it done; raises NotFound, Forbidden, HeldBySaga, WrongStatus."""
+    """Start `cancel_acceptance`, join it, or find it done; raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus."""
     batch = lock_order(session, rules, order_id)
     order = batch.orders[order_id]
     before = _given_back(session, order, viewer)
@@ -32,6 +40,7 @@ def cancel_acceptance(
     holder = holder_of(batch, order)
     if holder and holder.name == CANCEL_ACCEPTANCE.name:
         return Asked(order, holder)
+    refuse_unless_at(order, versions)
     refuse_if_held(batch, order)
     if order.order_status is not OrderStatus.ACCEPTED:
         raise WrongStatus(f"the order is {order.order_status} and not ACCEPTED")

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.errors import PreconditionFailed, WrongStatus
+from chalicelib.errors import WrongStatus
 from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import lock_order, refuse_if_held
+from chalicelib.operations.asked import Versions, lock_order, refuse_if_held, refuse_unless_at
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.lifecycle import move
@@ -28,18 +28,17 @@ def move_status(
     to: OrderStatus,
     viewer: Viewer,
     *,
-    versions: frozenset[int] | None,
+    versions: Versions,
     trail: Trail,
     fresh: Fresh,
 ) -> Order:
-    """Move an order to the next status that a runner sets by hand; `versions` are those that If-Match allows (None: any).
+    """Move an order to the next status that a runner sets by hand;
 
     Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus.
     """
     batch = lock_order(session, rules, order_id)
     order = changeable(batch.orders[order_id], viewer, by_runner=True)
-    if versions is not None and order.version not in versions:
-        raise PreconditionFailed(f"the order is at version {order.version}")
+    refuse_unless_at(order, versions)
     refuse_if_held(batch, order)
     if BY_HAND.get(order.order_status) is not to:
         raise WrongStatus(f"after {order.order_status} an order can't be set to {to}")

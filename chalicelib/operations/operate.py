@@ -5,7 +5,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
-from chalicelib.operations.asked import Asked, written
+from chalicelib.operations.asked import Asked, Versions, refuse_unless_at, written
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
@@ -16,30 +16,35 @@ from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus, StepStatus
 
 
-def retry(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Asked:
-    """Send the silent command again, or try a refused payout anew; raises NotFound, WrongStatus."""
-    batch, saga = _locked(session, rules, saga_id)
-    once(session)
+def retry(
+    session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed, versions: Versions = None
+) -> Asked:
+    """Send the silent command again, or try a refused payout anew; raises NotFound, PreconditionFailed, WrongStatus."""
+    batch, saga = _begun(session, rules, saga_id, once, versions)
     if saga.status is not SagaStatus.FAILED:
         raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")
     return _noted(batch, saga, Retried(), operator, "retry", fresh)
 
 
-def compensate(session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Asked:
-    """Turn a saga round that still can; raises NotFound, WrongStatus."""
-    batch, saga = _locked(session, rules, saga_id)
-    once(session)
+def compensate(
+    session: sa.Connection, rules: Rules, saga_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed, versions: Versions = None
+) -> Asked:
+    """Compensate a saga that can still be undone; raises NotFound, PreconditionFailed, WrongStatus."""
+    batch, saga = _begun(session, rules, saga_id, once, versions)
     if not _can_turn(saga):
         raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be turned round")
     error = SagaError(ErrorCode.CANCELLED, f"turned round by {operator}")
     return _noted(batch, saga, Turned(error), operator, "compensate", fresh)
 
 
-def _locked(session: sa.Connection, rules: Rules, saga_id: UUID) -> tuple[Batch, Saga]:
+def _begun(session: sa.Connection, rules: Rules, saga_id: UUID, once: Once, versions: Versions) -> tuple[Batch, Saga]:
+    """The locked saga, after all checks but that of its state."""
     batch = lock(session, rules, saga_ids=[saga_id])
     saga = batch.sagas.get(saga_id)
     if saga is None:
         raise NotFound("there is no such saga")
+    once(session)
+    refuse_unless_at(batch.orders[saga.order_id], versions)
     if definition_of(saga.name, saga.definition_version) is None:
         raise WrongStatus(f"{saga.name} version {saga.definition_version} is not known to this release")
     return batch, saga

@@ -14,6 +14,7 @@ from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import Buried
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
 from chalicelib.observability import logger
+from chalicelib.operations.asked import Versions, refuse_unless_at
 from chalicelib.operations.differences import Difference, differences
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.operations.take_replies import Delivery, lock_for, take_replies
@@ -40,12 +41,20 @@ class Redriven:
     changes: tuple[Difference, ...]
 
 
-def redrive(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Redriven:
+def redrive(
+    session: sa.Connection,
+    rules: Rules,
+    dead_letter_id: UUID,
+    operator: str,
+    fresh: Fresh,
+    once: Once = unclaimed,
+    versions: Versions = None,
+) -> Redriven:
     """Take a dead letter's record and mark it redriven; the history of what that changes names the `operator`.
 
-    Raises NotFound; WrongStatus where it was redriven before, still can't be taken, or changes nothing: the caller's transaction must
-    then be rolled back. Orders are locked before the letter's row, never after: a batch that buries the same record once more holds its
-    orders while it waits for that row.
+    Raises NotFound; PreconditionFailed where its order is at none of the `versions`; WrongStatus where it was redriven before, still can't
+    be taken, or changes nothing: the caller's transaction must then be rolled back. Orders are locked before the letter's row, never
+    after: a batch that buries the same record once more holds its orders while it waits for that row.
     """
     found = dead_letter_queries.read_dead_letter(session, dead_letter_id)
     if found is None:
@@ -55,6 +64,8 @@ def redrive(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator
     with _bugs_told():
         before = lock_for(session, rules, [received])
     once(session)
+    for order in before.orders.values():
+        refuse_unless_at(order, versions)
     now = before.moment.now
     if not dead_letter_queries.claim(session, dead_letter_id, now):
         raise WrongStatus("the dead letter was redriven before")
@@ -72,10 +83,18 @@ def redrive(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator
     return Redriven(replace(letter, redriven_at=now), order, _concerned(before, after, received), changes)
 
 
-def rehearse(session: sa.Connection, rules: Rules, dead_letter_id: UUID, operator: str, fresh: Fresh, once: Once = unclaimed) -> Redriven:
+def rehearse(
+    session: sa.Connection,
+    rules: Rules,
+    dead_letter_id: UUID,
+    operator: str,
+    fresh: Fresh,
+    once: Once = unclaimed,
+    versions: Versions = None,
+) -> Redriven:
     """As `redrive`, and all of it is taken back: the letter still waits, the rest of what is returned tells what would be."""
     with session.begin_nested() as trial:
-        redriven = redrive(session, rules, dead_letter_id, operator, fresh, once)
+        redriven = redrive(session, rules, dead_letter_id, operator, fresh, once, versions)
         trial.rollback()
     return replace(redriven, letter=replace(redriven.letter, redriven_at=None))
 

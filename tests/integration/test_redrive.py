@@ -349,3 +349,17 @@ def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Se
 
     assert (base64.b64decode(shown["key"]), base64.b64decode(shown["value"])) == (b"\x00k", value)
     assert shown.get("valueText") == (None if value == b"\xff{" else value.decode())
+
+
+@pytest.mark.parametrize("body", [{}, {"dryRun": True}])
+def test_a_redrive_needs_a_current_tag_of_the_order_where_it_names_one(
+    service: Service, http: Http, released: Callable[[], None], body: Any
+) -> None:
+    _, letter = of_a_newer_release(service)
+    before = everything(service.world)
+    redrive(http, letter, body, if_match='"7"').problem(412, "precondition-failed")
+    redrive(http, letter, body, if_match="7").problem(400, "invalid")
+    assert everything(service.world) == before
+    redrive(http, letter, body, if_match='"1"').problem(409, "wrong-status")
+    released()
+    assert redrive(http, letter, body, if_match='"1"').status == (200 if body else 202)
