@@ -118,12 +118,12 @@ def test_a_browser_is_shown_answers_and_refusals(edge: Edge) -> None:
 # What the application never sees, or could not say.
 WORDED_BY_THE_GATEWAY = {
     400: b"nothing that can be read\r\n\r\n",
-    404: b"GET /nowhere HTTP/1.1\r\n\r\n",
-    405: b"DELETE /here HTTP/1.1\r\n\r\n",
-    414: b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\n\r\n",
-    431: b"GET /here HTTP/1.1\r\nA: " + b"b" * 20_000 + b"\r\n\r\n",
-    500: b"GET /unspeakable HTTP/1.1\r\n\r\n",
-    501: b"POST /here HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+    404: b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n",
+    405: b"DELETE /here HTTP/1.1\r\nHost: here\r\n\r\n",
+    414: b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+    431: b"GET /here HTTP/1.1\r\nHost: here\r\nA: " + b"b" * 20_000 + b"\r\n\r\n",
+    500: b"GET /unspeakable HTTP/1.1\r\nHost: here\r\n\r\n",
+    501: b"POST /here HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: gzip\r\n\r\n",
     505: b"GET /here HTTP/3.0\r\n\r\n",
 }
 

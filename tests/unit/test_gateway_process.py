@@ -57,7 +57,7 @@ def test_it_serves_as_soon_as_it_says_so_with_the_stages_environment_below_its_o
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_at_once_though_a_connection_is_open(ending: signal.Signals) -> None:
     with running(port := free_port()) as process, connected(port) as connection:
-        connection.sendall(b"GET /event HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /event HTTP/1.1\r\nHost: here\r\n\r\n")
         assert read_answer(connection).status == 200
         asked = time.monotonic()
         process.send_signal(ending)
@@ -68,7 +68,7 @@ def test_a_signal_ends_it_at_once_though_a_connection_is_open(ending: signal.Sig
 
 def test_a_running_request_is_answered_before_it_ends() -> None:
     with running(port := free_port()) as process, connected(port) as connection:
-        connection.sendall(b"GET /wait/0.5 HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /wait/0.5 HTTP/1.1\r\nHost: here\r\n\r\n")
         # Answered after the first one began, since the first bytes were there before.
         assert call(port, "GET", "/event").status == 200
         process.send_signal(signal.SIGTERM)
@@ -79,7 +79,7 @@ def test_a_running_request_is_answered_before_it_ends() -> None:
 
 def test_a_request_that_runs_on_is_given_up() -> None:
     with running(port := free_port()) as process, connected(port) as connection:
-        connection.sendall(b"GET /wait/60 HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET /wait/60 HTTP/1.1\r\nHost: here\r\n\r\n")
         assert call(port, "GET", "/event").status == 200
         asked = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ def test_it_starts_again_on_the_port_it_had() -> None:
     port = free_port()
     for _ in range(2):
         with running(port), connected(port) as connection:
-            connection.sendall(b"GET /event HTTP/1.1\r\n\r\n")
+            connection.sendall(b"GET /event HTTP/1.1\r\nHost: here\r\n\r\n")
             assert read_answer(connection).status == 200
 
 
