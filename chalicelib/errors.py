@@ -7,8 +7,8 @@ CampusError
 ├── RecordsFailed            records of a batch failed and can only come again with all the others
 ├── Replayed                 not an error: the request was answered before
 └── Refusal                  a request we understand and turn down; carries what a client is told
-    ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, Invalid, Unauthorized, Forbidden, NotFound,
-    │   PreconditionFailed, KeyReused, RateLimited
+    ├── NotJson, BadHeader, TooLarge, UnsupportedMediaType, UnsupportedCoding, Invalid, Unauthorized, InvalidToken,
+    │   Forbidden, NotFound, PreconditionFailed, KeyReused, RateLimited
     ├── Conflict             the order's state doesn't allow it: WrongStatus, HeldBySaga, Taken, TooLate, InFlight, Cancelled
     ├── PaymentDeclined, CustomerRejected, RunnerRejected, PartnerFailed: how a saga ended
     └── Unexpected, ServiceUnavailable
@@ -88,12 +88,20 @@ class UnsupportedMediaType(Refusal):
     problem, status, title = "unsupported-media-type", 415, "The body must be application/json"
 
 
+class UnsupportedCoding(Refusal):
+    problem, status, title = "unsupported-media-type", 415, "The body must not be encoded"
+
+
 class Invalid(Refusal):
     problem, status, title = "invalid", 422, "The request is not valid"
 
 
 class Unauthorized(Refusal):
     problem, status, title = "unauthorized", 401, "A valid bearer token is needed"
+
+
+class InvalidToken(Refusal):
+    problem, status, title = Unauthorized.problem, Unauthorized.status, Unauthorized.title
 
 
 class Forbidden(Refusal):
@@ -161,10 +169,12 @@ class Cancelled(Conflict):
 
 
 class Unexpected(Refusal):
-    """A bug of ours. Its problem type is the nearest that the contract has."""
+    """A bug of ours: asking again brings the same."""
 
-    problem, status, title = "unavailable", 500, "Something went wrong"
+    problem, status, title = "internal", 500, "Something went wrong"
 
 
 class ServiceUnavailable(Refusal):
+    """Only for what a repeat may cure, as clients repeat such requests by themselves."""
+
     problem, status, title = "unavailable", 503, "The service can't work just now"

@@ -12,6 +12,8 @@ from typing import Any
 import jwt
 from chalice.app import AuthRequest, AuthResponse
 
+from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
+from chalicelib.errors import Unavailable
 from chalicelib.observability import logger
 from chalicelib.runtime import runtime
 from chalicelib.settings import Settings
@@ -19,30 +21,33 @@ from chalicelib.settings import Settings
 ALGORITHMS = ["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "EdDSA"]
 LEEWAY_SECONDS = 30
 SUBJECT = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
-DENIED = AuthResponse(routes=[], principal_id="nobody")
 
 
 def authorize(request: AuthRequest) -> AuthResponse:
-    """Allow every route to whoever has a valid token; deny all to anybody else.
+    """Allow every route to whoever has a valid token; deny all to anybody else, saying which challenge the 401 is to carry.
 
-    Raises jwt.PyJWTError where the issuer's keys can't be had: not the token's fault, and a denial would be cached. The caller gets a 500
-    and may try again.
+    Raises Unavailable where the issuer's keys can't be had: not the token's fault, and a denial would be cached. The caller gets a 503 and
+    may try again.
     """
-    scheme, _, token = (request.token or "").partition(" ")
+    scheme, _, token = (request.token or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token:
-        return DENIED
+        return _denied(BEARER)
     try:
         claims = verify(token.strip(), runtime().settings)
     except jwt.InvalidTokenError as error:
         logger.info("A token was refused", extra={"reason": type(error).__name__})
-        return DENIED
+        return _denied(BEARER_REFUSED)
     return AuthResponse(routes=["*"], principal_id=claims["sub"], context={"roles": ",".join(claims["roles"])})
+
+
+def _denied(challenge: str) -> AuthResponse:
+    return AuthResponse(routes=[], principal_id="nobody", context={CHALLENGE: challenge})
 
 
 def verify(token: str, settings: Settings) -> dict[str, Any]:
     """The token's claims, with `sub` a valid id and `roles` a list of strings.
 
-    Raises jwt.InvalidTokenError, and other errors of PyJWT where the issuer's keys can't be had.
+    Raises jwt.InvalidTokenError, and Unavailable where the issuer's keys can't be had.
     """
     claims: dict[str, Any] = jwt.decode(
         token,
@@ -74,12 +79,15 @@ def _key(token: str, settings: Settings) -> jwt.PyJWK:
 
 def _published_key(url: str, key_id: str) -> jwt.PyJWK:
     client = _client(url)
-    # Asked for first, as the client raises the same error for a set that is none as for a key that isn't in it.
-    client.get_signing_keys()
+    try:
+        # Asked for first, as the client raises the same error for a set that is none as for a key that isn't in it.
+        client.get_signing_keys()
+    except (jwt.PyJWTError, ValueError) as error:
+        raise Unavailable("the issuer's keys can't be had") from error
     try:
         return client.get_signing_key(key_id)
-    except jwt.PyJWKClientConnectionError:
-        raise
+    except jwt.PyJWKClientConnectionError as error:
+        raise Unavailable("the issuer's keys can't be had") from error
     except jwt.PyJWKClientError as error:
         raise jwt.InvalidTokenError("the token's key is not known") from error
 

@@ -104,8 +104,8 @@ AWAY: dict[str, tuple[int, bytes]] = {
 def test_an_issuer_that_fails_is_our_trouble_and_not_the_tokens(edge: Edge, issuer: Issuer, answers: tuple[int, bytes]) -> None:
     issuer.answers = answers
     problem = ask(edge, issuer.token("key-1"))
-    problem.problem(problem.status, "unavailable")
-    assert problem.status >= 500
+    problem.problem(503, "unavailable")
+    assert problem.headers["Retry-After"]
     assert issuer.url.encode() not in problem.body
     # What is no token at all needs no key to be refused.
     assert status(edge, "hello") == 401
@@ -115,7 +115,7 @@ def test_an_issuer_that_fails_is_our_trouble_and_not_the_tokens(edge: Edge, issu
 
 def test_keys_of_no_use_are_the_issuers_trouble_until_the_set_is_fetched_anew(edge: Edge, issuer: Issuer) -> None:
     issuer.answers = (200, b'{"keys": [{"kty": "oct", "kid": "key-1", "k": "c2VjcmV0", "use": "enc"}]}')
-    assert status(edge, issuer.token("key-1")) >= 500
+    assert status(edge, issuer.token("key-1")) == 503
     issuer.answers = None
     time_passes(issuer, 301)
     assert status(edge, issuer.token("key-1")) == 200
@@ -124,7 +124,7 @@ def test_keys_of_no_use_are_the_issuers_trouble_until_the_set_is_fetched_anew(ed
 def test_an_issuer_that_can_not_be_reached_is_our_trouble_too(edge: Edge, issuer: Issuer, brokerless: Service) -> None:
     away = {"jwks_url": f"http://127.0.0.1:{free_port()}/jwks.json"}
     brokerless.runtime.settings = brokerless.runtime.settings.model_copy(update=away)
-    assert status(edge, issuer.token("key-1")) >= 500
+    assert status(edge, issuer.token("key-1")) == 503
     assert gateway.call(edge.port, "GET", "/health").status == 200
 
 

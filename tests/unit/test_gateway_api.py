@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from chalicelib.entrypoints.challenges import BEARER_REFUSED
 from tests.data.gateway_project.app import app
 from tests.support.gateway import call, exchange, serving
 
@@ -64,10 +65,10 @@ def test_an_unknown_path_comes_before_an_unknown_method(port: int, method: str) 
 
 
 def test_other_forms_of_a_request_target_are_understood(port: int) -> None:
-    assert exchange(port, b"GET http://elsewhere.example/event HTTP/1.1\r\n\r\n").json()["path"] == "/event"
-    assert exchange(port, b"OPTIONS * HTTP/1.1\r\n\r\n").status == 404
-    assert exchange(port, b"CONNECT here:443 HTTP/1.1\r\n\r\n").status == 404
-    assert exchange(port, "GET /café HTTP/1.1\r\n\r\n".encode()).problem(404, "not-found")["instance"] == "/caf%C3%A9"
+    assert exchange(port, b"GET http://elsewhere.example/event HTTP/1.1\r\nHost: here\r\n\r\n").json()["path"] == "/event"
+    assert exchange(port, b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n").status == 404
+    assert exchange(port, b"CONNECT here:443 HTTP/1.1\r\nHost: here\r\n\r\n").status == 404
+    assert exchange(port, "GET /café HTTP/1.1\r\nHost: here\r\n\r\n".encode()).problem(404, "not-found")["instance"] == "/caf%C3%A9"
 
 
 def test_a_slash_at_the_end_and_encoded_segments_reach_the_route_as_they_are(port: int) -> None:
@@ -103,10 +104,22 @@ def test_no_token_and_a_token_that_is_turned_down_are_401(port: int, token: str 
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_an_authorizer_that_denies_says_which_challenge_the_401_carries(port: int) -> None:
+    answer = call(port, "GET", "/things/1", headers={"Authorization": "Bearer expired"})
+    answer.problem(401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == BEARER_REFUSED
+
+
+def test_an_authorizer_that_cannot_work_just_now_is_503(port: int) -> None:
+    answer = call(port, "GET", "/things/1", headers={"Authorization": "Bearer keyless"})
+    answer.problem(503, "unavailable")
+    assert (answer.headers["Retry-After"], b"secret" in answer.body) == ("2", False)
+
+
 @pytest.mark.parametrize("token", ["Bearer broken", "Bearer nothing"])
 def test_an_authorizer_that_fails_is_500_without_its_secrets(port: int, token: str) -> None:
     answer = call(port, "GET", "/things/1", headers={"Authorization": token})
-    answer.problem(500, "unavailable")
+    answer.problem(500, "internal")
     assert b"secret" not in answer.body
     assert call(port, "GET", "/event").status == 200
 
@@ -121,13 +134,13 @@ def test_a_good_token_brings_the_authorizers_context_to_the_application(port: in
 def test_the_event_has_what_api_gateway_gives(port: int) -> None:
     event = exchange(
         port,
-        b"GET /event?status=A&status=B&empty=&q=%C3%A9%26 HTTP/1.1\r\nX-Twice: one\r\nx-twice: two\r\nUser-Agent: a test\r\n"
+        b"GET /event?status=A&status=B&empty=&q=%C3%A9%26 HTTP/1.1\r\nHost: here\r\nX-Twice: one\r\nx-twice: two\r\nUser-Agent: a test\r\n"
         b"X-Correlation-Id: seen\r\n\r\n",
     ).json()
     assert (event["httpMethod"], event["resource"], event["path"], event["pathParameters"]) == ("GET", "/event", "/event", None)
     assert event["multiValueQueryStringParameters"] == {"status": ["A", "B"], "empty": [""], "q": ["é&"]}
     assert event["queryStringParameters"] == {"status": "B", "empty": "", "q": "é&"}
-    assert event["headers"] == {"x-twice": "two", "user-agent": "a test", "x-correlation-id": "seen"}
+    assert event["headers"] == {"host": "here", "x-twice": "two", "user-agent": "a test", "x-correlation-id": "seen"}
     assert event["multiValueHeaders"]["x-twice"] == ["one", "two"]
     assert (event["body"], event["isBase64Encoded"]) == (None, False)
     context = event["requestContext"]
@@ -187,7 +200,7 @@ def test_errors_in_chalices_words_become_problems(port: int) -> None:
 def test_a_failing_application_is_500_without_its_secrets(port: int, path: str, debug: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "_debug", debug)
     answer = call(port, "GET", path)
-    problem = answer.problem(500, "unavailable")
+    problem = answer.problem(500, "internal")
     assert problem["instance"] == path
     assert b"secret" not in answer.body and b"Traceback" not in answer.body
     assert "Set-Cookie" not in answer.headers

@@ -32,6 +32,7 @@ TYPES = [
     "cancelled",
     "rate-limited",
     "unavailable",
+    "internal",
 ]
 
 

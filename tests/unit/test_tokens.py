@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm
 
 from chalicelib.entrypoints import tokens
+from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
 from chalicelib.settings import Settings
 
 KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -160,9 +161,16 @@ def test_the_authorizer_says_who_comes_with_which_roles(authorized: Callable[...
     assert answer["policyDocument"]["Statement"][0]["Resource"]
 
 
-@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwdw==", "Bearer hello", signed(), f"Token {signed()}"])
-def test_the_authorizer_allows_nothing_to_anybody_else(authorized: Callable[..., dict[str, Any]], value: str | None) -> None:
+NO_TOKEN = [None, "", "Bearer", "Bearer ", "Bearer   ", "Basic dXNlcjpwdw==", signed(), f"Token {signed()}"]
+BAD_TOKEN = ["Bearer hello", f"Bearer {signed()} x", f"Bearer {signed()}, Bearer {signed()}", f"bearer {signed(exp=1)}"]
+
+
+@pytest.mark.parametrize(("value", "challenge"), [(value, BEARER) for value in NO_TOKEN] + [(value, BEARER_REFUSED) for value in BAD_TOKEN])
+def test_the_authorizer_allows_nothing_to_anybody_else(
+    authorized: Callable[..., dict[str, Any]], value: str | None, challenge: str
+) -> None:
+    """RFC 6750, section 3: an error code only where there was a token."""
     answer = authorized(value)
 
     assert answer["policyDocument"]["Statement"][0]["Resource"] == []
-    assert answer["context"] == {}
+    assert answer["context"] == {CHALLENGE: challenge}

@@ -1,30 +1,58 @@
 """Routing, authorization and the call of the application: `chalice local`'s gateway with the answers API Gateway is set up to give."""
 
 import base64
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from chalice.app import ChaliceViewError, CORSConfig, UnauthorizedError
-from chalice.local import ForbiddenError, InvalidAuthorizerError, LambdaContext, LocalGateway, NotAuthorizedError
+from chalice.app import Chalice, ChaliceViewError, CORSConfig, UnauthorizedError
+from chalice.config import Config
+from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, LocalGatewayAuthorizer, NotAuthorizedError
 
+from chalicelib.entrypoints.challenges import BEARER, CHALLENGE
+from chalicelib.errors import Unavailable
 from infra.local.gateway.events import Event, proxy_event
+from infra.local.gateway.host import check_host
 from infra.local.gateway.problems import UNEXPECTED, Problem, chalice_problem, unauthorized
 from infra.local.gateway.wire import Request, Response
 
+# As the gateway response AUTHORIZER_FAILURE asks.
+RETRY_SOON = {"Retry-After": "2"}
 # The connection's own, which the server decides.
 HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+
+logger = logging.getLogger(__name__)
+
+
+class Authorizer(LocalGatewayAuthorizer):
+    """`chalice local`'s authorizer, whose denial is the 401 of the gateway response ACCESS_DENIED.
+
+    API Gateway says 403 by itself; the API's contract has 401 for every token that isn't accepted. Which challenge it carries only the
+    function can tell, and does so in its context.
+    """
+
+    def _check_can_invoke_view_function(self, arn: str, auth_result: dict[str, Any]) -> bool:
+        if not super()._check_can_invoke_view_function(arn, auth_result):
+            raise unauthorized(auth_result.get("context", {}).get(CHALLENGE, BEARER))
+        return True
 
 
 class Gateway(LocalGateway):
     """One Chalice application behind the checks of an API gateway."""
 
+    def __init__(self, app_object: Chalice, config: Config) -> None:
+        super().__init__(app_object, config)
+        self._authorizer = Authorizer(app_object)
+
     def answer(self, request: Request) -> Response:
         """What the application answers.
 
-        Raises Problem: 404 for an unknown path, 405 for a method that the path lacks (HEAD too, as the application declares none), 401
-        for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions are bugs of the application.
+        Raises Problem: 400 for a Host that HTTP doesn't allow, 404 for an unknown path, 405 for a method that the path lacks (HEAD too, as
+        the application declares none), 401 for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions
+        are bugs of the application.
         """
+        check_host(request.line.version, request.headers.get_all("Host", []))
         route, captured = self._match(request.line.path)
         context = self._generate_lambda_context()
         event = proxy_event(request, route, captured, context.aws_request_id)
@@ -71,9 +99,11 @@ class Gateway(LocalGateway):
     def _authorize(self, event: Event, context: LambdaContext) -> Event:
         try:
             authorized, _ = self._authorizer.authorize(event["path"], event, context)
-        except (NotAuthorizedError, ForbiddenError, UnauthorizedError):
-            # API Gateway says 403 to a denying policy; the API's contract has 401 for every token that isn't accepted.
-            raise unauthorized() from None
+        except (NotAuthorizedError, UnauthorizedError):
+            raise unauthorized(BEARER) from None
+        except Unavailable as error:
+            logger.warning("the authorizer can't work just now: %s", error)
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The token can't be checked just now; try again.", RETRY_SOON) from error
         except InvalidAuthorizerError as error:
             raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED) from error
         except ChaliceViewError as error:

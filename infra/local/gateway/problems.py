@@ -8,14 +8,15 @@ from http.client import responses as phrases
 from uuid_utils.compat import uuid7
 
 from chalicelib import errors
+from chalicelib.entrypoints.challenges import BEARER
 from infra.local.gateway.wire import Headers, Response
 
 CORRELATION_HEADER = "X-Correlation-Id"
 CORRELATION_ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
 MEDIA_TYPE = "application/problem+json"
 
+# For the other statuses of this server, as 400, 414, 431, 501 and 505: the request is at fault.
 INVALID = (errors.Invalid.problem, errors.Invalid.title)
-UNAVAILABLE = (errors.ServiceUnavailable.problem, errors.ServiceUnavailable.title)
 KINDS: Mapping[int, tuple[str, str]] = {
     401: (errors.Unauthorized.problem, errors.Unauthorized.title),
     403: (errors.Forbidden.problem, errors.Forbidden.title),
@@ -24,7 +25,9 @@ KINDS: Mapping[int, tuple[str, str]] = {
     409: (errors.WrongStatus.problem, errors.WrongStatus.title),
     413: (errors.TooLarge.problem, errors.TooLarge.title),
     415: (errors.UnsupportedMediaType.problem, errors.UnsupportedMediaType.title),
-    429: ("rate-limited", "Too many requests"),
+    429: (errors.RateLimited.problem, errors.RateLimited.title),
+    500: (errors.Unexpected.problem, errors.Unexpected.title),
+    503: (errors.ServiceUnavailable.problem, errors.ServiceUnavailable.title),
 }
 CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authenticate")}
 UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."
@@ -40,16 +43,16 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def unauthorized() -> Problem:
-    """401: the one answer to no token, a bad token and a token that the authorizer turns down."""
-    return Problem(401, "The request carries no bearer token that is valid here.")
+def unauthorized(challenge: str) -> Problem:
+    """401 with what `WWW-Authenticate` is to say."""
+    detail = "The request carries no bearer token." if challenge == BEARER else "The request's bearer token is not valid here."
+    return Problem(401, detail, {"WWW-Authenticate": challenge})
 
 
 def correlation_id(headers: Headers | None) -> str:
-    """The caller's correlation id if it has the characters of an id, else a new one."""
+    """The caller's correlation id if there is one and it has the characters of an id, else a new one."""
     offered = headers.get_all(CORRELATION_HEADER, []) if headers is not None else []
-    # The last of several, which is what API Gateway hands on.
-    return offered[-1] if offered and CORRELATION_ID.fullmatch(offered[-1]) else str(uuid7())
+    return offered[0] if len(offered) == 1 and CORRELATION_ID.fullmatch(offered[0]) else str(uuid7())
 
 
 def settle_correlation_id(headers: Headers) -> None:
@@ -62,7 +65,7 @@ def settle_correlation_id(headers: Headers) -> None:
 def problem_response(problem: Problem, path: str, headers: Headers | None) -> Response:
     """The response for a problem with the request to `path` that came with these headers, as far as they could be read."""
     correlation = problem.headers.get(CORRELATION_HEADER) or correlation_id(headers)
-    name, title = KINDS.get(problem.status, INVALID if problem.status < 500 else UNAVAILABLE)
+    name, title = KINDS.get(problem.status, INVALID)
     body = {
         "type": f"/problems/{name}",
         "title": title,
@@ -72,8 +75,6 @@ def problem_response(problem: Problem, path: str, headers: Headers | None) -> Re
         "correlationId": correlation,
     }
     sent = problem.headers | {"Content-Type": MEDIA_TYPE, CORRELATION_HEADER: correlation}
-    if problem.status == 401:
-        sent.setdefault("WWW-Authenticate", "Bearer")
     return Response(problem.status, list(sent.items()), json.dumps(body).encode())
 
 

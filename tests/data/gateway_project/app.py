@@ -6,6 +6,9 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, BadRequestError, Chalice, ConflictError, Response, UnauthorizedError
 
+from chalicelib.entrypoints.challenges import BEARER_REFUSED, CHALLENGE
+from chalicelib.errors import Unavailable
+
 GUESTS = 100
 
 app = Chalice(app_name="gateway-project")
@@ -24,6 +27,10 @@ def doorkeeper(request: AuthRequest) -> Any:
             return AuthResponse(routes=["*"], principal_id="sub_1", context={"roles": "customer"})
         case "denied":
             return AuthResponse(routes=[], principal_id="sub_1")
+        case "expired":
+            return AuthResponse(routes=[], principal_id="nobody", context={CHALLENGE: BEARER_REFUSED})
+        case "keyless":
+            raise Unavailable("secret of the issuer")
         case "broken":
             raise RuntimeError("secret of the authorizer")
         case "nothing":
