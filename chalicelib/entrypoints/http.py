@@ -16,10 +16,12 @@ from chalice.app import Chalice, CORSConfig, Response
 
 from chalicelib.db.states import Kind, kind_of, name_of
 from chalicelib.entrypoints.conditions import check_headers
+from chalicelib.entrypoints.headers import header_fields, media_type, members
 from chalicelib.entrypoints.problems import problem
 from chalicelib.entrypoints.rates import admit
 from chalicelib.errors import (
     Forbidden,
+    InvalidToken,
     NotFound,
     NotJson,
     Refusal,
@@ -28,6 +30,7 @@ from chalicelib.errors import (
     TooLarge,
     Unauthorized,
     Unexpected,
+    UnsupportedCoding,
     UnsupportedMediaType,
 )
 from chalicelib.ids import new_id
@@ -41,7 +44,7 @@ BODY_LIMIT = 64 * 1024
 ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Correlation-Id", "traceparent")
 RESPONSE_HEADERS = (
-    *("ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
+    *("Accept-Encoding", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
     *("RateLimit", "RateLimit-Policy", "Retry-After", "X-Correlation-Id"),
 )
 # Health checks would drown the rest.
@@ -67,6 +70,11 @@ class Request:
         """Correlation and trace for all that follows."""
         return Trail(self.correlation_id, traceparent=self.traceparent)
 
+    def check_credentials(self) -> None:
+        """Refuse several Authorization lines: the authorizer has seen one of them. No token has a comma in it."""
+        if self.authorizer and "," in self.headers.get("authorization", ""):
+            raise InvalidToken("the request must carry one bearer token")
+
     def caller(self, *allowed: str) -> Viewer:
         """Who asks; raises Forbidden where none of the roles is among `allowed` (none given: any role will do)."""
         if "principalId" not in self.authorizer:
@@ -77,11 +85,12 @@ class Request:
         return Viewer(str(self.authorizer["principalId"]), roles)
 
     def check_body(self) -> None:
-        """Refuse a body of another media type (415) or size (413); an absent body passes."""
+        """Refuse a body of another coding or media type (415) or size (413); an absent body needs no type, and passes."""
+        if any(coding.lower() != "identity" for coding in members(self.headers.get("content-encoding", ""))):
+            raise UnsupportedCoding("the body must have no Content-Encoding but identity")
         if not self.raw_body:
             return
-        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
-        if media_type != "application/json":
+        if media_type(self.headers.get("content-type", "")) != "application/json":
             raise UnsupportedMediaType("the body's Content-Type must be application/json")
         if len(self.raw_body) > BODY_LIMIT:
             raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
@@ -128,7 +137,7 @@ class CampusApp(Chalice):
         request = self.current_request
         if request is None:
             raise LookupError("no request is being served")
-        headers = {name.lower(): value for name, value in dict(request.headers).items()}
+        headers = header_fields(request.to_original_event())
         given = headers.get("x-correlation-id", "")
         query = request.query_params
         return Request(
@@ -180,6 +189,7 @@ def _answer(request: Request, view: Callable[[], Response]) -> Response:
 def _worded(request: Request, view: Callable[[], Response]) -> Response:
     limits: dict[str, str] = {}
     try:
+        request.check_credentials()
         limits, refusal = admit(request.authorizer.get("principalId"))
         if refusal:
             raise refusal

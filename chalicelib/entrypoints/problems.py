@@ -6,7 +6,15 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.errors import Refusal
+from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
+from chalicelib.errors import InvalidToken, Refusal, Unauthorized, UnsupportedCoding
+
+OWN_HEADERS: Mapping[type[Refusal], Mapping[str, str]] = {
+    Unauthorized: {"WWW-Authenticate": BEARER},
+    InvalidToken: {"WWW-Authenticate": BEARER_REFUSED},
+    # RFC 9110, section 15.5.16.
+    UnsupportedCoding: {"Accept-Encoding": "identity"},
+}
 
 
 def problem(
@@ -28,7 +36,7 @@ def problem(
     if refusal.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in refusal.errors]
     body.update(extra or {})
-    own = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
+    own = dict(OWN_HEADERS.get(type(refusal), {}))
     if refusal.retry_after is not None:
         own["Retry-After"] = str(refusal.retry_after)
     return Response(

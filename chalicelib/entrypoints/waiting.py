@@ -5,21 +5,28 @@ import time
 from collections.abc import Mapping
 from uuid import UUID
 
+from chalicelib.entrypoints.headers import QUOTED, TCHARS, members, unquoted
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import SagaWithOrder, read_with_order
 from chalicelib.sagas.state import SagaStatus
 
 LONGEST_WAIT = 20
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.01, 0.15, 1.25
-WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,99})\"?", re.IGNORECASE)
+VALUE = rf"(?:[ \t]*+=[ \t]*+({TCHARS}|{QUOTED}))?+"
+PREFERENCE = re.compile(rf"({TCHARS}){VALUE}(?:[ \t]*+;[ \t]*+(?:{TCHARS}{VALUE})?+)*+", re.DOTALL)
+SECONDS = re.compile(r"0*([0-9]+)")
 
 
 def preferred_wait(headers: Mapping[str, str]) -> int | None:
-    """The seconds that the Prefer header asks to wait, capped at 20; None where it doesn't ask."""
-    for preference in headers.get("prefer", "").split(","):
-        found = WAIT.fullmatch(preference.partition(";")[0].strip())
-        if found:
-            return min(int(found.group(1)), LONGEST_WAIT)
+    """The seconds that the Prefer header asks to wait, capped at 20; None where it doesn't ask.
+
+    Of a preference that comes more than once the first counts, and what can't be understood is left out (RFC 7240, section 2).
+    """
+    for found in map(PREFERENCE.fullmatch, members(headers.get("prefer", ""))):
+        if found and found.group(1).lower() == "wait":
+            seconds = SECONDS.fullmatch(unquoted(found.group(2) or ""))
+            # More digits than three are more than the longest wait, and at some number of them no `int`.
+            return min(int(seconds.group(1)[:3]), LONGEST_WAIT) if seconds else None
     return None
 
 

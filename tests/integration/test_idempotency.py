@@ -225,7 +225,8 @@ GOOD = {
     "255 characters": "k" * 255,
     "a quote in it": 'a"b',
     "a UUID in quotes": f'"{uuid4()}"',
-    "all signs": "!#~;,=",
+    "all signs": "!#~;=",
+    "a comma in quotes": '"a,b"',
 }
 BAD = {
     "empty": "",
@@ -233,6 +234,7 @@ BAD = {
     "256 characters": "k" * 256,
     "256 in quotes": f'"{"k" * 256}"',
     "a space": "a b",
+    "two in one line": "a,b",
     "a space in quotes": '"a b"',
     "a tab": "a\tb",
     "a letter beyond ASCII": "clé",

@@ -319,7 +319,7 @@ def test_a_repeat_with_the_same_key_is_told_the_same(brokerless: Service, offlin
     redrive(offline, letter).problem(409, "wrong-status")
 
 
-@pytest.mark.parametrize("body", [{"dryRun": "true"}, {"dryRun": 1}, {"dryrun": True}, {"dryRun": None}])
+@pytest.mark.parametrize("body", [{"dryRun": "true"}, {"dryRun": 1}, {"dryrun": True}])
 def test_a_body_that_is_not_understood_redrives_nothing(brokerless: Service, offline: Http, body: Any) -> None:
     _, letter = of_a_newer_release(brokerless)
     redrive(offline, letter, body).problem(422, "invalid")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -95,8 +96,11 @@ class Edge:
             self._tokens[caller] = devkeys.token(self.keys, caller.roles, caller.sub, datetime.now(UTC))
         return self._tokens[caller]
 
-    def call(self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str) -> Answer:
-        """`body` is sent as it is where it is bytes, else as JSON; `_` in the names of headers stands for `-`."""
+    def call(self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str | list[str]) -> Answer:
+        """`body` is sent as it is where it is bytes, else as JSON; `_` in the names of headers stands for `-`.
+
+        A header with a list of values is sent on as many lines.
+        """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -104,16 +108,20 @@ class Edge:
             named = {"Content-Type": "application/json", **named}
         if caller:
             named["Authorization"] = f"Bearer {self.token(caller)}"
-        answer = gateway.call(self.port, method, path, body, named)
+        lines = HTTPMessage()
+        for name, value in named.items():
+            for line in [value] if isinstance(value, str) else value:
+                lines[name] = line
+        answer = gateway.call(self.port, method, path, body, lines)
         return Answer(answer.status, answer.headers, answer.body)
 
-    def get(self, path: str, caller: Caller | None = None, query: Mapping[str, Any] | None = None, **headers: str) -> Answer:
+    def get(self, path: str, caller: Caller | None = None, query: Mapping[str, Any] | None = None, **headers: str | list[str]) -> Answer:
         return self.call("GET", f"{path}?{urlencode(query, doseq=True)}" if query else path, caller, **headers)
 
-    def post(self, path: str, caller: Caller | None = None, body: Any = None, **headers: str) -> Answer:
+    def post(self, path: str, caller: Caller | None = None, body: Any = None, **headers: str | list[str]) -> Answer:
         return self.call("POST", path, caller, body, **headers)
 
-    def place(self, caller: Caller = OWNER, **headers: str) -> Answer:
+    def place(self, caller: Caller = OWNER, **headers: str | list[str]) -> Answer:
         """Post one and the same order."""
         return self.post(ORDERS, caller, NEW_ORDER, **headers)
 

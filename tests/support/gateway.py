@@ -74,6 +74,6 @@ def exchange(port: int, message: bytes) -> Answer:
 def call(port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
     """One ordinary request."""
     with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as client:
-        client.request(method, target, body, dict(headers or {}))
+        client.request(method, target, body, headers or {})
         response = client.getresponse()
         return Answer(response.status, response.msg, response.read())

@@ -23,7 +23,7 @@ Orders of CampusG: placed by customers, brought by runners, carried through by s
 
 Whoever may not read an order is answered as if there were none. Every error is an `application/problem+json` (RFC 9457) with one of the
 types listed at the operation; besides, a path that isn't there is answered 404 `/problems/not-found`, a method that a path doesn't have
-405 `/problems/method-not-allowed` with `Allow`, and what goes wrong by our own fault 500 `/problems/unavailable`. Checks come in this
+405 `/problems/method-not-allowed` with `Allow`, and what goes wrong by our own fault 500 `/problems/internal`. Checks come in this
 order: path and method, token, media type, size, role, JSON and headers, fields and parameters, another person named, the order,
 idempotency key, `If-Match`, the order's state.
 
@@ -148,7 +148,7 @@ def _bad(route: Route, errors: Errors) -> Json:
 def _shared() -> list[tuple[Errors, Names]]:
     """The answers of several routes, by what they may be."""
     found = dict.fromkeys(errors for route in ROUTES for errors in _by_status(route) if not problems.ENDINGS.intersection(errors))
-    return [(errors, LIMITED if errors != (Unauthorized,) else ()) for errors in found]
+    return [(errors, () if Unauthorized in errors else LIMITED) for errors in found]
 
 
 def _shared_name(errors: Errors) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 
 from chalicelib.entrypoints import parameters
 from chalicelib.entrypoints.bodies import PERSON_ID
+from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
 from chalicelib.entrypoints.openapi import examples
 from chalicelib.entrypoints.waiting import LONGEST_WAIT
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.state import SagaStatus
 
 ENTITY_TAGS = r'^(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*$'
-KEY = r'^("[!-~]{1,255}"|"|"[!-~]{0,253}[!#-~]|[!#-~][!-~]{0,254})$'
+KEY = r'^("([!#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-~][!-+\--~]{0,254})$'
 CURSOR = r"^([A-Za-z0-9_-]{21}[AQgw])?$"
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 
@@ -83,7 +84,7 @@ PARAMETERS: dict[str, Described] = {
     "If-Match": _header(
         "If-Match",
         {"anyOf": [{"const": "*"}, {"type": "string", "pattern": ENTITY_TAGS}]},
-        "Entity tags of which the order must still have one; else 412.",
+        "Entity tags of which the order must still have one; else 412, unless the request joins a saga or finds its work done already.",
         '"7"',
     ),
     "Prefer": _header(
@@ -95,8 +96,9 @@ PARAMETERS: dict[str, Described] = {
     "Idempotency-Key": _header(
         "Idempotency-Key",
         {"type": "string", "pattern": KEY},
-        "1 to 255 visible ASCII characters, quoted or bare. For 24 hours the same caller's same request with this key is answered as the "
-        "first was, and takes effect once; any other request with it is answered 422.",
+        "1 to 255 visible ASCII characters: quoted (RFC 9651), or bare without a comma; parameters don't count. For 24 hours the same "
+        "caller's same request with this key is answered as the first was, and takes effect once; any other request with it is answered "
+        "422.",
         '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
     ),
     "X-Correlation-Id": _header(
@@ -132,7 +134,13 @@ HEADERS: dict[str, Described] = {
     "Preference-Applied": _answered({"type": "string", "pattern": r"^wait=[0-9]{1,2}$"}, "The wait that was granted.", "wait=10"),
     "Idempotency-Replayed": _answered({"type": "string", "const": "true"}, "This is the first request's answer.", "true"),
     "Retry-After": _answered({"type": "integer", "minimum": 1}, "How many seconds to wait before trying again.", 2),
-    "WWW-Authenticate": _answered({"type": "string", "const": "Bearer"}, "How to authenticate.", "Bearer", required=True),
+    "WWW-Authenticate": _answered(
+        {"type": "string", "enum": [BEARER, BEARER_REFUSED]},
+        "How to authenticate; with an error where there was a token (RFC 6750).",
+        BEARER,
+        required=True,
+    ),
+    "Accept-Encoding": _answered({"type": "string", "const": "identity"}, "The one coding that a body may have.", "identity"),
     "RateLimit": _answered({"type": "string"}, "What is left of the caller's minute; only where a limit is set.", '"default";r=599;t=42'),
     "RateLimit-Policy": _answered({"type": "string"}, "The limit; only where one is set.", '"default";q=600;w=60'),
 }

@@ -12,6 +12,7 @@ from chalicelib.errors import (
     HeldBySaga,
     InFlight,
     Invalid,
+    InvalidToken,
     KeyReused,
     NotFound,
     NotJson,
@@ -26,6 +27,7 @@ from chalicelib.errors import (
     TooLarge,
     TooLate,
     Unauthorized,
+    UnsupportedCoding,
     UnsupportedMediaType,
     WrongStatus,
 )
@@ -33,8 +35,9 @@ from chalicelib.errors import (
 MEDIA_TYPE = "application/problem+json"
 DETAILS: dict[type[Refusal], str] = {
     NotJson: "the body is not JSON: line 1, column 1 can't be read",
-    BadHeader: "Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare",
-    Unauthorized: "The request carries no bearer token that is valid here.",
+    BadHeader: "Idempotency-Key must be one key of 1 to 255 visible ASCII characters, quoted or bare",
+    Unauthorized: "The request carries no bearer token.",
+    InvalidToken: "The request's bearer token is not valid here.",
     PaymentDeclined: "the bank declined",
     Forbidden: "none of your roles may do this",
     NotFound: "there is no such order",
@@ -44,9 +47,10 @@ DETAILS: dict[type[Refusal], str] = {
     TooLate: "the time to accept the order is over",
     InFlight: "the first request with this Idempotency-Key is still being answered",
     Cancelled: "cancelled by customer:cust_1",
-    PreconditionFailed: "the order is at version 7",
+    PreconditionFailed: "the order has changed: If-Match names none of its current version's tags",
     TooLarge: "the body may have at most 65536 bytes",
     UnsupportedMediaType: "the body's Content-Type must be application/json",
+    UnsupportedCoding: "the body must have no Content-Encoding but identity",
     Invalid: "these fields are not valid: /orderDetails/storeLocation",
     CustomerRejected: "the customer is blocked",
     RunnerRejected: "the runner is blocked",
@@ -55,18 +59,21 @@ DETAILS: dict[type[Refusal], str] = {
     PartnerFailed: "authorize_payment had no answer after 5 attempts",
     ServiceUnavailable: "the database can't be reached or is too busy just now; try again",
 }
+# Refusals that share their problem type with another.
+NAMES: dict[type[Refusal], str] = {BadHeader: "bad-header", InvalidToken: "invalid-token", UnsupportedCoding: "unsupported-coding"}
 # The endings that only a request which waited for its saga is told.
 ENDINGS: frozenset[type[Refusal]] = frozenset({PaymentDeclined, CustomerRejected, RunnerRejected, Cancelled, PartnerFailed})
 # Header -> the refusals that always come with it.
 SURE_HEADERS: dict[str, frozenset[type[Refusal]]] = {
-    "WWW-Authenticate": frozenset({Unauthorized}),
+    "WWW-Authenticate": frozenset({Unauthorized, InvalidToken}),
+    "Accept-Encoding": frozenset({UnsupportedCoding}),
     "Retry-After": frozenset({RateLimited, ServiceUnavailable, InFlight}),
 }
 
 
 def name_of(error: type[Refusal]) -> str:
-    """What its example is called; two refusals share a problem type."""
-    return "bad-header" if error is BadHeader else error.problem
+    """What its example is called."""
+    return NAMES.get(error, error.problem)
 
 
 def example(error: type[Refusal]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from chalicelib.errors import (
     HeldBySaga,
     InFlight,
     Invalid,
+    InvalidToken,
     KeyReused,
     NotFound,
     NotJson,
@@ -33,6 +34,7 @@ from chalicelib.errors import (
     TooLarge,
     TooLate,
     Unauthorized,
+    UnsupportedCoding,
     UnsupportedMediaType,
     WrongStatus,
 )
@@ -72,10 +74,10 @@ class Route:
     may_be_empty: bool = True
 
 
-ASKED: Errors = (Unauthorized, Forbidden, RateLimited, ServiceUnavailable)
-SENT: Errors = (NotJson, TooLarge, UnsupportedMediaType, Invalid)
+ASKED: Errors = (Unauthorized, InvalidToken, Forbidden, RateLimited, ServiceUnavailable)
+SENT: Errors = (NotJson, TooLarge, UnsupportedMediaType, UnsupportedCoding, Invalid)
 ONCE: Errors = (BadHeader, KeyReused, InFlight)
-FOR_A_SAGA = ("orderId", "Idempotency-Key", "Prefer")
+FOR_A_SAGA = ("orderId", "Idempotency-Key", "If-Match", "Prefer")
 
 WAITED = ("Preference-Applied", "Idempotency-Replayed")
 ORDER = {200: Success("The order.", (models.Order,), ("open",), sure=("ETag",))}
@@ -157,7 +159,20 @@ ROUTES: tuple[Route, ...] = (
         "Take an open order; exactly one runner wins",
         "a runner for itself, admin for anybody",
         STARTED,
-        (*ASKED, *SENT, *ONCE, NotFound, Taken, WrongStatus, TooLate, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
+        (
+            *ASKED,
+            *SENT,
+            *ONCE,
+            PreconditionFailed,
+            NotFound,
+            Taken,
+            WrongStatus,
+            TooLate,
+            HeldBySaga,
+            RunnerRejected,
+            Cancelled,
+            PartnerFailed,
+        ),
         FOR_A_SAGA,
         bodies.AcceptBody,
         {"runnerId": "run_1"},
@@ -170,7 +185,7 @@ ROUTES: tuple[Route, ...] = (
         "Give an ACCEPTED order back",
         "its runner, admin",
         STARTED,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
         FOR_A_SAGA,
         bodies.NoBody,
         {},
@@ -182,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
         "Call an order off",
         "its customer until it is COLLECTED; admin until it is COMPLETED, from COLLECTED on with a reason",
         STARTED,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
         FOR_A_SAGA,
         bodies.CancelBody,
         {"reason": "Changed my mind"},
@@ -194,7 +209,7 @@ ROUTES: tuple[Route, ...] = (
         "Complete a DELIVERED order: the runner is paid",
         "its customer, its runner, admin",
         STARTED,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
         FOR_A_SAGA,
         bodies.NoBody,
         {},
@@ -226,8 +241,8 @@ ROUTES: tuple[Route, ...] = (
         "Retry a saga that is FAILED",
         "admin",
         OPERATED,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
-        ("sagaId", "Idempotency-Key"),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
+        ("sagaId", "Idempotency-Key", "If-Match"),
         bodies.NoBody,
         {},
     ),
@@ -238,8 +253,8 @@ ROUTES: tuple[Route, ...] = (
         "Turn a saga round that still can be",
         "admin",
         OPERATED,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
-        ("sagaId", "Idempotency-Key"),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
+        ("sagaId", "Idempotency-Key", "If-Match"),
         bodies.NoBody,
         {},
     ),
@@ -270,8 +285,8 @@ ROUTES: tuple[Route, ...] = (
         "Take a dead letter after all, or see what that would change",
         "admin",
         REDRIVEN,
-        (*ASKED, *SENT, *ONCE, NotFound, WrongStatus),
-        ("deadLetterId", "Idempotency-Key"),
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
+        ("deadLetterId", "Idempotency-Key", "If-Match"),
         bodies.RedriveBody,
         {"dryRun": True},
     ),
