@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from chalice.app import Response
 
+from chalicelib.db import readiness
+from chalicelib.db.states import name_of, sql_state
 from chalicelib.entrypoints.http import Request, answer
 from chalicelib.errors import CampusError
 from chalicelib.runtime import runtime
@@ -23,7 +25,7 @@ def alive(_request: Request) -> Response:
 
 
 def ready(_request: Request) -> Response:
-    """GET /health/ready: PostgreSQL and Kafka answer, each within two seconds; 503 with the same body where one doesn't."""
+    """GET /health/ready: PostgreSQL takes a write and Kafka answers, each within two seconds; 503 with the same body where one doesn't."""
     checks: dict[str, Callable[[], None]] = {"database": _database, "kafka": _kafka}
     pool = ThreadPoolExecutor(max_workers=len(checks))
     begun = {name: pool.submit(_timed, check) for name, check in checks.items()}
@@ -44,13 +46,21 @@ def _timed(check: Callable[[], None]) -> dict[str, Any]:
     try:
         check()
     except (CampusError, OSError, sa.exc.SQLAlchemyError) as error:
-        return {"status": "unavailable", "detail": type(error).__name__}
+        return {"status": "unavailable", "detail": _detail(error)}
     return {"status": "ok", "milliseconds": round((time.monotonic() - begun) * 1000, 1)}
+
+
+def _detail(error: Exception) -> str:
+    """What anybody may see of it."""
+    if isinstance(error, CampusError):
+        return str(error)
+    code = sql_state(error) if isinstance(error, sa.exc.DBAPIError) else None
+    return f"it takes no writes: SQLSTATE {code} ({name_of(error)})" if code else "it does not answer"
 
 
 def _database() -> None:
     with runtime().database.transaction() as session:
-        session.execute(sa.text("SELECT 1"))
+        readiness.write(session)
 
 
 def _kafka() -> None:

@@ -1,29 +1,32 @@
 """Whether the servers that DATABASE_URL and KAFKA_BROKERS name can be used, asked before anything is started."""
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from chalicelib.db.server import unfit
 from infra.local.settings import SettingsError
 
 DRIVER = "postgresql+pg8000"
-OLDEST_POSTGRES = 15
 DATABASE_PATIENCE_SECONDS = 6
 
 
-def check_database(given: str) -> None:
-    """Raise SettingsError naming DATABASE_URL, without its password, unless PostgreSQL 15 or newer answers there within 6 s."""
+def check_database(given: str, *, writes: bool = True) -> None:
+    """Raise SettingsError naming DATABASE_URL, without its password, unless a database that can be used answers there within 6 s.
+
+    Without `writes` one that can only be read will do.
+    """
     url = _parse(given)
     shown = url.render_as_string(hide_password=True)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": DATABASE_PATIENCE_SECONDS})
     try:
         with engine.connect() as connection:
-            version = int(connection.execute(text("SHOW server_version_num")).scalar_one()) // 10000
+            wrong = unfit(connection, writes=writes)
     except (SQLAlchemyError, OSError) as error:
         raise SettingsError(f"DATABASE_URL {shown}: {reason(error)}") from error
-    if version < OLDEST_POSTGRES:
-        raise SettingsError(f"DATABASE_URL {shown}: PostgreSQL {version} is too old, {OLDEST_POSTGRES} or newer is needed")
+    if wrong:
+        raise SettingsError(f"DATABASE_URL {shown}: {wrong}")
 
 
 def _parse(given: str) -> URL:

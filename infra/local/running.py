@@ -53,7 +53,7 @@ def target_database() -> str:
     """The URL that DATABASE_URL gives, or that of the stack of DATA_DIR; raises NotRunningError, or SettingsError for a wrong one."""
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
-        check_database(given)
+        check_database(given, writes=False)
         return given
     return str(run_info(data_dir())["postgres"]["url"])
 

@@ -13,7 +13,7 @@ from chalicelib.observability import logger
 from chalicelib.operations.consume import DELIVERIES
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
-from tests.support.failing import SECRET, raising, slow
+from tests.support.failing import SECRET, raising, role_set, slow
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import Record, answer, failed_places
 
@@ -40,15 +40,9 @@ def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
 @pytest.fixture
 def hasty(brokerless: Service) -> Iterator[None]:
     """Statements of the role may take 0.1 s."""
-    _set_role(brokerless, "SET statement_timeout = '100ms'")
-    yield
-    _set_role(brokerless, "SET statement_timeout = '8s'")
-
-
-def _set_role(service: Service, what: str) -> None:
-    database = service.world.rows("SELECT quote_ident(current_database()) AS name, quote_ident(session_user) AS role")[0]
-    service.world.rows(f"ALTER ROLE {database['role']} IN DATABASE {database['name']} {what}")
-    service.runtime.database.close()
+    with role_set(brokerless.world, "statement_timeout", "100ms"):
+        brokerless.runtime.database.close()
+        yield
 
 
 def versions(world: World, placed: list[Placed]) -> list[int]:

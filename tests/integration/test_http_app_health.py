@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
 
+from chalicelib.db import readiness
 from chalicelib.db.connection import Database, make_engine
 from chalicelib.entrypoints import health
 from chalicelib.messaging.producer import Producer
 from infra.local.ports import free_port
 from tests.integration.conftest import Service
+from tests.support.failing import SECRET, raising, role_set
 from tests.support.http_client import NEW_ORDER_BODY, Http
 
 ORDERS = "/api/orders"
@@ -54,6 +57,52 @@ def test_the_service_is_ready_when_postgresql_and_kafka_answer(service: Service,
     answered = http.get("/health/ready")
     assert answered.status == 200
     assert {name: each["status"] for name, each in answered.json()["dependencies"].items()} == {"database": "ok", "kafka": "ok"}
+
+
+@pytest.mark.parametrize("code", ["53100", "58030", "42501"])
+def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Service, http: Http, code: str) -> None:
+    with raising(service.world, code, "readiness"):
+        answered = http.get("/health/ready")
+    database = answered.json()["dependencies"]["database"]
+    assert (answered.status, database["status"]) == (503, "unavailable")
+    assert code in database["detail"]
+    assert SECRET not in answered.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "code"),
+    [("default_transaction_read_only", "on", "25006"), ("temp_file_limit", "0", "53400")],
+    ids=["nothing may be written", "no file may grow"],
+)
+def test_the_service_is_not_ready_where_the_role_may_not_write(service: Service, http: Http, setting: str, value: str, code: str) -> None:
+    with role_set(service.world, setting, value):
+        service.runtime.database.close()
+        refused = http.get("/health/ready")
+    service.runtime.database.close()
+    assert (refused.status, refused.json()["dependencies"]["database"]["status"]) == (503, "unavailable")
+    assert code in refused.json()["dependencies"]["database"]["detail"]
+    assert http.get("/health/ready").status == 200
+
+
+def test_asking_writes_at_intervals_waits_for_nobody_and_grows_nothing(brokerless: Service) -> None:
+    world = brokerless.world
+    row, again = "SELECT checked_at FROM campusg.readiness", "UPDATE campusg.readiness SET checked_at = '2000-01-01Z'"
+    with world.engine.begin() as session:
+        for _ in range(150):
+            session.execute(sa.text(again))
+            readiness.write(session)
+    [written] = world.rows(row)
+    with world.engine.begin() as session:
+        readiness.write(session)
+    assert world.rows(row) == [written]
+    for _ in range(150):
+        world.rows(again)
+    with world.engine.begin() as holder, world.engine.begin() as session:
+        holder.execute(sa.text("SELECT 1 FROM campusg.readiness FOR UPDATE"))
+        session.execute(sa.text("SELECT set_config('lock_timeout', '50ms', true)"))
+        readiness.write(session)
+    [size] = world.rows("SELECT pg_relation_size('campusg.readiness') / 8192 AS pages")
+    assert size["pages"] <= 3
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "never answers"])

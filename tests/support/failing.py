@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import sqlalchemy as sa
+
 from tests.support.database import Placed, World
 
-ROWS = {"orders": "order_id", "sagas": "order_id", "outbox": "ordering_key"}
+ROWS = {"orders": "order_id", "sagas": "order_id", "outbox": "ordering_key", "readiness": "one"}
 SECRET = "a row that nobody else may see"
 
 
@@ -34,3 +36,19 @@ def _trigger(world: World, does: str, table: str, only: Placed | None) -> Iterat
         yield
     finally:
         world.rows("DROP FUNCTION campusg.failing CASCADE")
+
+
+@contextmanager
+def role_set(world: World, setting: str, value: str) -> Iterator[None]:
+    """New connections of the role to this database have the setting while the block runs; the engine's own are closed before and after."""
+    names = world.rows("SELECT quote_ident(session_user) AS role, quote_ident(current_database()) AS database")[0]
+    role = f"ALTER ROLE {names['role']} IN DATABASE {names['database']}"
+    [before] = world.rows(f"SHOW {setting}")
+    world.rows(f"{role} SET {setting} = '{value}'")
+    try:
+        yield
+    finally:
+        with world.engine.connect() as session:
+            session.execute(sa.text("SET TRANSACTION READ WRITE"))
+            session.execute(sa.text(f"{role} SET {setting} = '{next(iter(before.values()))}'"))
+            session.commit()
