@@ -3,7 +3,6 @@
 Source: RFC 7519, RFC 8725 (only asymmetric algorithms, issuer and audience checked).
 """
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +12,11 @@ import jwt
 from chalice.app import AuthRequest, AuthResponse
 
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
-from chalicelib.errors import Unavailable
+from chalicelib.entrypoints.jwks import Issuer, Key, choose, read_keys
 from chalicelib.observability import logger
 from chalicelib.runtime import runtime
 from chalicelib.settings import Settings
 
-ALGORITHMS = ["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "EdDSA"]
 LEEWAY_SECONDS = 30
 SUBJECT = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
 
@@ -49,10 +47,11 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
 
     Raises jwt.InvalidTokenError, and Unavailable where the issuer's keys can't be had.
     """
+    algorithm, key = _key(token, settings)
     claims: dict[str, Any] = jwt.decode(
         token,
-        _key(token, settings),
-        algorithms=ALGORITHMS,
+        key.public,
+        algorithms=[algorithm],
         audience=settings.jwt_audience,
         issuer=settings.jwt_issuer,
         leeway=LEEWAY_SECONDS,
@@ -67,39 +66,26 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
     return claims
 
 
-def _key(token: str, settings: Settings) -> jwt.PyJWK:
-    key_id = jwt.get_unverified_header(token).get("kid")
+def _key(token: str, settings: Settings) -> tuple[str, Key]:
+    """The algorithm that the token names, and the key that may verify it."""
+    header = jwt.get_unverified_header(token)
+    key_id, algorithm = header.get("kid"), header.get("alg")
+    if not isinstance(algorithm, str):
+        raise jwt.InvalidTokenError("the token's algorithm is no name")
     if settings.jwks_url:
-        return _published_key(settings.jwks_url, str(key_id))
-    for key in _development_keys(str(settings.dev_jwks_file)).keys:
-        if key.key_id == key_id:
-            return key
-    raise jwt.InvalidTokenError("the token's key is not known")
-
-
-def _published_key(url: str, key_id: str) -> jwt.PyJWK:
-    client = _client(url)
-    try:
-        # Asked for first, as the client raises the same error for a set that is none as for a key that isn't in it.
-        client.get_signing_keys()
-    except (jwt.PyJWTError, ValueError) as error:
-        raise Unavailable("the issuer's keys can't be had") from error
-    try:
-        return client.get_signing_key(key_id)
-    except jwt.PyJWKClientConnectionError as error:
-        raise Unavailable("the issuer's keys can't be had") from error
-    except jwt.PyJWKClientError as error:
-        raise jwt.InvalidTokenError("the token's key is not known") from error
+        key = _issuer(settings.jwks_url).find(key_id, algorithm)
+    else:
+        key = choose(_development_keys(str(settings.dev_jwks_file)), key_id, algorithm)
+    if key is None:
+        raise jwt.InvalidTokenError("the token's key is not known, or not for this algorithm")
+    return algorithm, key
 
 
 @lru_cache(maxsize=1)
-def _client(url: str) -> jwt.PyJWKClient:
-    """Keeps the set for five minutes: so long a key that the issuer has withdrawn is believed. An unknown key has it fetched at once, but
-    at most twice a minute, so that made-up key ids don't turn into as many requests to the issuer.
-    """
-    return jwt.PyJWKClient(url, lifespan=300, cooldown_duration=30, timeout=3)
+def _issuer(url: str) -> Issuer:
+    return Issuer(url)
 
 
 @lru_cache(maxsize=1)
-def _development_keys(path: str) -> jwt.PyJWKSet:
-    return jwt.PyJWKSet.from_dict(json.loads(Path(path).read_text()))
+def _development_keys(path: str) -> list[Key]:
+    return read_keys(Path(path).read_bytes())

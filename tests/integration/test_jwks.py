@@ -14,7 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from chalicelib.entrypoints import tokens
+from chalicelib.entrypoints import jwks, tokens
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
 from infra.local.ports import free_port
@@ -52,10 +52,7 @@ def status(edge: Edge, token: str) -> int:
 
 def time_passes(issuer: Issuer, seconds: float) -> None:
     """For what is remembered of the issuer."""
-    client = tokens._client(issuer.url)
-    client._last_successful_fetch -= seconds  # type: ignore[operator]
-    assert client.jwk_set_cache and client.jwk_set_cache.jwk_set_with_timestamp
-    client.jwk_set_cache.jwk_set_with_timestamp.timestamp -= seconds
+    tokens._issuer(issuer.url)._fetched_at -= seconds
 
 
 def test_keys_are_fetched_once_for_many_requests(edge: Edge, issuer: Issuer) -> None:
@@ -84,6 +81,7 @@ def test_unknown_keys_are_401_and_do_not_make_us_ask_the_issuer_each_time(edge: 
     unknown = [jwt.encode(claims(), stranger, "ES256", headers={"kid": f"key-{number}"}) for number in range(10, 40)]
     assert {status(edge, token) for token in unknown} == {401}
     assert status(edge, jwt.encode(claims(), stranger, "ES256")) == 401
+    assert status(edge, jwt.encode(claims(), new_key("RS256"), "RS256")) == 401
     assert status(edge, issuer.token("key-1")) == 200
     assert issuer.requests <= 2
 
@@ -97,6 +95,8 @@ AWAY: dict[str, tuple[int, bytes]] = {
     "a list": (200, b"[]"),
     "nothing": (200, b""),
     "no text": (200, b"\xff\xfe"),
+    "brackets": (200, b"[" * 100_000),
+    "a set without end": (200, b'{"keys": [], "x": "' + b"x" * jwks.MOST_BYTES),
 }
 
 
@@ -126,6 +126,26 @@ def test_an_issuer_that_can_not_be_reached_is_our_trouble_too(edge: Edge, issuer
     brokerless.runtime.settings = brokerless.runtime.settings.model_copy(update=away)
     assert status(edge, issuer.token("key-1")) == 503
     assert gateway.call(edge.port, "GET", "/health").status == 200
+
+
+def test_a_token_that_names_no_key_finds_the_new_one(edge: Edge, issuer: Issuer) -> None:
+    key, algorithm = issuer.keys["key-1"]
+    assert status(edge, jwt.encode(claims(), key, algorithm)) == 200
+    del issuer.keys["key-1"]
+    issuer.add("key-2", "RS256")
+    time_passes(issuer, 31)
+    assert status(edge, jwt.encode(claims(), issuer.keys["key-2"][0], "PS512")) == 401, "the key is for RS256"
+    assert status(edge, jwt.encode(claims(), issuer.keys["key-2"][0], "RS256")) == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "file"])
+def test_a_redirect_is_not_followed_wherever_it_leads(edge: Edge, issuer: Issuer, scheme: str, tmp_path: Path) -> None:
+    with issuing() as elsewhere:
+        there = elsewhere.url.replace("http", scheme, 1) if scheme != "file" else (tmp_path / "jwks.json").as_uri()
+        (tmp_path / "jwks.json").write_bytes(elsewhere.response()[1])
+        issuer.answers, issuer.location = (302, b""), there
+        assert status(edge, elsewhere.token("key-1")) >= 500
+        assert elsewhere.requests == 0
 
 
 def test_what_was_fetched_is_good_for_a_while_when_the_issuer_is_away(edge: Edge, issuer: Issuer) -> None:

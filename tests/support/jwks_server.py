@@ -39,11 +39,15 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Issuer:
-    """The server: `keys` are published, `answers` is what it sends (None: the set of its keys), `requests` how often it was asked."""
+    """The server: `keys` are published, `requests` is how often it was asked.
+
+    `answers` is what it sends instead of the set of its keys, `location` where it redirects to.
+    """
 
     url: str = ""
     keys: dict[str, tuple[Key, str]] = field(default_factory=dict)
     answers: tuple[int, bytes] | None = None
+    location: str | None = None
     requests: int = 0
 
     def add(self, kid: str, algorithm: str = "ES256") -> None:
@@ -70,6 +74,8 @@ def issuing() -> Iterator[Issuer]:
             issuer.requests += 1
             status, body = issuer.response()
             self.send_response(status)
+            if issuer.location:
+                self.send_header("Location", issuer.location)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

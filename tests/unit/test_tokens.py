@@ -15,11 +15,13 @@ import pytest
 from chalice.app import AuthRequest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import ECAlgorithm
 
-from chalicelib.entrypoints import tokens
+from chalicelib.entrypoints import jwks, tokens
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
 from chalicelib.settings import Settings
+from tests.support.jwks_server import public_jwk
 
 KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 LEEWAY = timedelta(seconds=tokens.LEEWAY_SECONDS)
@@ -107,7 +109,9 @@ def public_pem() -> bytes:
 FORGED: dict[str, Callable[[], str]] = {
     "a stranger's key": lambda: signed(STRANGER),
     "an unknown key id": lambda: signed(kid="key-2"),
-    "no key id": lambda: signed(kid=None),
+    "no key id and a stranger's key": lambda: signed(STRANGER, kid=None),
+    "an empty key id": lambda: by_hand({"alg": "ES256", "kid": ""}, lambda _: b"x"),
+    "a critical extension": lambda: jwt.encode(claims(), KEY, "ES256", headers={"kid": "key-1", "crit": ["exp2"], "exp2": 1}),
     "no signature": lambda: by_hand({"alg": "none", "typ": "JWT", "kid": "key-1"}, lambda _: b""),
     "no signature, spelled otherwise": lambda: by_hand({"alg": "nOnE", "kid": "key-1"}, lambda _: b""),
     "no algorithm": lambda: by_hand({"typ": "JWT", "kid": "key-1"}, lambda _: b""),
@@ -135,7 +139,98 @@ def test_a_forged_token_is_refused(settings: Settings, what: str) -> None:
 
 
 def test_only_asymmetric_algorithms_are_known() -> None:
-    assert not [name for name in tokens.ALGORITHMS if name.startswith("HS") or name.lower() == "none"]
+    assert {name[:2] for names in jwks.ALGORITHMS.values() for name in names} == {"RS", "PS", "ES", "Ed"}
+
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+PRIVATE: dict[str, Any] = {"ec": KEY, "p384": ec.generate_private_key(ec.SECP384R1()), "rsa": RSA_KEY, "ed": Ed25519PrivateKey.generate()}
+
+
+def member(name: str, **changes: Any) -> dict[str, Any]:
+    """A member of a key set; None leaves one of its own members out."""
+    key = {"kid": name, "use": "sig", **public_jwk(PRIVATE[name], name, ""), "alg": None, **changes}
+    return {word: value for word, value in key.items() if value is not None}
+
+
+def of_set(tmp_path: Path, *members: Any) -> Settings:
+    file = tmp_path / "set.json"
+    file.write_text(json.dumps({"keys": members}))
+    return Settings.read({"DATABASE_URL": "postgresql+pg8000://u@h/d", "KAFKA_BROKERS": "h:1", "DEV_JWKS_FILE": str(file)})
+
+
+BELIEVED: dict[str, tuple[str, str, str | None, list[Any]]] = {
+    "by a key without an algorithm": ("ec", "ES256", "ec", [member("ec")]),
+    "by a key without an id, where the token names none": ("ec", "ES256", None, [member("ec", kid=None)]),
+    "by a key of an id, where the token names none": ("ec", "ES256", None, [member("ec")]),
+    "by the only key for its algorithm": ("ec", "ES256", None, [member("rsa"), member("ec"), member("p384"), member("ed")]),
+    "by the only key for signatures": ("ec", "ES256", None, [member("ec", use="enc", kid="other"), member("ec")]),
+    "by another curve": ("p384", "ES384", "p384", [member("ec"), member("p384")]),
+    "by Ed25519": ("ed", "EdDSA", "ed", [member("ec"), member("ed")]),
+    **{f"by {name}, as the key is RSA": ("rsa", name, "rsa", [member("rsa")]) for name in jwks.RSA},
+    "by one of two keys of one id": ("rsa", "RS256", "k", [member("ec", kid="k"), member("rsa", kid="k")]),
+    "by a key for two operations": ("ec", "ES256", "ec", [member("ec", use=None, key_ops=["sign", "verify"])]),
+    "by a key that was published whole": ("ec", "ES256", "ec", [{**ECAlgorithm.to_jwk(KEY, as_dict=True), "kid": "ec"}]),
+}
+
+
+@pytest.mark.parametrize("what", BELIEVED)
+def test_a_token_is_believed(tmp_path: Path, what: str) -> None:
+    name, algorithm, kid, members = BELIEVED[what]
+    assert tokens.verify(signed(PRIVATE[name], algorithm, kid), of_set(tmp_path, *members))["sub"] == "cust_1"
+
+
+REFUSED: dict[str, tuple[str, str, str | None, list[Any]]] = {
+    "that names no key where two fit": ("ec", "ES256", None, [member("ec"), member("ec", kid="other")]),
+    "that names a key which the set has without an id": ("ec", "ES256", "ec", [member("ec", kid=None)]),
+    "by another algorithm than its key is for": ("rsa", "PS256", "rsa", [member("rsa", alg="RS256")]),
+    "by another algorithm than the only key is for": ("rsa", "PS256", None, [member("rsa", alg="RS256")]),
+    "by a key for encryption": ("ec", "ES256", "ec", [member("ec", use="enc"), member("rsa")]),
+    "by a key for another operation": ("ec", "ES256", "ec", [member("ec", key_ops=["encrypt"]), member("rsa")]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_token_is_refused(tmp_path: Path, what: str) -> None:
+    name, algorithm, kid, members = REFUSED[what]
+    with pytest.raises(jwt.InvalidTokenError):
+        tokens.verify(signed(PRIVATE[name], algorithm, kid), of_set(tmp_path, *members))
+
+
+BROKEN: dict[str, Any] = {
+    **{f"{value!r}": value for value in (None, 1, "x", [], {})},
+    "symmetric": {"kty": "oct", "k": "c2VjcmV0", "kid": "ec"},
+    "a type of tomorrow": {"kty": "AKP", "alg": "ML-DSA-44", "pub": "x", "kid": "ec"},
+    "a curve of tomorrow": member("ec", crv="P-999"),
+    "another curve than its point's": member("ec", crv="P-384"),
+    "no point of the curve": member("ec", x="AAAA"),
+    "half a point": member("ec", y=None),
+    "a number for a point": member("ec", x=7),
+    "a list for a type": member("ec", kty=["EC"]),
+    "a list for an algorithm": member("ec", alg=["ES256"]),
+    "an algorithm of another type": member("ec", alg="RS256"),
+    "a symmetric algorithm": member("ec", alg="HS256"),
+    "no algorithm at all": member("ec", alg="none"),
+    "a number for an id": member("ec", kid=7),
+    "a use that is a list": member("ec", use=["sig"]),
+    "operations that are a text": member("ec", key_ops="verify"),
+    "an RSA key that is too short": {**public_jwk(rsa.generate_private_key(65537, 1024), "ec", "RS256")},
+    "an RSA key of nothing": member("rsa", n="", e=""),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_member_that_can_not_be_used_spoils_no_other(tmp_path: Path, what: str) -> None:
+    found = of_set(tmp_path, BROKEN[what], member("ec"))
+    assert tokens.verify(signed(kid="ec"), found) == tokens.verify(signed(kid=None), found)
+    assert len(jwks.read_keys((tmp_path / "set.json").read_bytes())) == 1
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b'{"keys": [{}]}', b"[" * 100_000, b"\xff", b"1" * 5000]
+)
+def test_what_has_no_key_is_no_set(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"set|JSON|read|nested|UTF-8"):
+        jwks.read_keys(text)
 
 
 @pytest.fixture
