@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
 from uuid import UUID
@@ -35,7 +35,13 @@ PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
 # Kafka's own rule, and what Python calls a class.
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 ERROR_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)")
+# RFC 3339, section 5.6, to the second; a leap second, any number of decimals, and the offset.
+MOMENT = re.compile(
+    r"(?P<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]):(?P<second>[0-5][0-9]|60)(?:\.(?P<fraction>[0-9]+))?"
+    r"(?P<offset>[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+EXAMPLE = "2026-01-31T08:00:00Z"
+SPACED_OFFSET = re.compile(r"(.*[0-9]) ([0-9]{2}:[0-9]{2})")
 
 
 class Unreadable(ValueError):
@@ -184,9 +190,32 @@ def _uuid(text: str) -> UUID:
 
 
 def _moment(text: str) -> datetime:
+    """The moment in microseconds, as the database keeps it: the first of them that is not before what the text says.
+
+    So an order counts as made at that moment or later, or before it, exactly where it was.
+    """
+    if spaced := SPACED_OFFSET.fullmatch(text):
+        raise Unreadable(f"must have its offset's + written as %2B: {spaced[1]}%2B{spaced[2]}"[:200])
+    parts = MOMENT.fullmatch(text)
+    if not parts:
+        raise Unreadable(f"must be a time such as {EXAMPLE}")
     try:
-        if not MOMENT.fullmatch(text):
-            raise ValueError(text)
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        second = datetime.fromisoformat(f"{parts['minute']}:{min(int(parts['second']), 59):02}{parts['offset']}".upper()).astimezone(UTC)
+        if parts["second"] == "60":
+            return _after_leap(second)
+        fraction = parts["fraction"] or "0"
+        begun = bool(fraction[6:].strip("0"))
+        return second + timedelta(microseconds=int(fraction[:6].ljust(6, "0")) + begun)
     except (ValueError, OverflowError):
-        raise Unreadable("must be a time such as 2026-01-31T08:00:00Z") from None
+        raise Unreadable(f"must be a time that there is, in the years 0001 to 9999, such as {EXAMPLE}") from None
+
+
+def _after_leap(second: datetime) -> datetime:
+    """The moment after a leap second, which neither PostgreSQL nor Python has; raises ValueError where none can be.
+
+    Source: RFC 3339, section 5.7: they come at the end of a month, in UTC.
+    """
+    following = second + timedelta(seconds=1)
+    if (following.day, following.hour, following.minute) != (1, 0, 0):
+        raise ValueError("no leap second")
+    return following

@@ -17,12 +17,11 @@ from infra.local import devkeys
 from tests.support import gateway
 from tests.support.api import DETAILS, Api
 from tests.support.stack import Stack
+from tests.support.words import FOREIGN, own_words
 
 ORDERS = "/api/orders"
 ORDER: dict[str, Any] = {"orderDetails": DETAILS}
 ITEM = DETAILS["foodItems"][0]
-# What only the inside of the service has.
-TELLTALE = re.compile(r'Traceback|File "|line \d+, in |chalicelib|pg8000|sqlalchemy|psycopg|SELECT |\.py\b', re.IGNORECASE)
 
 
 def body(text: str | bytes) -> bytes:
@@ -61,13 +60,18 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "true as a price": (item("price", "true"), 422),
     "NaN": (item("price", "NaN"), 400),
     "-Infinity": (item("price", "-Infinity"), 400),
-    "1e2": (item("price", "1e2"), 422),
+    "1e3": (item("price", "1e3"), 422),
+    "1e2 as a text": (item("price", '"1e2"'), 422),
+    "1e999999999": (item("price", "1e999999999"), 422),
+    "1e-999999999": (item("price", "1e-999999999"), 422),
     "1e400": (item("price", "1e400"), 422),
     "1e400 as a quantity": (item("quantity", "1e400"), 422),
     "1e-400": (item("price", "1e-400"), 422),
-    "an exponent that is too large for itself": (item("price", "1e" + "9" * 30), 400),
+    "an exponent that is too large for itself": (item("price", "1e" + "9" * 30), 422),
     "10**4000": (item("quantity", "1" + "0" * 4_000), 422),
-    "10**5000": (item("quantity", "1" + "0" * 5_000), 400),
+    "10**5000": (item("quantity", "1" + "0" * 5_000), 422),
+    "a quantity and a half": (item("quantity", "1.5"), 422),
+    "a name that nobody can see": (item("name", r'"\u200b\u3164"'), 422),
     "10**5000 as a price": (item("price", '"1' + "0" * 5_000 + '"'), 422),
     "digits of another script": (item("price", '"١.٠٠"'), 422),
     "a leading zero": (item("quantity", "01"), 400),
@@ -119,6 +123,13 @@ QUERIES: dict[str, str] = {
     "a limit that is none": "limit=1e1",
     "a time that never was": "createdBefore=2026-02-30T00:00:00Z",
     "a time before time": "createdAfter=0001-01-01T00:00:00%2B14:00",
+    "an hour that never was": "createdAfter=2026-01-01T24:00:00Z",
+    "a leap second in May": "createdAfter=2026-05-31T12:00:60Z",
+    "an offset that isn't": "createdAfter=2026-01-01T00:00:00%2B25:00",
+    "an offset of sixty minutes": "createdAfter=2026-01-01T00:00:00-12:60",
+    "a plus that became a space": "createdAfter=2026-01-01T00:00:00+08:00",
+    "the year 0": "createdAfter=0000-01-01T00:00:00Z",
+    "the end of time": "createdAfter=9999-12-31T23:59:59.9999999Z",
     "a time with digits of another script": "createdAfter=%D9%A2026-01-01T00:00:00Z",
 }
 TYPES = [
@@ -149,7 +160,7 @@ def check(answer: gateway.Answer, name: str) -> int:
     assert answer.headers["Content-Type"] == "application/problem+json", name
     assert problem["status"] == answer.status, name
     assert problem["correlationId"] == answer.headers["X-Correlation-Id"], name
-    assert not TELLTALE.search(answer.body.decode()), (name, answer.body)
+    assert not [text for text in own_words(problem) if FOREIGN.search(text)], (name, answer.body)
     assert len(answer.body) < 64 * 1024, name
     assert "Set-Cookie" not in answer.headers, name
     return answer.status

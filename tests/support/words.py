@@ -1,6 +1,8 @@
 """Words that only the inside of the service has: no text that leaves it may have one."""
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 FOREIGN = re.compile(
     r"Traceback|File \"|line \d+, in |\.py\b|chalicelib|campusg\.|SELECT |INSERT INTO |UPDATE "
@@ -11,3 +13,11 @@ FOREIGN = re.compile(
     # Classes of exceptions, ours included where they are not a dead letter's.
     r"|\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|NoBrokersAvailable",
 )
+
+
+def own_words(problem: Mapping[str, Any]) -> Iterator[str]:
+    """The texts of a problem that the service words itself; its other members repeat what was sent."""
+    yield problem["title"]
+    yield problem["detail"]
+    for error in problem.get("errors", ()):
+        yield error["detail"]

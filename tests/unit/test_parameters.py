@@ -1,7 +1,7 @@
 """Query parameters: read, bounded, and refused by name, all that are wrong at once."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -109,6 +109,25 @@ def test_filters_are_read() -> None:
                 "0001-01-01T00:00:00+14:00",
                 "9999-12-31T23:59:59-14:00",
                 "٢٠٢٦-11-22T08:00:00Z",
+                "2026-11-22T08:00:00.Z",
+                "2026-11-22T08:00:00,5Z",
+                "2026-11-22T24:00:00Z",
+                "2026-11-22T08:60:00Z",
+                "2026-11-22T08:00:61Z",
+                "2026-11-22T08:00:00+25:00",
+                "2026-11-22T08:00:00+24:00",
+                "2026-11-22T08:00:00-12:60",
+                "2026-11-22T08:00:00+0800",
+                "2026-11-22T08:00:00+08",
+                "2026-11-22T08:00:00Z+08:00",
+                "2026-11-22T08:00:00Z\n",
+                "2026-11-22T08:00Z",
+                "0000-01-01T00:00:00Z",
+                "9999-12-31T23:59:59.9999999Z",
+                "2026-06-30T23:58:60Z",
+                "2026-06-29T23:59:60Z",
+                "2016-12-31T23:59:60+08:00",
+                "9999-12-31T23:59:60Z",
             )
         ),
         ("createdBefore", "1700000000", "must be a time"),
@@ -118,6 +137,47 @@ def test_a_filter_that_can_not_be_read_is_refused_by_name(name: str, value: str,
     with pytest.raises(Invalid, match=f"the parameter {name} {complaint}") as raised:
         read_order_list({name: [value]})
     assert [error.pointer for error in raised.value.errors] == [name]
+
+
+SECOND = datetime(2026, 11, 28, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-28T08:00:00Z", SECOND),
+        ("2026-11-28t08:00:00z", SECOND),
+        ("2026-11-28T08:00:00-00:00", SECOND),
+        ("2026-11-28T07:59:00-00:01", SECOND),
+        ("2026-11-29T07:59:00+23:59", SECOND),
+        ("2026-11-28T08:00:00.5Z", SECOND + timedelta(microseconds=500_000)),
+        ("2026-11-28T08:00:00.123456Z", SECOND + timedelta(microseconds=123_456)),
+        ("2026-11-28T08:00:00.1234560000Z", SECOND + timedelta(microseconds=123_456)),
+        # What .NET, Go and a long division write: of the moments that the database knows, the next one.
+        ("2026-11-28T08:00:00.1234567Z", SECOND + timedelta(microseconds=123_457)),
+        ("2026-11-28T08:00:00.000000001Z", SECOND + timedelta(microseconds=1)),
+        ("2026-11-28T08:00:00.9999999Z", SECOND + timedelta(seconds=1)),
+        (f"2026-11-28T08:00:00.{'3' * 5_000}Z", SECOND + timedelta(microseconds=333_334)),
+        # A leap second: the second after it.
+        ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("2015-06-30T23:59:60.25Z", datetime(2015, 7, 1, tzinfo=UTC)),
+        ("2017-01-01T07:59:60+08:00", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read_as_rfc_3339_has_it(text: str, moment: datetime) -> None:
+    asked = read_order_list({"createdAfter": [text], "createdBefore": [text]}).filters
+    # One moment for both: what is not before it is what came at it or later.
+    assert (asked.created_after, asked.created_before) == (moment, moment)
+
+
+def test_a_plus_that_arrived_as_a_space_is_told_how_to_write_it() -> None:
+    with pytest.raises(Invalid, match=r"createdAfter must have its offset's \+ written as %2B: 2026-11-28T08:00:00%2B08:00"):
+        read_order_list({"createdAfter": ["2026-11-28T08:00:00 08:00"]})
+    with pytest.raises(Invalid) as raised:
+        read_order_list({"createdAfter": [f"2026-11-28T08:00:00.{'0' * 5_000} 08:00"]})
+    assert len(raised.value.detail) < 300
 
 
 @pytest.mark.parametrize("name", ["paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore"])

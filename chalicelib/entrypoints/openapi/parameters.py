@@ -16,7 +16,8 @@ from chalicelib.sagas.state import SagaStatus
 ENTITY_TAGS = r'^(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*$'
 KEY = r'^("([!#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-~][!-+\--~]{0,254})$'
 CURSOR = r"^([A-Za-z0-9_-]{21}[AQgw])?$"
-MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+# Without leap seconds, of which a schema can't tell the real ones.
+MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 
 Described = dict[str, Any]
 
@@ -50,6 +51,7 @@ def _named(pattern: re.Pattern[str]) -> Described:
 
 _UUID: Described = {"type": "string", "format": "uuid"}
 _MOMENT: Described = {"type": "string", "format": "date-time", "pattern": MOMENT}
+_TIME = "RFC 3339, with any number of decimals; the + of an offset is written %2B."
 _PERSON: Described = {"type": "string", "pattern": PERSON_ID}
 _TEXT: Described = {"type": "string"}
 _PAGE: Described = {"type": "integer", "minimum": 1, "maximum": parameters.PAGE_MOST, "default": 1}
@@ -63,8 +65,8 @@ PARAMETERS: dict[str, Described] = {
     "paymentStatus": _query("paymentStatus", {"type": "string", "enum": [str(each) for each in PaymentStatus]}, "Only with this payment."),
     "customerId": _query("customerId", _PERSON, "Only orders of this customer."),
     "runnerId": _query("runnerId", _PERSON, "Only orders of this runner."),
-    "createdAfter": _query("createdAfter", _MOMENT, "Only orders made at this moment or later."),
-    "createdBefore": _query("createdBefore", _MOMENT, "Only orders made before this moment."),
+    "createdAfter": _query("createdAfter", _MOMENT, f"Only orders made at this moment or later. {_TIME}"),
+    "createdBefore": _query("createdBefore", _MOMENT, f"Only orders made before this moment. {_TIME}"),
     "page": _query("page", _PAGE, "Which page, from 1 on; not together with `cursor`. Pages may shift when orders are made."),
     "limit": _query("limit", _LIMIT, "How many items at most."),
     "cursor": _query(
