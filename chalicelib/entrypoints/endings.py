@@ -7,19 +7,26 @@ from chalice.app import Response
 from chalicelib.entrypoints.http import Request, answer
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, Refusal, RunnerRejected
+from chalicelib.messages import replies
 from chalicelib.orders import order as orders
 from chalicelib.sagas import state
 from chalicelib.sagas.queries import SagaWithOrder
+from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaStatus
 
 BAD_ENDS: dict[ErrorCode, type[Refusal]] = {
     ErrorCode.DECLINED: PaymentDeclined,
-    ErrorCode.REJECTED: CustomerRejected,
     ErrorCode.REFUSED: PartnerFailed,
     ErrorCode.SILENT: PartnerFailed,
     ErrorCode.CANCELLED: Cancelled,
     ErrorCode.EXPIRED: PartnerFailed,
     ErrorCode.TIMEOUT: PartnerFailed,
+}
+
+
+REJECTIONS: dict[type[replies.Reply], type[Refusal]] = {
+    replies.CustomerRejected: CustomerRejected,
+    replies.RunnerRejected: RunnerRejected,
 }
 
 
@@ -53,6 +60,8 @@ def _bad_end(saga: Saga) -> Refusal:
     detail = saga.error.detail if saga.error else "the saga failed"
     if saga.error is None or saga.status is SagaStatus.FAILED:
         return PartnerFailed(detail)
-    if saga.error.code is ErrorCode.REJECTED and saga.name != "create_order":
-        return RunnerRejected(detail)
+    if saga.error.code is ErrorCode.REJECTED:
+        definition = definition_of(saga.name, saga.definition_version)
+        refusal = definition.refusal_in(saga) if definition else None
+        return REJECTIONS.get(refusal, PartnerFailed)(detail) if refusal else PartnerFailed(detail)
     return BAD_ENDS[saga.error.code](detail)

@@ -1,4 +1,4 @@
-"""Call an order off: turn its creation round, or undo what stands by `cancel_order`."""
+"""Cancel an order: compensate the saga that creates it, or undo what stands by `cancel_order`."""
 
 from uuid import UUID
 
@@ -12,14 +12,12 @@ from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.outcomes import Fresh, Turned
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
-# The sagas by which a cancellation comes about.
-UNDOING = (CANCEL_ORDER.name, CREATE_ORDER.name)
 OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
 ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED})
 
@@ -36,7 +34,7 @@ def cancel_order(
     once: Once = unclaimed,
     versions: Versions = None,
 ) -> Asked:
-    """Turn a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
+    """Compensate a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
 
     Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
     """
@@ -45,15 +43,16 @@ def cancel_order(
     once(session)
     actor = viewer.acting_as(order)
     holder = holder_of(batch, order)
-    undoing = holder if holder and holder.name in UNDOING and definition_of(holder.name, holder.definition_version) else None
-    if undoing and not (undoing.name == CREATE_ORDER.name and undoing.status is SagaStatus.RUNNING):
-        return Asked(order, undoing)
+    definition = definition_of(holder.name, holder.definition_version) if holder else None
+    if holder and definition and _brings_cancellation(definition):
+        if not definition.can_compensate(holder):
+            return Asked(order, holder)
+        refuse_unless_at(order, versions)
+        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
+        return written(batch, order_id, holder.saga_id)
     if not holder and order.order_status in OVER:
-        return done_before(session, order, *UNDOING)
+        return done_before(session, order)
     refuse_unless_at(order, versions)
-    if undoing:
-        batch.apply(undoing, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
-        return written(batch, order_id, undoing.saga_id)
     refuse_if_held(batch, order)
     _refuse_if_too_late(order, viewer, reason)
     facts = {"ending": OrderStatus.CANCELLED.value, **({"cancel_reason": reason} if reason else {})}
@@ -63,7 +62,14 @@ def cancel_order(
 
 def ended_well(saga: Saga) -> bool:
     """Whether a saga that serves a cancellation has brought it about: `create_order` does so by being undone."""
-    return saga.status is (SagaStatus.COMPENSATED if saga.name == CREATE_ORDER.name else SagaStatus.COMPLETED)
+    definition = definition_of(saga.name, saga.definition_version)
+    undone = definition is not None and definition.cancels_when_undone
+    return saga.status is (SagaStatus.COMPENSATED if undone else SagaStatus.COMPLETED)
+
+
+def _brings_cancellation(definition: Definition) -> bool:
+    """Whether a saga that holds an order serves a cancellation: by what it does, or by being compensated."""
+    return definition.name == CANCEL_ORDER.name or definition.cancels_when_undone
 
 
 def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> None:

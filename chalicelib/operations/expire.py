@@ -8,11 +8,10 @@ from chalicelib.messages.envelope import Trail
 from chalicelib.orders.changes import Cause
 from chalicelib.sagas import expiry
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.engine import Batch
 from chalicelib.sagas.outcomes import Fresh, Turned
 from chalicelib.sagas.registry import definition_of
-from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
+from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
 ACTOR = "partner:payment"
 
@@ -20,14 +19,14 @@ ACTOR = "partner:payment"
 def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh, note: Mapping[str, str] | None = None) -> bool:
     """Note the expiry on an order it concerns, and cancel what can still be cancelled; `note` goes into the history.
 
-    A running `create_order` turns round; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
+    A running `create_order` is compensated; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
     version that only a newer release knows, the transaction that ends that saga does so. Returns whether the order is past that, so
     that an operator has to look.
     """
     order = replace(batch.orders[order_id], authorization_expired=True)
     detail = {"cause": "payment.authorization_expired", **(note or {})}
     holder = batch.sagas[order.active_saga_id] if order.active_saga_id else None
-    if holder and holder.name == CREATE_ORDER.name and holder.status is SagaStatus.RUNNING and _is_known(holder):
+    if holder and _is_cancelled_by_compensation(holder):
         batch.orders[order_id] = order
         error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")
         batch.apply(holder, Turned(error), ACTOR, fresh, detail, noted=True)
@@ -39,5 +38,6 @@ def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fres
     return order.order_status not in expiry.NOT_YET_COLLECTED
 
 
-def _is_known(saga: Saga) -> bool:
-    return definition_of(saga.name, saga.definition_version) is not None
+def _is_cancelled_by_compensation(holder: Saga) -> bool:
+    definition = definition_of(holder.name, holder.definition_version)
+    return definition is not None and definition.cancels_when_undone and definition.can_compensate(holder)

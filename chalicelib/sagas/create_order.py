@@ -108,5 +108,5 @@ CREATE_ORDER = Definition(
         Local("open_order", _open),
         Notify("notify_customer", customer_is_told("ORDER_OPENED")),
     ),
-    undone=Undone(_cancelled, _tell_cancelled),
+    undone=Undone(_cancelled, _tell_cancelled, cancels=True),
 )

@@ -3,7 +3,7 @@
 A definition is checked when it is made: one that names a step twice, or that could neither be undone nor finished, is refused at import.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -12,7 +12,7 @@ from chalicelib.messages.commands import Command, SendNotification
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 from chalicelib.sagas.retry import RetryPolicy
-from chalicelib.sagas.state import ErrorCode, SagaError
+from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus
 
 Facts: TypeAlias = Mapping[str, str]
 
@@ -94,15 +94,16 @@ AnyStep: TypeAlias = Step | Local | Notify
 
 @dataclass(frozen=True)
 class Undone:
-    """What it means that a saga was undone: for the order, and for whom to tell."""
+    """What it means that a saga was undone: for the order, and for whom to tell. `cancels` where it leaves the order CANCELLED."""
 
     then: Callable[[Order, Facts, SagaError, Moment], Order]
     notices: Callable[[Order, SagaError], Sequence[SendNotification]]
+    cancels: bool = False
 
 
 @dataclass(frozen=True)
 class Definition:
-    """One version of one saga. `undone` is None where a saga only goes forward."""
+    """One version of one saga, and what it says of a run of it. `undone` is None where a saga only goes forward."""
 
     name: str
     version: int
@@ -161,3 +162,47 @@ class Definition:
             return self.steps
         position = [step.name for step in self.steps].index(name)
         return self.steps[position + 1 :]
+
+    @property
+    def cancels_when_undone(self) -> bool:
+        """Whether compensating a run of this saga cancels its order."""
+        return self.undone is not None and self.undone.cancels
+
+    def step_of(self, pending: Pending) -> Step:
+        """The step whose command is pending; raises TypeError where that step sends none."""
+        step = self.find(pending.step)
+        if not isinstance(step, Step):
+            raise TypeError(f"{self.name}: {step.name} sends no command")
+        return step
+
+    def exchange_of(self, pending: Pending) -> Exchange:
+        """The exchange that the pending command began: its step's action or undo; raises TypeError where the step has none."""
+        step = self.step_of(pending)
+        exchange = step.undo if pending.undo else step.ask
+        if exchange is None:
+            raise TypeError(f"{self.name}: {step.name} has no undo")
+        return exchange
+
+    def past_pivot(self, steps: Iterable[StepState]) -> bool:
+        """Whether the pivot's command is written: from then on only its refusal compensates the saga."""
+        pivots = [step.name for step in self.steps if isinstance(step, Step) and step.pivot]
+        written = (StepStatus.RUNNING, StepStatus.DONE)
+        return self.undone is None or any(step.name in pivots and step.status in written for step in steps)
+
+    def can_compensate(self, saga: Saga) -> bool:
+        """Whether an operator may have the saga compensated: while it runs ahead of the pivot, or suspended by a refusal."""
+        suspended_by_refusal = saga.status is SagaStatus.FAILED and saga.pending is None
+        runs_ahead = saga.status is SagaStatus.RUNNING and not self.past_pivot(saga.steps)
+        return self.undone is not None and (suspended_by_refusal or runs_ahead)
+
+    def can_retry(self, saga: Saga) -> bool:
+        """Whether an operator may have the saga go on: where it is suspended."""
+        return saga.status is SagaStatus.FAILED
+
+    def refusal_in(self, saga: Saga) -> type[Reply] | None:
+        """The refusal that the saga took last, whichever step it refused; None where every partner did as asked."""
+        for step in reversed(self.steps):
+            refused = step.ask.refused if isinstance(step, Step) else None
+            if refused and any(attempt.reply and attempt.reply["type"] == refused.TYPE for attempt in saga.step(step.name).tries):
+                return refused
+        return None

@@ -98,7 +98,7 @@ class _Run:
         pending, step = self._awaited()
         if not self.policy.exhausted(pending.attempts):
             self._resend(pending)
-        elif pending.undo or self._past_pivot():
+        elif pending.undo or self.definition.past_pivot(self.steps.values()):
             self.status, self.due_at = SagaStatus.FAILED, None
             self.error = self.error or _silence(step, pending)
         else:
@@ -147,7 +147,7 @@ class _Run:
     def _refused(self, step: Step, error: SagaError) -> None:
         """Turn round; past the pivot try again where the step allows it, and else wait for an operator."""
         self._mark(step.name, StepStatus.FAILED)
-        if step.pivot or not self._past_pivot():
+        if step.pivot or not self.definition.past_pivot(self.steps.values()):
             self.turn(error)
             return
         refusals = sum(1 for attempt in self.steps[step.name].tries if attempt.reply and attempt.reply["type"] != step.ask.done.TYPE)
@@ -155,13 +155,6 @@ class _Run:
             self._ask_later(step, refusals % self.policy.attempts)
             return
         self.status, self.error, self.pending, self.due_at = SagaStatus.FAILED, error, None, None
-
-    def _past_pivot(self) -> bool:
-        """Whether the command of the pivot is written: from then on only its refusal turns the saga back."""
-        if self.definition.undone is None:
-            return True
-        pivots = [step.name for step in self.definition.steps if isinstance(step, Step) and step.pivot]
-        return any(self.steps[name].status in (StepStatus.RUNNING, StepStatus.DONE) for name in pivots)
 
     def _undo_next(self) -> None:
         for step in reversed(self.definition.steps):
@@ -240,10 +233,7 @@ class _Run:
     def _awaited(self) -> tuple[Pending, Step]:
         if self.pending is None:
             raise ValueError(f"saga {self.before.saga_id} awaits nothing")
-        step = self.definition.find(self.pending.step)
-        if not isinstance(step, Step):
-            raise TypeError(f"{self.definition.name}: {step.name} asks nobody")
-        return self.pending, step
+        return self.pending, self.definition.step_of(self.pending)
 
     def _heal(self, pending: Pending) -> None:
         """A late reply wakes a saga that silence had parked."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.messages.envelope import from_json
 from chalicelib.messages.replies import Reply
-from chalicelib.sagas.definition import Definition, Exchange, Step
+from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.state import Pending, Saga
 
 COMPARED = ("orderId", "customerId", "runnerId", "paymentId", "escrowId", "amount", "currency")
@@ -25,7 +25,7 @@ def judge(definition: Definition, saga: Saga, reply: Reply, causation_id: str) -
     """Decide whether `reply` settles the command that `saga` awaits."""
     pending = saga.pending
     if pending and pending.command_id == causation_id:
-        exchange = _exchange(definition, pending)
+        exchange = definition.exchange_of(pending)
         expected = type(reply) is exchange.done or type(reply) is exchange.refused
         return Verdict.TAKEN if expected and _fits(reply, pending) else Verdict.MISFIT
     for step in saga.steps:
@@ -33,16 +33,6 @@ def judge(definition: Definition, saga: Saga, reply: Reply, causation_id: str) -
             if attempt.command_id == causation_id and attempt.reply and attempt.reply != recorded(reply):
                 return Verdict.CONTRADICTS
     return Verdict.STALE
-
-
-def _exchange(definition: Definition, pending: Pending) -> Exchange:
-    step = definition.find(pending.step)
-    if not isinstance(step, Step):
-        raise TypeError(f"{definition.name}: {step.name} asks nobody")
-    exchange = step.undo if pending.undo else step.ask
-    if exchange is None:
-        raise TypeError(f"{definition.name}: {step.name} has no undo")
-    return exchange
 
 
 def _fits(reply: Reply, pending: Pending) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 from chalicelib.messages.envelope import Trail, from_json
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
+from chalicelib.sagas.definition import Definition, Local, Moment, Notify
 from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Retried, Started, TimedOut, Turned
 from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.retry import RetryPolicy
@@ -145,7 +145,7 @@ def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
         yield "retry", _plan(definition, at, Retried())
         yield "compensate", _plan(definition, at, TURNED)
         return
-    exchange = _awaited(definition, saga)
+    exchange = definition.exchange_of(saga.pending)
     asked = at if saga.pending.attempts else _plan(definition, at, TimedOut())
     yield exchange.done.TYPE, _plan(definition, asked, Answered(_reply(exchange.done, asked), "r"))
     if exchange.refused:
@@ -154,8 +154,7 @@ def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
         yield exchange.refused.TYPE + (", tried again" if tries_again else ""), refused
     silent = _silence(definition, asked)
     yield "silence", silent
-    # Who may turn a saga round may do so exactly where silence does.
-    if saga.status is SagaStatus.RUNNING and silent.saga.status in BACK:
+    if definition.can_compensate(saga):
         yield "turned round", _plan(definition, at, TURNED)
 
 
@@ -164,14 +163,6 @@ def _silence(definition: Definition, at: Plan) -> Plan:
     while at.saga.due_at and at.saga.pending and at.saga.pending.command_id == awaited:
         at = _plan(definition, at, TimedOut())
     return at
-
-
-def _awaited(definition: Definition, saga: Saga) -> Exchange:
-    step = definition.find(saga.pending.step) if saga.pending else None
-    exchange = None if not isinstance(step, Step) or not saga.pending else step.undo if saga.pending.undo else step.ask
-    if exchange is None:
-        raise ValueError(f"{definition.name} rests on nothing that could be answered")
-    return exchange
 
 
 def _reply(kind: type[Reply], at: Plan) -> Reply:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.messages.envelope import timestamp
-from chalicelib.sagas.definition import Definition, Exchange, Step
+from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import JITTER, RetryPolicy
-from chalicelib.sagas.state import Pending, Saga, SagaStatus, StepStatus
+from chalicelib.sagas.state import Pending, Saga, SagaStatus
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,9 @@ def _for_whom(
 
 
 def _awaited(definition: Definition, pending: Pending) -> str:
-    exchange = _exchange(definition, pending)
+    exchange = definition.exchange_of(pending)
     replies = [reply.TYPE for reply in (exchange.done, exchange.refused) if reply]
     return f"{' or '.join(replies)} from {pending.message.topic.removesuffix('-commands')}"
-
-
-def _exchange(definition: Definition, pending: Pending) -> Exchange:
-    step = definition.find(pending.step)
-    exchange = (step.undo if pending.undo else step.ask) if isinstance(step, Step) else None
-    if exchange is None:
-        raise TypeError(f"{definition.name}: {pending.step} asks nobody")
-    return exchange
 
 
 def _copies(definition: Definition, saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> str:
@@ -83,7 +75,7 @@ def _copies(definition: Definition, saga: Saga, pending: Pending, now: datetime,
     when = _in(saga.due_at, now)
     if not policy.exhausted(pending.attempts):
         return f"{copy}; next copy {when}"
-    forward = pending.undo or _past_pivot(definition, saga)
+    forward = pending.undo or definition.past_pivot(saga.steps)
     return f"{copy}, the last one; without an answer it is {'parked' if forward else 'turned round'} {when}"
 
 
@@ -94,11 +86,6 @@ def _sent(saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> s
     if saga.due_at is None or (pending.attempts == 1 and saga.due_at - made <= wait * (1 + JITTER) + timedelta(seconds=1)):
         return duration(now - made)
     return f"about {duration(now - (saga.due_at - wait))}"
-
-
-def _past_pivot(definition: Definition, saga: Saga) -> bool:
-    pivots = [step.name for step in definition.steps if isinstance(step, Step) and step.pivot]
-    return definition.undone is None or any(saga.step(name).status in (StepStatus.RUNNING, StepStatus.DONE) for name in pivots)
 
 
 def _refusals(saga: Saga, pending: Pending) -> int:

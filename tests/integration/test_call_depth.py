@@ -1,5 +1,7 @@
 """How many files an order passes on its way down, from its handler in app.py to the plan and to the outbox."""
 
+import sys
+
 from tests.integration.conftest import Service
 from tests.support.call_paths import CallPaths, watched
 from tests.support.http_client import NEW_ORDER_BODY, Http
@@ -13,7 +15,7 @@ MOST_FILES = 7
 def shown(title: str, paths: CallPaths) -> None:
     for target in (PLAN, OUTBOX):
         files = paths.files(target)
-        print(f"{title} to {target[1]}: {len(files)} files: {' > '.join(files)}")
+        sys.stdout.write(f"{title} to {target[1]}: {len(files)} files: {' > '.join(files)}\n")
 
 
 def test_an_order_placed_over_http_passes_few_files(brokerless: Service, offline: Http) -> None:

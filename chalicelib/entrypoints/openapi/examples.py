@@ -57,7 +57,9 @@ def _order(**changes: Any) -> dict[str, Any]:
 
 
 def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:
-    return state.document(Saga(SAGA_ID, ORDER_ID, "create_order", 1, status, steps, Trail(CORRELATION_ID), PLACED, ended_at=ended_at))
+    return state.document(
+        Saga(SAGA_ID, ORDER_ID, CREATE_ORDER.name, CREATE_ORDER.version, status, steps, Trail(CORRELATION_ID), PLACED, ended_at=ended_at)
+    )
 
 
 def _done(name: str, has_command: bool) -> StepState:
