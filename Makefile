@@ -45,8 +45,8 @@ diagrams: venv ## draw the sagas and list the messages anew, in infra/docs
 declare: venv ## write triggers and alarms anew for Terraform, into infra/aws
 	@$(PY) -m infra.aws
 
-test: venv ## run all tests
-	@$(PY) -m pytest
+test: venv ## run all tests, as many files at a time as there are processors
+	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: venv ## check style, types and imports
 	@$(PY) -m ruff check .
