@@ -10,7 +10,9 @@ from chalicelib.ids import new_fresh, new_id
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from chalicelib.operations.consume import Consumer
+from chalicelib.operations.expire import cancel_expired
 from chalicelib.operations.sweep import Sweeper
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.settings import Settings
@@ -22,7 +24,8 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
-        self.rules = Rules(policy, timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
+        timeouts = Timeouts(timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
+        self.rules = Rules(policy, timeouts, cancel_expired)
         self.database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size))
         self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)

@@ -48,14 +48,14 @@ def cancel_order(
         if not definition.can_compensate(holder):
             return Asked(order, holder)
         refuse_unless_at(order, versions)
-        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), reason), actor, fresh)
+        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), _because(reason)), actor, fresh)
         return written(batch, order_id, holder.saga_id)
     if not holder and order.order_status in OVER:
         return done_before(session, order)
     refuse_unless_at(order, versions)
     refuse_if_held(batch, order)
     _refuse_if_too_late(order, viewer, reason)
-    facts = {"ending": OrderStatus.CANCELLED.value, **({"cancel_reason": reason} if reason else {})}
+    facts = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
     saga = batch.start(CANCEL_ORDER, order, Cause(actor, trail, detail={"reason": reason} if reason else None), fresh, facts)
     return written(batch, order_id, saga.saga_id)
 
@@ -70,6 +70,10 @@ def ended_well(saga: Saga) -> bool:
 def _brings_cancellation(definition: Definition) -> bool:
     """Whether a saga that holds an order serves a cancellation: by what it does, or by being compensated."""
     return definition.name == CANCEL_ORDER.name or definition.cancels_when_undone
+
+
+def _because(reason: str | None) -> dict[str, str]:
+    return {"cancel_reason": reason} if reason else {}
 
 
 def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> None:

@@ -5,10 +5,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from chalicelib.messages.envelope import Trail
+from chalicelib.orders import expiry
 from chalicelib.orders.changes import Cause
-from chalicelib.sagas import expiry
+from chalicelib.orders.order import Order
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import Batch, FollowUp
 from chalicelib.sagas.outcomes import Fresh, Turned
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
@@ -36,6 +37,11 @@ def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fres
         return False
     batch.change(order, Cause(ACTOR, trail, order.active_saga_id, detail), fresh)
     return order.order_status not in expiry.NOT_YET_COLLECTED
+
+
+def cancel_expired(order: Order) -> FollowUp | None:
+    """What follows where a saga ends on an order whose authorization expired meanwhile: the order is cancelled."""
+    return FollowUp(CANCEL_ORDER, expiry.FACTS) if expiry.cancels(order) else None
 
 
 def _is_cancelled_by_compensation(holder: Saga) -> bool:

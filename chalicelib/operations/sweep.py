@@ -109,7 +109,7 @@ class UncompletedOrders:
     name: str = "OrdersCompletedByClock"
 
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:
-        return read_uncompleted(session, page, rules.complete_timeout)
+        return read_uncompleted(session, page, rules.timeouts.complete)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         batch = lock(session, rules, order_ids=[due.order_id for due, _ in items])

@@ -14,7 +14,7 @@ from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
-from chalicelib.sagas import expiry
+from chalicelib.orders import expiry
 from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.outcomes import Answered, Fresh
 from chalicelib.sagas.registry import definition_of

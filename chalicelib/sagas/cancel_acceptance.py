@@ -12,7 +12,7 @@ from chalicelib.sagas.partners import unassign_runner
 
 def _reopen(order: Order, _facts: Facts, moment: Moment) -> Order:
     reopened = move(order, OrderStatus.READY_FOR_PICKUP, moment.now)
-    return replace(reopened, runner_id=None, accept_by=moment.now + moment.accept_timeout)
+    return replace(reopened, runner_id=None, accept_by=moment.now + moment.timeouts.accept)
 
 
 CANCEL_ACCEPTANCE = Definition(

@@ -53,7 +53,7 @@ def _held(order: Order, facts: Facts, _moment: Moment) -> Order:
 
 
 def _open(order: Order, _facts: Facts, moment: Moment) -> Order:
-    return replace(move(order, OrderStatus.READY_FOR_PICKUP, moment.now), accept_by=moment.now + moment.accept_timeout)
+    return replace(move(order, OrderStatus.READY_FOR_PICKUP, moment.now), accept_by=moment.now + moment.timeouts.accept)
 
 
 def _cancelled(order: Order, facts: Facts, error: SagaError, moment: Moment) -> Order:

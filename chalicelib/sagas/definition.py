@@ -5,12 +5,13 @@ A definition is checked when it is made: one that names a step twice, or that co
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from chalicelib.messages.commands import Command, SendNotification
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus
 
@@ -19,11 +20,11 @@ Facts: TypeAlias = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Moment:
-    """What a decision may know of the world besides order and saga: the database's time, and our rules of waiting."""
+    """What a decision may know of the world besides order and saga: the database's time, and how long the service waits."""
 
     now: datetime
-    accept_timeout: timedelta
     policy: RetryPolicy
+    timeouts: Timeouts
 
 
 OrderChange: TypeAlias = Callable[[Order, Facts, Moment], Order]

@@ -3,9 +3,10 @@
 The number of SQL statements does not depend on the number of orders. HTTP requests, replies, sweeps and operators all come through here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,10 +18,9 @@ from chalicelib.messaging.outbox import Queued
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Cause, Change, change
 from chalicelib.orders.order import Order
-from chalicelib.sagas import expiry
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas import store as saga_store
-from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.definition import Definition, Moment
+from chalicelib.sagas.definition import Definition, Facts, Moment
 from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Started
 from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.registry import definition_of
@@ -29,12 +29,28 @@ from chalicelib.sagas.state import Saga, SagaStatus, StepState
 
 
 @dataclass(frozen=True)
+class FollowUp:
+    """A saga to start where another one has ended, with the saga data that it starts with."""
+
+    definition: Definition
+    facts: Facts
+
+
+# Says of an order that a saga has just left what must follow at once, in the same transaction.
+AfterEnd: TypeAlias = Callable[[Order], FollowUp | None]
+
+
+def nothing_follows(_order: Order) -> FollowUp | None:
+    return None
+
+
+@dataclass(frozen=True)
 class Rules:
-    """How long the service waits: for replies, for a runner, for somebody to complete a delivered order."""
+    """How sagas are run: how long replies and orders are waited for, and what follows the end of a saga."""
 
     policy: RetryPolicy
-    accept_timeout: timedelta
-    complete_timeout: timedelta = timedelta(hours=24)
+    timeouts: Timeouts
+    after_end: AfterEnd = nothing_follows
 
 
 class Batch:
@@ -42,7 +58,8 @@ class Batch:
 
     def __init__(self, session: sa.Connection, rules: Rules, now: datetime, orders: dict[UUID, Order], sagas: dict[UUID, Saga]) -> None:
         self._session = session
-        self.moment = Moment(now, rules.accept_timeout, rules.policy)
+        self.moment = Moment(now, rules.policy, rules.timeouts)
+        self._after_end = rules.after_end
         self.orders = orders
         self.sagas = sagas
         self._existing_orders = set(orders)
@@ -117,10 +134,11 @@ class Batch:
         return plan(definition, saga, replace(order, active_saga_id=saga.saga_id), Started(), self.moment, fresh)
 
     def _carry_out(self, planned: Plan, cause: Cause, fresh: Fresh, *, noted: bool = False) -> None:
-        """Take over a plan. Where the saga ends on an order whose authorization has expired, cancelling begins by the same outcome."""
+        """Take over a plan. Where the saga ends, what follows begins by the same outcome."""
         plans = [planned]
-        if planned.saga.ended and expiry.cancels(planned.order):
-            plans.append(self._begin(CANCEL_ORDER, planned.order, cause, fresh.follow_up(), expiry.FACTS))
+        follow_up = self._after_end(planned.order) if planned.saga.ended else None
+        if follow_up:
+            plans.append(self._begin(follow_up.definition, planned.order, cause, fresh.follow_up(), follow_up.facts))
         order = plans[-1].order
         if noted or order != self.orders.get(order.order_id):
             self._change(order, cause, fresh)

@@ -1,7 +1,7 @@
 """What can happen to a saga. Each outcome brings the ids and the chance it may need, made before the transaction began."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 from uuid import UUID
@@ -66,10 +66,10 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Turned:
-    """Somebody asked the saga to turn round; its pending step counts as maybe done."""
+    """Somebody asked for the saga's compensation; its pending step counts as maybe done. `facts` are added to the saga's data."""
 
     error: SagaError
-    cancel_reason: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

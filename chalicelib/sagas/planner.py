@@ -34,10 +34,10 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
             run.timed_out()
         case Deferred():
             run.defer()
-        case Turned(error, cancel_reason):
+        case Turned(error, facts):
             if saga.ended or (saga.pending and saga.pending.undo):
                 raise ValueError(f"saga {saga.saga_id} is {saga.status}: it can't turn round")
-            run.remember(cancel_reason=cancel_reason)
+            run.remember(**facts)
             run.turn(error)
         case Retried():
             run.retry()

@@ -11,6 +11,7 @@ from uuid import UUID
 from chalicelib.messages.envelope import Trail, from_json
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.definition import Definition, Local, Moment, Notify
 from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Retried, Started, TimedOut, Turned
 from chalicelib.sagas.planner import Plan, plan
@@ -22,7 +23,7 @@ UNDO = "undo_"
 AGAIN = "_again"
 ATTEMPTS = 2
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-MOMENT = Moment(NOW, timedelta(minutes=30), RetryPolicy(timedelta(seconds=10), ATTEMPTS))
+MOMENT = Moment(NOW, RetryPolicy(timedelta(seconds=10), ATTEMPTS), Timeouts(timedelta(minutes=30)))
 TURNED = Turned(SagaError(ErrorCode.CANCELLED, "turned round"))
 BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 SAID = {"paymentMethodId": "pm_1", "payoutAccountId": "acct_1", "paymentId": "pay_1", "escrowId": "esc_1", "reason": "because"}

@@ -49,7 +49,7 @@ def test_an_order_goes_through_its_whole_creation_answer_by_answer(brokerless: S
     assert [command.type for command in commands] == ["user.validate_customer", "payment.authorize", "escrow.hold"]
     assert (order["order_status"], order["payment_status"], order["version"]) == ("READY_FOR_PICKUP", "AUTHORIZED", 4)
     assert (order["payment_id"], order["escrow_id"]) == ("pay_1", "esc_1")
-    assert order["accept_by"] - order["updated_at"] == world.rules.accept_timeout
+    assert order["accept_by"] - order["updated_at"] == world.rules.timeouts.accept
     assert (saga["status"], saga["awaited_id"], saga["due_at"], saga["ended_at"]) == ("COMPLETED", None, None, order["updated_at"])
     assert [(step["name"], step["status"]) for step in saga["steps"]] == [(name, "DONE") for name in OPENED]
 

@@ -202,7 +202,7 @@ def test_the_runner_an_order_was_cancelled_under_stays_and_each_time_is_that_of_
     scene.settle()
     reopened = scene.order
     assert (reopened["order_status"], reopened["runner_id"]) == ("READY_FOR_PICKUP", None)
-    assert reopened["accept_by"] - reopened["updated_at"] == RULES.accept_timeout
+    assert reopened["accept_by"] - reopened["updated_at"] == RULES.timeouts.accept
     accept("runner_2")(scene)
     scene.settle()
     cancel()(scene)

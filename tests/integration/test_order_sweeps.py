@@ -15,6 +15,7 @@ from chalicelib.ids import new_fresh
 from chalicelib.operations.sweep import Chore, Sweeper, UnacceptedOrders, UncompletedOrders
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.engine import Batch
 from tests.support.database import World
 from tests.support.interleaving import accept, cancel, check_at_rest, complete, falls_silent, give_back, is_late, patch, runner
@@ -129,7 +130,7 @@ def patient(stage: Stage, scene: Scene, seconds: float) -> None:
 
 def test_a_delivered_order_that_nobody_completes_is_completed_by_the_clock(stage: Stage) -> None:
     scene = stage.scene("DELIVERED", pool=2)
-    patience = stage.world.rules.complete_timeout.total_seconds()
+    patience = stage.world.rules.timeouts.complete.total_seconds()
     patient(stage, scene, patience - 60)
     assert sweep(scene) == set()
     patient(stage, scene, patience + 1)
@@ -142,13 +143,13 @@ def test_a_delivered_order_that_nobody_completes_is_completed_by_the_clock(stage
 
 def test_a_completion_by_the_clock_that_was_undone_is_tried_again_only_after_the_same_time(stage: Stage) -> None:
     scene = stage.scene("DELIVERED", pool=1)
-    patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    patient(stage, scene, stage.world.rules.timeouts.complete.total_seconds() + 1)
     sweep(scene)
     scene.unwilling["user.validate_runner"] = 1
     scene.settle()
     assert (scene.order["order_status"], scene.order["active_saga_id"]) == ("DELIVERED", None)
     assert sweep(scene) == set()
-    patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+    patient(stage, scene, stage.world.rules.timeouts.complete.total_seconds() + 1)
     assert sweep(scene) == {scene.order_id}
 
 
@@ -158,12 +159,13 @@ def test_an_order_that_is_being_completed_or_cancelled_is_left_alone_by_the_cloc
     complete()(scenes[1])
     scenes[1].settle()
     for scene in scenes:
-        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+        patient(stage, scene, stage.world.rules.timeouts.complete.total_seconds() + 1)
     assert sweep(scenes[0]) == set()
 
 
 def test_orders_on_their_way_wait_for_their_runner_without_end(world: World) -> None:
-    with closing(Stage(replace(world, rules=replace(world.rules, complete_timeout=timedelta(microseconds=1))))) as stage:
+    rules = replace(world.rules, timeouts=Timeouts(world.rules.timeouts.accept, timedelta(microseconds=1)))
+    with closing(Stage(replace(world, rules=rules))) as stage:
         scene = stage.scene("ON_THE_WAY", pool=1)
         assert sweep(scene) == set()
         patch(OrderStatus.DELIVERED, runner())(scene)
@@ -212,7 +214,7 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
     scenes = [stage.scene(status, pool=5) for _ in range(5)]
     for scene in scenes:
         is_late(scene)
-        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+        patient(stage, scene, stage.world.rules.timeouts.complete.total_seconds() + 1)
     sound = scenes[-1]
     spoiled = Spoiled(monkeypatch, scenes[:-1])
     states = [scene.state() for scene in scenes[:-1]]
@@ -237,7 +239,7 @@ def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(
     failed, other = (stage.scene(status, pool=2) for _ in range(2))
     for scene in (failed, other):
         is_late(scene)
-        patient(stage, scene, stage.world.rules.complete_timeout.total_seconds() + 1)
+        patient(stage, scene, stage.world.rules.timeouts.complete.total_seconds() + 1)
     found = []
     for _ in range(2):
         with stage.world.engine.begin() as session:

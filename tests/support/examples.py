@@ -8,14 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from chalicelib.messages.envelope import Incoming, Trail, to_json
+from chalicelib.operations.expire import cancel_expired
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
+from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.definition import Definition, Moment
+from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, SagaStatus, StepState
 
 NOW = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
 POLICY = RetryPolicy(timedelta(seconds=10), 5)
 ACCEPT_TIMEOUT = timedelta(minutes=30)
+RULES = Rules(POLICY, Timeouts(ACCEPT_TIMEOUT), cancel_expired)
 ORDER_ID = UUID("01930000-0000-7000-8000-00000000000a")
 SAGA_ID = UUID("01930000-0000-7000-8000-00000000000b")
 TRAIL = Trail("corr-1", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -73,7 +77,7 @@ def a_saga(definition: Definition, **changes: Any) -> Saga:
 
 
 def a_moment(now: datetime = NOW, policy: RetryPolicy = POLICY) -> Moment:
-    return Moment(now, ACCEPT_TIMEOUT, policy)
+    return Moment(now, policy, Timeouts(ACCEPT_TIMEOUT))
 
 
 def a_record(value: bytes | None = b"{}", headers: Mapping[str, str | bytes] | None = None, **changes: Any) -> Incoming:

@@ -19,12 +19,11 @@ from chalicelib.db.migrations import upgrade
 from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
 from chalicelib.operations.sweep import SilentCommands
-from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.registry import DEFINITIONS
 from infra.local.console import complain
 from infra.local.saga_map import REFUSED, SILENT
 from tests.support.database import World
-from tests.support.examples import ACCEPT_TIMEOUT, POLICY
+from tests.support.examples import POLICY, RULES
 from tests.support.interleaving import Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
 from tests.support.saga_language import UNWILLING
 from tests.support.scene import Scene, Stage
@@ -244,7 +243,7 @@ def main() -> int:
         server.server.ensure_database("frozen")
         upgrade(server.server.url("frozen"))
         engine = make_engine(server.server.url("frozen"), pool_size=2)
-        world = World(engine, Rules(POLICY, ACCEPT_TIMEOUT))
+        world = World(engine, RULES)
         for name, file in files.items():
             lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in freeze(world, name))
             file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -199,7 +199,7 @@ class Story:
         self._happens(Deferred(), self.order)
 
     def is_cancelled(self, reason: str | None = None, code: ErrorCode = ErrorCode.CANCELLED) -> None:
-        self._happens(Turned(SagaError(code, "somebody asked for it"), reason), self.order)
+        self._happens(Turned(SagaError(code, "somebody asked for it"), {"cancel_reason": reason} if reason else {}), self.order)
 
     def is_retried(self) -> None:
         """An operator has the parked saga go on."""

@@ -14,15 +14,12 @@ from chalicelib.operations.asked import Asked, lock_order, refuse_if_held
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
-from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.state import SagaStatus
 from infra.local.saga_map import REFUSED, SILENT
-from tests.support.examples import ACCEPT_TIMEOUT, POLICY, TRAIL
+from tests.support.examples import RULES, TRAIL
 from tests.support.life import ADMIN, CUSTOMER, Life
 from tests.support.memory_tables import in_memory
 from tests.support.released_sagas import Frozen, frozen
-
-RULES = Rules(POLICY, ACCEPT_TIMEOUT)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.orders import expiry
 from chalicelib.orders.order import OrderStatus
-from chalicelib.sagas import expiry
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.state import SagaStatus
 from chalicelib.sagas.verdict import Verdict

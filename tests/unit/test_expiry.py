@@ -6,15 +6,13 @@ from typing import Any
 import pytest
 
 from chalicelib.operations.expire import expire_authorization
+from chalicelib.orders import expiry
 from chalicelib.orders.order import OrderStatus, PaymentStatus
-from chalicelib.sagas import expiry
-from chalicelib.sagas.engine import Rules, lock
+from chalicelib.sagas.engine import lock
 from chalicelib.sagas.state import Saga
-from tests.support.examples import ACCEPT_TIMEOUT, POLICY, TRAIL, an_order, an_order_in
+from tests.support.examples import RULES, TRAIL, an_order, an_order_in
 from tests.support.life import Life
 from tests.support.memory_tables import Tables, in_memory
-
-RULES = Rules(POLICY, ACCEPT_TIMEOUT)
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Any life of an order, with random fates, comes to rest with its money where its statuses say."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.retry import RetryPolicy
-from tests.support.examples import ACCEPT_TIMEOUT, POLICY
+from tests.support.examples import POLICY, RULES
 from tests.support.life import TOPICS, Life
 from tests.support.memory_tables import in_memory
 
@@ -50,7 +50,7 @@ WAYS: list[Acts] = [
 def live(acts: Acts, attempts: int) -> None:
     """Live through the acts, come to rest, and hear everything once more."""
     with in_memory() as tables:
-        life = Life(tables, Rules(RetryPolicy(POLICY.timeout, attempts), ACCEPT_TIMEOUT))
+        life = Life(tables, replace(RULES, policy=RetryPolicy(POLICY.timeout, attempts)))
         for name, *arguments in acts:
             tables.now += SECOND
             getattr(life, name)(*arguments)

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 
 from chalicelib.operations.move_status import BY_HAND
+from chalicelib.orders import expiry
 from chalicelib.orders.lifecycle import ENTERED_AT, ORDER_MOVES, PAYMENT_MOVES
 from chalicelib.orders.order import OrderStatus, PaymentStatus, document
-from chalicelib.sagas import expiry
 from tests.support.examples import an_order
 
 # The usual way, and the statuses that an order doesn't leave any more.
