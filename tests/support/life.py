@@ -132,17 +132,17 @@ class Life:
         saga = self.holder
         if saga and saga.pending and saga.due_at:
             self.tables.now = max(self.tables.now, saga.due_at)
-            due = Due(saga.saga_id, saga.pending.command_id, published)
+            due = Due(saga.saga_id, saga.pending.command_id, published, saga.due_at)
             SilentCommands().do(self.tables.session, self.rules, [(due, self.fresh())])
 
     def nobody_accepts(self) -> None:
         if self.order.accept_by:
             self.tables.now = max(self.tables.now, self.order.accept_by)
-            due = DueOrder(self.order_id, self.order.accept_by)
+            due = DueOrder(self.order_id, self.order.accept_by, (self.order.accept_by, self.order_id))
             UnacceptedOrders().do(self.tables.session, self.rules, [(due, self.fresh())])
 
     def nobody_completes(self) -> None:
-        due = DueOrder(self.order_id, self.order.updated_at)
+        due = DueOrder(self.order_id, self.order.updated_at, (self.order.updated_at, self.order_id))
         UncompletedOrders().do(self.tables.session, self.rules, [(due, self.fresh())])
 
     # What the partners do
