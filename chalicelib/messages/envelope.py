@@ -4,6 +4,7 @@ Source: CloudEvents Kafka protocol binding 1.0.2, JSON event format 1.0.2; W3C T
 """
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from typing import Any
 
 from chalicelib.messages.numbers import parse_decimal, parse_whole
 from chalicelib.messages.trace import span_of, trace_id, traceparent_of
-from chalicelib.messages.wire import ID_LIMIT, storable
+from chalicelib.messages.wire import canonical, fits
 
 SOURCE = "/campusg/orders"
 STRUCTURED = "application/cloudevents"
 BATCHED = "application/cloudevents-batch"
 JSON_FORMATS = (STRUCTURED, f"{STRUCTURED}+json")
 REQUIRED = ("specversion", "id", "type", "source")
-EXTENSIONS = ("sagaid", "correlationid", "causationid", "traceparent", "sequence")
+OPTIONAL = ("subject", "sagaid", "correlationid", "causationid", "traceparent", "sequence")
 
 
 class NotACloudEvent(ValueError):
@@ -64,7 +65,10 @@ class Trail:
 
 @dataclass(frozen=True)
 class CloudEvent:
-    """One event's attributes, and its data: JSON text, parsed when it is asked for, or the value where all of the event was JSON."""
+    """One event's attributes, and its data: JSON text, parsed when it is asked for, or the value where all of the event was JSON.
+
+    `causation_id` is an id of ours, so a UUID is in lower case however it was written.
+    """
 
     id: str
     type: str
@@ -153,7 +157,10 @@ def encode(
 
 
 def decode(record: Incoming) -> CloudEvent:
-    """Read the event of a record in either mode; raises NotACloudEvent with a sentence that says what is wrong."""
+    """Read the event of a record in either mode; raises NotACloudEvent with a sentence that says what is wrong.
+
+    Only a required attribute can be wrong: any other one that can't be read counts as absent.
+    """
     headers = _texts(record.headers)
     media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type.startswith(STRUCTURED):
@@ -170,10 +177,7 @@ def claimed(headers: Iterable[tuple[str, bytes]], attribute: str) -> str | None:
 
 def log_fields(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     """What a log line says of the message with these headers: correlation and trace, as far as they are there; never raises."""
-    try:
-        texts = _texts(headers)
-    except NotACloudEvent:
-        return {}
+    texts = _texts(headers)
     return _fields(_carried(texts.get("ce_correlationid")), traceparent_of(texts.get("traceparent")))
 
 
@@ -184,19 +188,21 @@ def _fields(correlation_id: str | None, traceparent: str | None) -> dict[str, st
 
 def _carried(correlation_id: str | None) -> str | None:
     """A correlation id need not be there, so one that could not be carried on counts as absent."""
-    return correlation_id if correlation_id and len(correlation_id) <= ID_LIMIT and storable(correlation_id) else None
+    return correlation_id if correlation_id and fits(correlation_id) else None
 
 
 def _texts(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """The event's own headers as they are, by lower-case name: unlike HTTP's, this binding quotes and escapes nothing.
+    """The headers that are UTF-8, by lower-case name: unlike HTTP's, this binding quotes and escapes nothing.
 
-    Other headers are none of our business, and may hold any bytes.
+    Two are read as far as they are UTF-8: a record claims a saga also by an id that is none, and the mode stands at the start of
+    `content-type`.
     """
-    named = ((name.lower(), value) for name, value in headers)
-    try:
-        return {name: value.decode() for name, value in named if name.startswith("ce_") or name in ("content-type", "traceparent")}
-    except UnicodeDecodeError as error:
-        raise NotACloudEvent("a header is not UTF-8") from error
+    found = {}
+    for name, value in headers:
+        lower = name.lower()
+        with contextlib.suppress(UnicodeDecodeError):
+            found[lower] = value.decode("utf-8", "replace" if lower in ("ce_sagaid", "content-type") else "strict")
+    return found
 
 
 def _structured(record: Incoming, headers: Mapping[str, str], media_type: str) -> CloudEvent:
@@ -215,15 +221,17 @@ def _structured(record: Incoming, headers: Mapping[str, str], media_type: str) -
 def _structured_attributes(event: Mapping[str, Any]) -> dict[str, str]:
     """The attributes that we read, each as the text that binary mode has for it (CloudEvents JSON format, section 2.2); null is absent."""
     found = {}
-    for name in (*REQUIRED, "subject", *EXTENSIONS):
+    for name in (*REQUIRED, *OPTIONAL):
         value = event.get(name)
         if isinstance(value, str):
             found[name] = value
-        elif isinstance(value, (bool, int)) and name in EXTENSIONS:
+        elif name in REQUIRED and value is not None:
+            raise NotACloudEvent(f"the attribute {name} must be a string")
+        elif isinstance(value, (bool, int)):
             found[name] = str(value).lower()
-        elif value is not None:
-            others = ", an integer or a boolean" if name in EXTENSIONS else ""
-            raise NotACloudEvent(f"the attribute {name} must be a string{others}")
+        elif name == "sagaid" and value is not None:
+            # It claims a saga, though by something that is no id.
+            found[name] = repr(value)
     return found
 
 
@@ -243,7 +251,7 @@ def _structured_data(event: Mapping[str, Any]) -> tuple[bytes | None, Any]:
 def _require(attributes: Mapping[str, str]) -> None:
     missing = [name for name in REQUIRED if not attributes.get(name)]
     if missing:
-        raise NotACloudEvent(f"no CloudEvent: {', '.join('ce_' + name for name in missing)} missing")
+        raise NotACloudEvent(f"no CloudEvent: {', '.join('ce_' + name for name in missing)} missing or not UTF-8")
     if not attributes["specversion"].startswith("1."):
         raise NotACloudEvent(f"CloudEvents version {attributes['specversion'][:20]!r} is not understood")
 
@@ -258,6 +266,7 @@ def _parsed(value: bytes | None) -> Any:
 
 
 def _event(attributes: Mapping[str, str], text: bytes | None, parsed: Any, headers: Mapping[str, str]) -> CloudEvent:
+    causation_id = attributes.get("causationid")
     return CloudEvent(
         id=attributes["id"],
         type=attributes["type"],
@@ -267,7 +276,7 @@ def _event(attributes: Mapping[str, str], text: bytes | None, parsed: Any, heade
         subject=attributes.get("subject"),
         saga_id=attributes.get("sagaid"),
         correlation_id=_carried(attributes.get("correlationid")),
-        causation_id=attributes.get("causationid"),
-        traceparent=traceparent_of(headers.get("traceparent") or attributes.get("traceparent")),
+        causation_id=canonical(causation_id) if causation_id else None,
+        traceparent=traceparent_of(headers.get("traceparent")) or traceparent_of(attributes.get("traceparent")),
         sequence=attributes.get("sequence"),
     )

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from chalicelib.messages import topics
-from chalicelib.messages.wire import Id, Money, Reason, Wire
+from chalicelib.messages.wire import Id, Money, OwnId, Reason, Wire
 
 
 class Reply(Wire):
@@ -18,12 +18,12 @@ class UserReply(Reply):
 
 class PaymentReply(Reply):
     TOPIC = topics.PAYMENT_EVENTS
-    order_id: Id
+    order_id: OwnId
 
 
 class EscrowReply(Reply):
     TOPIC = topics.ESCROW_EVENTS
-    order_id: Id
+    order_id: OwnId
 
 
 class CustomerValidated(UserReply):

@@ -22,9 +22,19 @@ def id_of(text: str) -> UUID:
     return UUID(text)
 
 
+def canonical(text: str) -> str:
+    """An id that may be one of ours as we write it; any other text as it is."""
+    return text.lower() if UUID_TEXT.fullmatch(text) else text
+
+
 def storable(text: str) -> bool:
     """Whether PostgreSQL's text and JSON can hold it: they can't hold U+0000 and lone surrogates."""
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def fits(text: str) -> bool:
+    """Whether it can be carried on as an id."""
+    return 1 <= len(text) <= ID_LIMIT and storable(text)
 
 
 def _without_unstorable(text: str) -> str:
@@ -69,6 +79,7 @@ Money = Annotated[
     WithJsonSchema(AMOUNT_READ, mode="validation"),
 ]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LIMIT), AfterValidator(_without_unstorable)]
+OwnId = Annotated[Id, AfterValidator(canonical)]
 Text = Annotated[str, AfterValidator(_without_unstorable)]
 Reason = Annotated[str, BeforeValidator(_shortened)]
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed, decode
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
-from chalicelib.messages.wire import ID_LIMIT, storable
+from chalicelib.messages.wire import ID_LIMIT, fits, id_of
 from chalicelib.validation import in_a_line
 
 
@@ -76,14 +76,14 @@ def _reply(record: Incoming, event: CloudEvent) -> Received:
         # Who may write to a topic is who may say what belongs there.
         if record.topic != kind.TOPIC:
             raise _Flaw(f"{event.type} belongs on {kind.TOPIC}")
-        if len(event.id) > ID_LIMIT or not storable(event.id):
+        if not fits(event.id):
             raise _Flaw(f"ce_id must have 1 to {ID_LIMIT} characters and no U+0000")
         if kind is AuthorizationExpired:
             return _expiry(record, event)
         if saga_id is None:
             raise _Flaw("ce_sagaid is missing or no UUID")
         if not event.causation_id:
-            raise _Flaw("ce_causationid is missing")
+            raise _Flaw("ce_causationid is missing or not UTF-8")
         return ReplyReceived(record, event.id, saga_id, event.causation_id, kind.read(event.data))
     except (_Flaw, NotACloudEvent) as error:
         return Unintelligible(record, str(error), event.type, saga_id)
@@ -101,6 +101,6 @@ def _expiry(record: Incoming, event: CloudEvent) -> ExpiryReceived:
 
 def _uuid(text: str | None) -> UUID | None:
     try:
-        return UUID(text) if text else None
+        return id_of(text) if text else None
     except ValueError:
         return None

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from chalicelib.db.states import name_of
 from chalicelib.messages.envelope import Incoming, log_fields
 from chalicelib.messages.trace import begin_trace
+from chalicelib.messages.wire import id_of
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
 from chalicelib.observability import about, logger
@@ -131,7 +132,7 @@ def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, count
     definition = definition_of(saga.name, saga.definition_version)
     if definition is None:
         return Flaw("UnknownDefinition", f"{saga.name} version {saga.definition_version} is not known here")
-    if received.record.key not in (None, str(saga.order_id).encode()):
+    if received.record.key is not None and _order_of_key(received.record) != saga.order_id:
         return Flaw("WrongKey", "the record's key is not the saga's order")
     verdict = judge(definition, saga, received.reply, received.causation_id)
     counts[f"Replies{verdict.name.title()}"] += 1
@@ -144,7 +145,7 @@ def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, cou
     order = batch.orders.get(received.order_id)
     if order is None:
         return Flaw("UnknownOrder", "no such order")
-    if received.record.key not in (None, str(order.order_id).encode()):
+    if received.record.key is not None and _order_of_key(received.record) != order.order_id:
         return Flaw("WrongKey", "the record's key is not the order")
     if not expiry.concerns(order, received.expiry.payment_id):
         counts["RepliesStale"] += 1
@@ -189,9 +190,9 @@ def _order_of(batch: Batch, received: Received) -> UUID | None:
 
 
 def _order_of_key(record: Incoming) -> UUID | None:
-    """The order that the key names: all that is known where a record can't be read, or its saga is not there."""
+    """The order that the key names."""
     try:
-        return UUID((record.key or b"").decode())
+        return id_of((record.key or b"").decode())
     except ValueError:
         return None
 

@@ -33,7 +33,7 @@ def errors(copy: Sent) -> dict[str, str]:
 
 def test_the_row_keeps_every_byte_and_the_copy_says_why(service: Service) -> None:
     record = replace(spoiled(service), partition=2)
-    record = replace(record, headers=(*record.headers, ("ce_binary", bytes(range(128, 256))), ("x-twice", b"1"), ("x-twice", b"2")))
+    record = replace(record, headers=(*record.headers, ("ce_source", bytes(range(128, 256))), ("x-twice", b"1"), ("x-twice", b"2")))
     assert service.on_events(record) == NOBODY
     [letter] = service.world.dead_letters()
     assert (letter["key"], letter["value"]) == (record.key, record.value)
@@ -48,7 +48,7 @@ def test_the_row_keeps_every_byte_and_the_copy_says_why(service: Service) -> Non
         "group": "campusg-on_user_events",
         "delivery.count": "1",
         "exception.class": "Unintelligible",
-        "message": "a header is not UTF-8",
+        "message": "the value is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
     }
     assert service.world.outbox() == []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.messages.envelope import to_json
 from chalicelib.messages.replies import CustomerValidated, PaymentAuthorized
-from chalicelib.messaging.decode import Ignored, ReplyReceived, Unintelligible, receive
+from chalicelib.messaging.decode import ExpiryReceived, Ignored, ReplyReceived, Unintelligible, receive
 from tests.support.examples import SAGA_ID, a_record, a_reply_record
 
 VALIDATED = {"customerId": "cust_1", "paymentMethodId": "pm_1"}
@@ -28,6 +28,33 @@ def test_a_reply_is_read_with_the_command_that_it_answers() -> None:
         causation_id="command-1",
         reply=CustomerValidated(customer_id="cust_1", payment_method_id="pm_1"),
     )
+
+
+def test_ids_of_ours_are_read_in_either_case() -> None:
+    command, order = "01930000-0000-7000-8000-00000000abcd", "01930000-0000-7000-8000-00000000000a"
+    data = {"orderId": order.upper(), "reason": "r"}
+
+    received = receive(a_reply_record("payment.declined", data, ce_sagaid=str(SAGA_ID).upper(), ce_causationid=command.upper()))
+
+    assert isinstance(received, ReplyReceived)
+    assert (received.saga_id, received.causation_id, received.reply.data()["orderId"]) == (SAGA_ID, command, order)
+
+
+@pytest.mark.parametrize("order_id", ["{01930000-0000-7000-8000-00000000000a}", "01930000000070008000000000000000", "urn:uuid:01930000"])
+def test_an_expiry_names_its_order_in_the_one_form_of_a_uuid(order_id: str) -> None:
+    data = {"orderId": order_id, "paymentId": "pay_1"}
+
+    received = receive(a_reply_record("payment.authorization_expired", data, ce_sagaid=None, ce_causationid=None))
+
+    assert isinstance(received, Unintelligible)
+    assert received.error == "orderId is no UUID"
+
+
+@pytest.mark.parametrize("name", ["ce_sagaid", "ce_causationid", "traceparent"])
+def test_an_expiry_needs_neither_saga_nor_causation_nor_trace(name: str) -> None:
+    data = {"orderId": str(SAGA_ID), "paymentId": "pay_1"}
+
+    assert isinstance(receive(a_reply_record("payment.authorization_expired", data, **{name: b"\xff\xfe"})), ExpiryReceived)
 
 
 def test_a_structured_reply_is_read_the_same() -> None:
@@ -71,7 +98,11 @@ BROKEN: dict[str, tuple[str, Any, dict[str, str | bytes | None], str]] = {
     "no id": ("user.customer_validated", VALIDATED, {"ce_id": None}, "ce_id missing"),
     "an id without end": ("user.customer_validated", VALIDATED, {"ce_id": "x" * 129}, "ce_id must have 1 to 128 characters"),
     "an id that can't be stored": ("user.customer_validated", VALIDATED, {"ce_id": "a\x00b"}, "ce_id must have 1 to 128 characters"),
-    "a header that is no text": ("user.customer_validated", VALIDATED, {"ce_source": b"\xff"}, "not UTF-8"),
+    "a source that is no text": ("user.customer_validated", VALIDATED, {"ce_source": b"\xff"}, "ce_source missing or not UTF-8"),
+    "a saga that is no text": ("user.customer_validated", VALIDATED, {"ce_sagaid": b"\xff"}, "ce_sagaid is missing or no UUID"),
+    "a saga in braces": ("user.customer_validated", VALIDATED, {"ce_sagaid": f"{{{SAGA_ID}}}"}, "ce_sagaid is missing or no UUID"),
+    "a saga without hyphens": ("user.customer_validated", VALIDATED, {"ce_sagaid": SAGA_ID.hex}, "ce_sagaid is missing or no UUID"),
+    "a causation that is no text": ("user.customer_validated", VALIDATED, {"ce_causationid": b"\xff"}, "ce_causationid is missing"),
     "no JSON": ("user.customer_validated", b"{", {}, "not JSON"),
     "a NaN": ("payment.authorized", b'{"orderId":"o","paymentId":"p","amount":NaN}', {}, "NaN is no JSON number"),
     "no data": ("user.customer_validated", b"", {}, "data: "),

@@ -142,14 +142,43 @@ def test_another_version_of_the_specification_is_not_understood(version: str) ->
     assert len(str(raised.value)) < 100
 
 
-@pytest.mark.parametrize("name", ["ce_id", "ce_anything", "Content-Type", "traceparent"])
-def test_a_header_of_the_event_that_is_not_utf8_is_refused(name: str) -> None:
-    with pytest.raises(NotACloudEvent, match="not UTF-8"):
+@pytest.mark.parametrize("name", sorted(BINARY))
+def test_a_required_header_that_is_not_utf8_is_refused_by_name(name: str) -> None:
+    with pytest.raises(NotACloudEvent, match=f"^no CloudEvent: {name} missing or not UTF-8$"):
         decode(a_record(b"{}", {**BINARY, name: b"\xff\xfe"}))
 
 
-def test_other_headers_may_hold_any_bytes() -> None:
-    assert decode(a_record(b"{}", {**BINARY, "grpc-trace-bin": b"\xff\xfe"})) == decode(a_record(b"{}", BINARY))
+NEEDED_BY_NOBODY = [
+    *("ce_time", "ce_subject", "ce_correlationid", "ce_causationid", "ce_sequence", "ce_dataschema", "ce_datacontenttype", "ce_anything"),
+    *("ce_traceparent", "ce_", "traceparent", "tracestate", "Content-Type", "grpc-trace-bin", "", "\ud800", "x\x00y"),
+]
+
+
+@pytest.mark.parametrize("name", NEEDED_BY_NOBODY)
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"", b"\x00", b"\xed\xa0\x80"], ids=["no text", "empty", "U+0000", "a surrogate"])
+def test_a_header_that_nobody_needs_may_hold_any_bytes(name: str, value: bytes) -> None:
+    event = decode(a_record(b"{}", {**BINARY, name: value}))
+
+    known = decode(a_record(b"{}", BINARY))
+    assert replace(event, subject=None, causation_id=None, sequence=None) == known
+
+
+def test_of_a_header_that_comes_twice_one_that_can_be_read_counts() -> None:
+    headers = (*a_record(b"{}", BINARY).headers, ("traceparent", TRACE.encode()), ("traceparent", b"\xff"), ("ce_time", b"\xff"))
+
+    assert decode(replace(a_record(b"{}"), headers=headers)).traceparent == TRACE
+
+
+def test_a_mode_is_known_also_where_the_rest_of_the_content_type_can_not_be_read() -> None:
+    event = {"specversion": "1.0", "id": "m-1", "type": "t", "source": "/s", "data": {"a": 1}}
+
+    assert decode(a_record(to_json(event), {"content-type": b"application/cloudevents+json; charset=\xff"})).data == {"a": 1}
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower])
+def test_a_causation_that_may_be_ours_is_read_in_either_case(spell: Any) -> None:
+    assert decode(a_record(b"{}", {**BINARY, "ce_causationid": spell(str(ORDER_ID))})).causation_id == str(ORDER_ID)
+    assert decode(a_record(b"{}", {**BINARY, "ce_causationid": spell("Their-Id")})).causation_id == spell("Their-Id")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
@@ -178,6 +207,7 @@ def test_the_trace_that_an_event_was_made_in_counts_where_none_came_with_the_rec
 
     assert decode(a_record(b"{}", {**BINARY, "ce_traceparent": other})).traceparent == other
     assert decode(a_record(b"{}", {**BINARY, "ce_traceparent": other, "traceparent": TRACE})).traceparent == TRACE
+    assert decode(a_record(b"{}", {**BINARY, "ce_traceparent": other, "traceparent": "nonsense"})).traceparent == other
 
 
 @pytest.mark.parametrize("value", [None, b""])
@@ -237,6 +267,7 @@ def test_log_lines_name_a_message_as_far_as_it_names_itself() -> None:
     assert log_fields(written().headers) == {"correlation_id": "corr-1", "trace_id": "0af7651916cd43dd8448eb211c80319c"}
     assert log_fields([("traceparent", b"nonsense"), ("CE_CorrelationId", b"c")]) == {"correlation_id": "c"}
     assert log_fields([("ce_correlationid", b"\xff")]) == {}
+    assert log_fields([("ce_correlationid", b"c"), ("ce_other", b"\xff")]) == {"correlation_id": "c"}
 
 
 # Claims

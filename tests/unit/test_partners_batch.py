@@ -146,6 +146,21 @@ def test_a_command_about_a_person_belongs_to_the_order_that_its_key_names() -> N
     assert read(record).order_id == read(bare).order_id == "order-1"
 
 
+@pytest.mark.parametrize(
+    "header", ["ce_subject", "ce_correlationid", "traceparent", "ce_time", "ce_causationid", "ce_sagaid", "tracestate"]
+)
+@pytest.mark.parametrize("value", ["\x00", "x" * 300, "☃"])
+def test_a_command_is_read_whatever_metadata_that_nobody_needs_says(header: str, value: str) -> None:
+    request = read(raw(b'{"orderId":"order-1"}', **{header: value}))
+    assert (request.command_id, request.order_id) == ("command-1", "order-1")
+
+
+def test_a_command_about_a_person_belongs_to_its_key_whatever_the_subject_says() -> None:
+    record = incoming(commands.ValidateCustomer(customer_id="cust_1"))
+    other = tuple((name, b"nonsense" if name == "ce_subject" else value) for name, value in record.headers)
+    assert read(Incoming(record.topic, 0, 0, record.key, record.value, other)).order_id == "order-1"
+
+
 def test_a_structured_command_is_read_too() -> None:
     event = {"specversion": "1.0", "id": "c", "type": "payment.release", "source": "/x", "sagaid": "s", "data": {"orderId": "o"}}
     record = Incoming("payment-commands", 0, 0, None, json.dumps(event).encode(), (("content-type", b"application/cloudevents+json"),))
@@ -162,7 +177,6 @@ def test_a_structured_command_is_read_too() -> None:
         (raw(b'{"orderId":"order-1"}', ce_type="payment.steal"), "no command"),
         (raw(b'{"customerId":"cust_1"}', ce_type="user.validate_customer"), "no command of payment-commands"),
         (raw(b'{"orderId":"order-1"}', ce_id="x" * 129), "command_id"),
-        (raw(b'{"orderId":"order-1"}', ce_sagaid="a\x00b"), "saga_id"),
         (raw(b'{"orderId":"a\\u0000b"}'), "orderId"),
         (raw(b'{"orderId":"o","paymentId":"p","amount":"1E+999999","currency":"SGD"}', ce_type="payment.refund"), "amount"),
     ],

@@ -1,13 +1,12 @@
 """A command as it came: read from a Kafka record, or refused as unreadable."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chalicelib.messages import envelope
 from chalicelib.messages.commands import COMMANDS, Command
-from chalicelib.messages.wire import Id
+from chalicelib.messages.wire import Id, canonical, fits
 from chalicelib.validation import in_a_line
 
 
@@ -28,7 +27,7 @@ class _Attributes(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """A command and what its answer must carry on. `order_id` is the one its data names, else the event's subject or the record's key."""
+    """A command and what its answer must carry on. `order_id` is the one its data names, else the record's key or the event's subject."""
 
     command: Command
     command_id: str
@@ -57,13 +56,13 @@ def _request(record: envelope.Incoming) -> Request:
     attributes = _Attributes.model_validate(
         {
             "command_id": event.id,
-            "order_id": getattr(command, "order_id", None) or event.subject or _text(record.key),
-            "saga_id": event.saga_id,
+            "order_id": canonical(getattr(command, "order_id", None) or _text(record.key) or event.subject or ""),
+            "saga_id": canonical(event.saga_id) if event.saga_id and fits(event.saga_id) else None,
             "correlation_id": event.correlation_id,
         }
     )
     return Request(command=command, traceparent=event.traceparent, **dict(attributes))
 
 
-def _text(key: bytes | None) -> Any:
+def _text(key: bytes | None) -> str | None:
     return None if key is None else key.decode("utf-8", "replace")
