@@ -1,7 +1,8 @@
 """Take a batch of records: each is settled, dropped as stale, buried as a dead letter, or set aside to be tried again."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
-from chalicelib.orders import expiry
+from chalicelib.orders import expiry, partner_ids
+from chalicelib.orders.partner_ids import Claim
 from chalicelib.sagas.engine import Batch, Rules, lock
 from chalicelib.sagas.outcomes import Answered, Fresh
 from chalicelib.sagas.registry import definition_of
@@ -75,6 +77,7 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
     """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
     taken = Taken()
     batch = lock_for(session, rules, [delivery.received for delivery in deliveries])
+    claimed = partner_ids.claim(session, _claims(batch, deliveries))
     stopped: set[UUID] = set()
     for delivery in deliveries:
         order_id = _order_of(batch, delivery.received)
@@ -83,7 +86,7 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
             continue
         with about(_trace(batch, delivery.received)):
             try:
-                _take(batch, delivery, taken)
+                _take(batch, delivery, claimed, taken)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
                 logger.exception("A record failed", extra=_place(delivery.record))
                 taken.aside.append((delivery, error))
@@ -102,7 +105,23 @@ def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Except
     return taken
 
 
-def _take(batch: Batch, delivery: Delivery, taken: Taken) -> None:
+def _claims(batch: Batch, deliveries: Sequence[Delivery]) -> Iterator[Claim]:
+    """The partners' ids that come new with replies which would be taken as their sagas stand now."""
+    for each in deliveries:
+        received = each.received
+        saga = batch.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
+        if not isinstance(received, ReplyReceived) or saga is None:
+            continue
+        definition = definition_of(saga.name, saga.definition_version)
+        order = batch.orders[saga.order_id]
+        wanted = list(partner_ids.claims(order, received.reply))
+        # Whatever is wrong with a record is found, and set aside, when it is taken.
+        with contextlib.suppress(Exception):
+            if wanted and definition and judge(definition, saga, order, received.reply, received.causation_id) is Verdict.TAKEN:
+                yield from wanted
+
+
+def _take(batch: Batch, delivery: Delivery, claimed: set[Claim], taken: Taken) -> None:
     counts = taken.counts
     flaw: Flaw | None = None
     match delivery.received:
@@ -113,7 +132,7 @@ def _take(batch: Batch, delivery: Delivery, taken: Taken) -> None:
         case ExpiryReceived() as received:
             flaw = _take_expiry(batch, delivery, received, counts)
         case ReplyReceived() as received:
-            flaw = _take_reply(batch, delivery, received, counts)
+            flaw = _take_reply(batch, delivery, received, claimed, counts)
     if flaw:
         _bury(batch, delivery, flaw, 1, taken)
 
@@ -125,7 +144,7 @@ def _bury(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int, taken: 
     taken.counts["DeadLetters"] += 1
 
 
-def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, counts: Counter[str]) -> Flaw | None:
+def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, claimed: set[Claim], counts: Counter[str]) -> Flaw | None:
     saga = batch.sagas.get(received.saga_id)
     if saga is None:
         return Flaw("UnknownSaga", "no such saga")
@@ -134,11 +153,16 @@ def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, count
         return Flaw("UnknownDefinition", f"{saga.name} version {saga.definition_version} is not known here")
     if received.record.key is not None and _order_of_key(received.record) != saga.order_id:
         return Flaw("WrongKey", "the record's key is not the saga's order")
-    verdict = judge(definition, saga, received.reply, received.causation_id)
-    counts[f"Replies{verdict.name.title()}"] += 1
+    order = batch.orders[saga.order_id]
+    verdict, why = judge(definition, saga, order, received.reply, received.causation_id), ""
+    foreign = [each for each in partner_ids.claims(order, received.reply) if each not in claimed]
+    if verdict is Verdict.TAKEN and foreign:
+        verdict, why = Verdict.MISFIT, f": its {foreign[0].kind}Id is that of another order"
+    name = verdict.name.title().replace("_", "")
+    counts[f"Replies{name}"] += 1
     if verdict is Verdict.TAKEN:
         batch.apply(saga, Answered(received.reply, received.message_id), _actor(received), delivery.fresh, _detail(delivery, received))
-    return Flaw(verdict.name.title(), verdict.value) if verdict in (Verdict.CONTRADICTS, Verdict.MISFIT) else None
+    return None if verdict in (Verdict.TAKEN, Verdict.STALE) else Flaw(name, verdict.value + why)
 
 
 def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, counts: Counter[str]) -> Flaw | None:

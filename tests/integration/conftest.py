@@ -42,6 +42,7 @@ SET LOCAL session_replication_role = replica;
 DELETE FROM campusg.orders;
 DELETE FROM campusg.sagas;
 DELETE FROM campusg.order_history;
+DELETE FROM campusg.partner_ids;
 DELETE FROM campusg.outbox;
 DELETE FROM campusg.dead_letters;
 DELETE FROM campusg.delivery_failures;

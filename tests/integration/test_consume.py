@@ -1,6 +1,7 @@
 """Replies taken from Lambda's Kafka events, one by one and in batches."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -48,7 +49,7 @@ def test_an_order_goes_through_its_whole_creation_answer_by_answer(brokerless: S
     order, saga = world.order(placed), world.saga(placed)
     assert [command.type for command in commands] == ["user.validate_customer", "payment.authorize", "escrow.hold"]
     assert (order["order_status"], order["payment_status"], order["version"]) == ("READY_FOR_PICKUP", "AUTHORIZED", 4)
-    assert (order["payment_id"], order["escrow_id"]) == ("pay_1", "esc_1")
+    assert (order["payment_id"], order["escrow_id"]) == (f"pay_{placed.order_id}", f"esc_{placed.order_id}")
     assert order["accept_by"] - order["updated_at"] == world.rules.timeouts.accept
     assert (saga["status"], saga["awaited_id"], saga["due_at"], saga["ended_at"]) == ("COMPLETED", None, None, order["updated_at"])
     assert [(step["name"], step["status"]) for step in saga["steps"]] == [(name, "DONE") for name in OPENED]
@@ -190,6 +191,12 @@ def test_a_reply_of_another_step_is_a_dead_letter(brokerless: Service) -> None:
     assert brokerless.world.pending(placed) == command
 
 
+def reply_to(record: Record, write: Callable[[str], str]) -> Record:
+    """The record with its causation written in another way."""
+    [causation] = [value.decode() for name, value in record.headers if name == "ce_causationid"]
+    return record.having(ce_causationid=write(causation))
+
+
 WRONG: dict[str, tuple[str, Any]] = {
     "no JSON": ("the value is not JSON", lambda record: replace(record, value=b"{")),
     "JSON but no object": ("data", lambda record: replace(record, value=b"[1]")),
@@ -199,7 +206,16 @@ WRONG: dict[str, tuple[str, Any]] = {
     "no value": ("data", lambda record: replace(record, value=None)),
     "no headers": ("no CloudEvent", lambda record: replace(record, headers=())),
     "headers of no CloudEvent": ("ce_type missing", lambda record: record.without("ce_type")),
-    "a header that is no UTF-8": ("UTF-8", lambda record: replace(record, headers=(*record.headers, ("ce_subject", b"\xff")))),
+    "a required header that is no UTF-8": (
+        "UTF-8",
+        lambda record: replace(record, headers=(*record.without("ce_source").headers, ("ce_source", b"\xff"))),
+    ),
+    "a command that was never sent": ("never sent", lambda record: record.having(ce_causationid=str(uuid4()))),
+    "a causation in braces": ("never sent", lambda record: reply_to(record, lambda id: f"{{{id}}}")),
+    "a causation without hyphens": ("never sent", lambda record: reply_to(record, lambda id: id.replace("-", ""))),
+    "a saga id without hyphens": ("ce_sagaid", lambda record: record.having(ce_sagaid=uuid4().hex)),
+    "a key in braces": ("key", lambda record: replace(record, key=b"{%s}" % (record.key or b""))),
+    "a key without hyphens": ("key", lambda record: replace(record, key=(record.key or b"").replace(b"-", b""))),
     "another version of CloudEvents": ("CloudEvents version", lambda record: record.having(ce_specversion="2.0")),
     "an unknown type that claims a saga": ("not known", lambda record: record.having(ce_type="user.applauded")),
     "a saga id that is none": ("ce_sagaid", lambda record: record.having(ce_sagaid="7")),
@@ -224,6 +240,31 @@ def test_a_record_that_can_not_be_taken_is_a_dead_letter_at_once_and_its_neighbo
     assert (letter["key"], letter["value"], letter["delivery_count"]) == (record.key, record.value, 1)
     assert unchanged(brokerless, spoiled) == before
     assert brokerless.world.order(good)["version"] == 2
+
+
+def test_ids_of_ours_may_come_in_either_case(brokerless: Service) -> None:
+    placed = brokerless.world.place()
+    take(brokerless, answer(brokerless.world.pending(placed)))
+    record = answer(brokerless.world.pending(placed), orderId=str(placed.order_id).upper())
+    record = reply_to(record, str.upper).having(ce_sagaid=str(placed.saga_id).upper())
+
+    take(brokerless, replace(record, key=str(placed.order_id).upper().encode()))
+
+    assert brokerless.world.order(placed)["payment_status"] == "AUTHORIZED"
+    assert brokerless.world.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["traceparent", "tracestate", "ce_time", "ce_subject", "ce_correlationid", "ce_custom", "content-type", "\x00"]
+)
+def test_a_reply_is_taken_whatever_metadata_that_nobody_needs_holds(brokerless: Service, name: str) -> None:
+    placed = brokerless.world.place()
+    record = answer(brokerless.world.pending(placed)).without(name)
+
+    take(brokerless, replace(record, headers=((name, b"\xff\xfe"), *record.headers, (name, b"\xff"))))
+
+    assert brokerless.world.dead_letters() == []
+    assert brokerless.world.order(placed)["version"] == 2
 
 
 def test_a_record_without_key_is_taken(brokerless: Service) -> None:

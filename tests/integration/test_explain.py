@@ -16,6 +16,7 @@ from chalicelib.messaging import outbox
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
+from chalicelib.orders.partner_ids import Claim, claim
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.due import push_back, read_due
@@ -62,6 +63,7 @@ SELECT saga_id, order_id, 'create_order', 1, CASE WHEN running THEN 'RUNNING' EL
     CASE WHEN running THEN 'message-' || i END, CASE WHEN running THEN '{{}}'::jsonb END,
     CASE WHEN running THEN clock_timestamp() + make_interval(secs => 60 - i / 100 % 20) END, 'corr', at, CASE WHEN NOT running THEN at END
 FROM seeds;
+INSERT INTO campusg.partner_ids (kind, id, order_id) SELECT 'payment', 'pay_' || i, order_id FROM seeds;
 INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value, headers, not_before)
 SELECT order_id, i % 64, 'message-' || i, 'order-events', 'k', repeat('v', 100)::bytea, '[["ce_id", "eA=="]]',
     CASE WHEN i % 1000 = 0 THEN clock_timestamp() + interval '1 hour' END
@@ -69,7 +71,7 @@ FROM seeds;
 INSERT INTO campusg.order_setbacks (order_id, version, setbacks, put_off_until)
 SELECT order_id, 5, 9, clock_timestamp() + make_interval(secs => i % 300) FROM seeds WHERE i % 200 BETWEEN 95 AND 98
 """
-TABLES = ("campusg.orders", "campusg.sagas", "campusg.order_history", "campusg.outbox", "campusg.outbox_buckets", "campusg.order_setbacks")
+TABLES = ("orders", "partner_ids", "sagas", "order_history", "outbox", "outbox_buckets", "order_setbacks")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[Wo
         for statement in FILL.format(rows=ROWS).split(";\n"):
             session.exec_driver_sql(statement)
     with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:
-        session.exec_driver_sql(f"VACUUM ANALYZE {', '.join(TABLES)}")
+        session.exec_driver_sql(f"VACUUM ANALYZE {', '.join(f'campusg.{table}' for table in TABLES)}")
     yield World(engine, RULES)
     engine.dispose()
     postgres_server.drop_database(url)
@@ -102,7 +104,7 @@ def plan_of(session: sa.Connection, executed: Executed) -> str:
 def scanned(session: sa.Connection, executed: Executed) -> str | None:
     """The plan of a statement that reads orders, sagas or outbox from end to end; None where it uses an index."""
     plan = plan_of(session, executed)
-    return plan if any(f"Seq Scan on {table} " in plan for table in ("orders", "sagas", "outbox", "order_history")) else None
+    return plan if any(f"Seq Scan on {table} " in plan for table in ("orders", "sagas", "outbox", "order_history", "partner_ids")) else None
 
 
 def scans(world: World, run: Run) -> list[str]:
@@ -174,6 +176,8 @@ STATEMENTS: dict[str, Run] = {
     "read one bucket": lambda session: outbox.read(session, [5], 2000),
     "read some buckets": lambda session: outbox.read(session, range(20), 2000),
     "read all buckets": lambda session: outbox.read(session, range(64), 2000),
+    "claim an id": lambda session: claim(session, [Claim("payment", "pay_new", order_ids(5)[0])]),
+    "claim 500 ids": lambda session: claim(session, [Claim("payment", f"pay_{n}", id) for n, id in enumerate(order_ids(*range(500)))]),
     "settle": lambda session: settle(session),
     "waiting in one bucket": lambda session: outbox.waiting(session, [5]),
     "waiting anywhere": lambda session: outbox.waiting(session, range(64)),

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.conftest import Service
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import answer, failed_places
+from tests.support.scene import consume
 from tests.support.statements import Statements, counted
 
 MOST_STATEMENTS = 12
@@ -17,7 +18,7 @@ def warm(service: Service) -> Service:
     """A container that has taken a batch before: the first one is counted, in case the function dies of it."""
     (placed,) = service.world.place_many(1)
     (command,) = service.world.pending_of([placed])
-    assert failed_places(service.on_events(answer(command).having(ce_causationid="no-such-command"))) == []
+    assert failed_places(service.on_events(answer(command))) == []
     service.world.rows("TRUNCATE campusg.orders, campusg.sagas, campusg.order_history, campusg.outbox")
     return service
 
@@ -67,9 +68,9 @@ def test_a_sweep_of_400_sagas_takes_the_statements_of_one(service: Service) -> N
 
 
 def changing_nothing(service: Service) -> Statements:
-    """Hand over 20 replies that nobody awaits, and count."""
-    placed = service.world.place_many(20)
-    records = [answer(command).having(ce_causationid="no-such-command") for command in service.world.pending_of(placed)]
+    """Hand over 20 replies whose commands are settled already, and count."""
+    records = [answer(command) for command in service.world.pending_of(service.world.place_many(20))]
+    consume(service.world, [record.again() for record in records])
     with counted(service.runtime.database._engine) as seen:
         assert failed_places(service.on_events(*records)) == []
     return seen
@@ -78,6 +79,27 @@ def changing_nothing(service: Service) -> Statements:
 def test_a_batch_that_changes_nothing_takes_two_statements(warm: Service) -> None:
     seen = changing_nothing(warm)
     assert (seen.number, seen.transactions) == (2, 1)
+
+
+def authorizing(service: Service, number: int) -> Statements:
+    """Hand over `number` replies that each bring an id of the payment service's, and count."""
+    placed = service.world.place_many(number)
+    consume(service.world, [answer(command) for command in service.world.pending_of(placed)])
+    service.world.forget_outbox()
+    records = [answer(command) for command in service.world.pending_of(placed)]
+    with counted(service.runtime.database._engine) as seen:
+        assert failed_places(service.on_events(*records)) == []
+    service.world.rows("TRUNCATE campusg.orders, campusg.sagas, campusg.order_history")
+    return seen
+
+
+def test_a_batch_of_replies_with_new_ids_takes_one_statement_more_whatever_its_size(warm: Service) -> None:
+    plain = taking(warm, 1)
+    # The first batch of a topic is counted, as in any container.
+    authorizing(warm, 1)
+    one, many = authorizing(warm, 1), authorizing(warm, 100)
+    assert many.shapes == one.shapes
+    assert one.number == plain.number + 1 <= MOST_STATEMENTS
 
 
 def test_the_first_batch_of_a_container_takes_three_statements_more(service: Service) -> None:

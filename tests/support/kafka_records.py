@@ -78,10 +78,13 @@ ANSWERS: dict[str, tuple[str, Callable[[Data], Data]]] = {
     "user.validate_customer": ("user.customer_validated", lambda asked: {"customerId": asked["customerId"], "paymentMethodId": "pm_1"}),
     "payment.authorize": (
         "payment.authorized",
-        lambda asked: {"orderId": asked["orderId"], "paymentId": "pay_1", "amount": asked["amount"]},
+        lambda asked: {"orderId": asked["orderId"], "paymentId": f"pay_{asked['orderId']}", "amount": asked["amount"]},
     ),
     "payment.release": ("payment.released", lambda asked: dict(asked)),
-    "escrow.hold": ("escrow.held", lambda asked: {"orderId": asked["orderId"], "escrowId": "esc_1", "amount": asked["amount"]}),
+    "escrow.hold": (
+        "escrow.held",
+        lambda asked: {"orderId": asked["orderId"], "escrowId": f"esc_{asked['orderId']}", "amount": asked["amount"]},
+    ),
     "escrow.refund": ("escrow.refunded", lambda asked: {**asked, "amount": "12.99" if "escrowId" in asked else "0.00"}),
 }
 REFUSALS: dict[str, tuple[str, Callable[[Data], Data]]] = {

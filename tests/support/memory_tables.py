@@ -21,9 +21,11 @@ from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.outbox import Queued
 from chalicelib.operations import asked, give_back
+from chalicelib.orders import partner_ids
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Change
 from chalicelib.orders.order import Order
+from chalicelib.orders.partner_ids import Claim
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.state import Saga
 from tests.support.examples import NOW
@@ -39,6 +41,7 @@ class Tables:
     history: dict[tuple[str, int], Any] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
     buried: list[DeadLetter] = field(default_factory=list)
+    partner_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
 
     @property
     def session(self) -> sa.Connection:
@@ -79,6 +82,9 @@ class Tables:
             assert key not in self.history
             self.history[key] = change.history
 
+    def claim(self, wanted: Iterable[Claim]) -> set[Claim]:
+        return {each for each in wanted if self.partner_ids.setdefault((each.kind, each.id), each.order_id) == each.order_id}
+
     def queue(self, queued: Sequence[Queued]) -> None:
         self.sent += [each.message for each in queued]
 
@@ -98,6 +104,7 @@ PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (saga_store, "update_sagas", Tables.update_sagas),
     (asked, "read_latest", Tables.read_latest),
     (give_back, "read_latest", Tables.read_latest),
+    (partner_ids, "claim", Tables.claim),
     (outbox, "insert", Tables.queue),
     (dead_letters, "insert", Tables.bury),
 )

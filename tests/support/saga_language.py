@@ -164,7 +164,7 @@ class Story:
 
     def judges(self, reply: Reply, causation_id: str) -> Verdict:
         """What a reply to the command of that id would be to the saga now."""
-        return judge(self.definition, self.saga, reply, causation_id)
+        return judge(self.definition, self.saga, self.order, reply, causation_id)
 
     def is_done(self) -> None:
         """The partner does what the awaited command asks for, and says so."""

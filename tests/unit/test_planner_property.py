@@ -63,7 +63,7 @@ class World:
         """Some reply comes; it stays under way, so that it may come again at any time."""
         if self.under_way:
             causation_id, reply = self.under_way[number % len(self.under_way)]
-            verdict = judge(CREATE_ORDER, self.story.saga, reply, causation_id)
+            verdict = judge(CREATE_ORDER, self.story.saga, self.story.order, reply, causation_id)
             assert verdict in (Verdict.TAKEN, Verdict.STALE), f"{reply!r} {verdict.value}"
             if verdict is Verdict.TAKEN:
                 self.story.takes(reply)
