@@ -220,7 +220,7 @@ def test_a_letter_of_an_unknown_command_can_not_be_redriven(brokerless: Service,
 def test_orders_that_share_an_id_already_are_no_hindrance_to_an_upgrade_and_the_older_has_it(brokerless: Service) -> None:
     world = brokerless.world
     older, newer = world.place(), world.place()
-    migration = import_module("chalicelib.db.migrations.versions.0006_partner_ids")
+    migration = import_module("chalicelib.db.migrations.versions.0007_partner_ids")
     with world.engine.connect() as session:
         session.execute(sa.text("DROP TABLE campusg.partner_ids"))
         session.execute(sa.text("UPDATE campusg.orders SET payment_id = 'pay_one', escrow_id = 'esc_' || order_id"))
