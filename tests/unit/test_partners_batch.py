@@ -172,7 +172,7 @@ def test_a_structured_command_is_read_too() -> None:
     [
         (Incoming("payment-commands", 0, 0, None, b"junk", ()), "ce_id"),
         (raw(b"{"), "not JSON"),
-        (raw(None), "valid dictionary"),
+        (raw(None), "must be an object"),
         (raw(b"{}"), "orderId"),
         (raw(b'{"orderId":"order-1"}', ce_type="payment.steal"), "no command"),
         (raw(b'{"customerId":"cust_1"}', ce_type="user.validate_customer"), "no command of payment-commands"),
