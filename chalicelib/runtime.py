@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import lru_cache
 from threading import Lock
 
-from chalicelib.db.connection import Database, make_engine
+from chalicelib.db.connection import Database, make_engine, verified_tls
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
@@ -26,7 +26,10 @@ class Runtime:
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
         timeouts = Timeouts(timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
         self.rules = Rules(policy, timeouts, cancel_expired)
-        self.database = Database(make_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size))
+        # Without it the driver takes TLS where it is offered, and checks nobody's certificate.
+        self.database_tls = verified_tls(settings.database_ca_file) if settings.on_aws or settings.database_ca_file else None
+        url, size = settings.database_url.get_secret_value(), settings.database_pool_size
+        self.database = Database(make_engine(url, pool_size=size, ssl_context=self.database_tls))
         self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)
         self.consumer = Consumer(self.database, self.rules, self.publisher.publish)

@@ -1,8 +1,10 @@
 """Engines and transactions: one connection in a Lambda container, a few in a threaded server."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chalicelib.db.driver import Connection
 from chalicelib.db.states import Kind, kind_of, make_discreet
+from chalicelib.errors import SettingsError
 from chalicelib.observability import count
 
 READ_TIMEOUT_SECONDS = 10
@@ -47,7 +50,15 @@ class Dialect(PGDialect_pg8000):
 registry.register("postgresql.campusg_pg8000", __name__, "Dialect")
 
 
-def make_engine(url: str, *, pool_size: int, ssl_context: Any = None, discreet: bool = True) -> sa.Engine:
+def verified_tls(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS that checks the server's certificate and name, against the authorities of that file or of the system; raises SettingsError."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SettingsError("DATABASE_CA_FILE: must be a file of certificates in PEM form") from error
+
+
+def make_engine(url: str, *, pool_size: int, ssl_context: ssl.SSLContext | None = None, discreet: bool = True) -> sa.Engine:
     """An engine for a `postgresql+pg8000://` URL; connecting and every read give up after ten seconds.
 
     Its errors say SQLSTATE and constraint and nothing else, as they get into logs and dead letters; unless `discreet` is False: then they

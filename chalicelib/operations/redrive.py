@@ -116,13 +116,14 @@ def _bugs_told() -> Iterator[None]:
         if isinstance(error, Refusal) or kind_of(error) is not Kind.FAULT:
             raise
         logger.exception("A redrive failed")
-        raise WrongStatus(f"taking the record failed ({_name(error)}); the correlationId leads to it in the log") from error
+        raise WrongStatus(f"taking the record failed: {_cause(error)}; the correlationId leads to it in the log") from error
 
 
-def _name(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     """What an operator may see of it: no text, as that may hold anything."""
-    state = f"SQLSTATE {sql_state(error)}, " if isinstance(error, sa.exc.DBAPIError) else ""
-    return f"{state}{name_of(error)}"
+    if isinstance(error, sa.exc.DBAPIError):
+        return f"the database refused it with SQLSTATE {sql_state(error)} ({name_of(error)})"
+    return "the code has a fault"
 
 
 def _changed(before: Batch, after: Batch) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib.entrypoints import schedules
 from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, CampusApp, answer
+from chalicelib.errors import SettingsError
 from tests.integration.conftest import Service
 from tests.support import gateway
 from tests.support.edge import ORDERS, OTHER_CUSTOMER, OWNER, Caller, Edge, serving
@@ -131,6 +132,13 @@ WORDED_BY_THE_GATEWAY = {
 def shared(answered: gateway.Answer) -> dict[str, str]:
     """What an answer tells a browser."""
     return {name: value for name, value in answered.headers.items() if name.startswith("Access-Control-")}
+
+
+@pytest.mark.parametrize("origin", ["orders.example", "https://orders.example/", "https://a.example, https://b.example", "null", "ftp://h"])
+def test_an_origin_that_no_browser_sends_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("CORS_ALLOW_ORIGIN", origin)
+    with pytest.raises(SettingsError, match=r"^CORS_ALLOW_ORIGIN: must be \*, none or one origin"):
+        CampusApp("browsers")
 
 
 @pytest.mark.parametrize(("origin", "preflight"), [("none", (405, None)), (BROWSER, (200, BROWSER)), ("*", (200, "*"))])

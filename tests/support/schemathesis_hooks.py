@@ -75,6 +75,7 @@ def _customer_named_by_admin(case: Case) -> None:
 def _costs_too_much(details: dict[str, object]) -> bool:
     try:
         items = [float(item["price"]) * item["quantity"] for item in details["foodItems"]]
-        return sum(items) + float(details.get("deliveryFee", DEFAULT_DELIVERY_FEE)) > HIGHEST_TOTAL
+        fee = details.get("deliveryFee")
+        return sum(items) + float(DEFAULT_DELIVERY_FEE if fee is None else fee) > HIGHEST_TOTAL
     except (KeyError, TypeError, ValueError):
         return False

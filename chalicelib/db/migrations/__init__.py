@@ -1,5 +1,6 @@
 """Tables are made and changed here, by Alembic, at start (`make run`) or by the function `migrate` (AWS)."""
 
+import ssl
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -30,12 +31,12 @@ ROLE_SETTINGS = {
 }
 
 
-def upgrade(database_url: str) -> None:
+def upgrade(database_url: str, *, ssl_context: ssl.SSLContext | None = None) -> None:
     """Bring the database to the newest revision and set its role up; safe to run again and at once.
 
     Raises SettingsError, before anything is changed, where the database can't be used.
     """
-    engine = make_engine(database_url, pool_size=1, discreet=False)
+    engine = make_engine(database_url, pool_size=1, ssl_context=ssl_context, discreet=False)
     try:
         with engine.begin() as connection:
             if reason := unfit(connection):
