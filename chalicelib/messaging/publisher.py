@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,6 +21,12 @@ SEND_SECONDS = 7.0
 # Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed. Safety doesn't rest on it.
 LEASE = timedelta(seconds=SEND_SECONDS + 1)
 MOST_ROWS = 2_000
+# The relay's share: as long as such a round takes, who publishes an order of these buckets has to wait.
+ROWS_OF_RELAY = 500
+BUCKETS_AT_ONCE = 8
+
+Read: TypeAlias = Callable[[sa.Connection, Sequence[int]], list[Row]]
+Waiting: TypeAlias = Callable[[sa.Connection, Sequence[int]], list[int]]
 
 
 class Publisher:
@@ -33,32 +40,49 @@ class Publisher:
     def publish(self, ordering_keys: Iterable[UUID]) -> None:
         """Publish what waits for these orders, unless somebody else is at it, who then looks once more.
 
-        Never raises because Kafka or PostgreSQL is away: the caller's work is committed, and the relay takes what is left.
+        Whoever comes meanwhile and finds the buckets leased is served, too; what has waited for longer is left to the relay. Never raises
+        because Kafka or PostgreSQL is away: the caller's work is committed, and the relay takes what is left.
         """
+        keys = list(ordering_keys)
+
+        def own(claimed: Sequence[int]) -> list[UUID]:
+            return [key for key in keys if outbox.bucket_of(key) in claimed]
+
+        def read(session: sa.Connection, claimed: Sequence[int]) -> list[Row]:
+            return outbox.read_first(session, claimed, own(claimed), MOST_ROWS)
+
+        def waiting(session: sa.Connection, claimed: Sequence[int]) -> list[int]:
+            return outbox.waiting_first(session, claimed, own(claimed))
+
         try:
-            self._drain(sorted({outbox.bucket_of(key) for key in ordering_keys}))
+            self._drain(sorted({outbox.bucket_of(key) for key in keys}), read, waiting)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             logger.warning("Publishing is left to the relay", extra={"error": f"{name_of(error)}: {error}"})
 
     def relay(self) -> None:
-        """Publish whatever waits; raises where the database is away."""
+        """Publish whatever waits, a few buckets at a time: the others stay free for those who publish their own. Raises where the
+        database is away.
+        """
         with self._database.transaction() as session:
             buckets = outbox.waiting(session, range(outbox.BUCKETS))
-        self._drain(buckets)
+        for begin in range(0, len(buckets), BUCKETS_AT_ONCE):
+            self._drain(buckets[begin : begin + BUCKETS_AT_ONCE], _read_all, outbox.waiting)
 
-    def _drain(self, buckets: list[int]) -> None:
+    def _drain(self, buckets: list[int], read: Read, waiting: Waiting) -> None:
         while buckets and not self._producer.resting:
             holder = self._new_id()
             with self._database.transaction() as session:
                 claimed = outbox.claim(session, buckets, holder, LEASE)
-                rows = outbox.read(session, claimed, MOST_ROWS) if claimed else []
+                rows = read(session, claimed) if claimed else []
             if not claimed:
                 return
             acknowledged, failed = self._send(rows)
             with self._database.transaction() as session:
                 outbox.settle(session, acknowledged=acknowledged, failed=failed, buckets=claimed, holder=holder)
+            if not rows:
+                return
             with self._database.transaction() as session:
-                buckets = outbox.waiting(session, claimed)
+                buckets = waiting(session, claimed)
 
     def _send(self, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
         """Send in waves; return the ids of the rows that were acknowledged, and of those that the broker refused for good."""
@@ -83,6 +107,16 @@ class Publisher:
             if self._producer.resting:
                 break
         return acknowledged, failed
+
+
+def _read_all(session: sa.Connection, claimed: Sequence[int]) -> list[Row]:
+    """The oldest rows, and those of the orders that were written to last: neither waits for all of the other.
+
+    Of each order the union has no row without all earlier ones, as neither reading has.
+    """
+    read = (*outbox.read_first(session, claimed, (), ROWS_OF_RELAY), *outbox.read(session, claimed, ROWS_OF_RELAY))
+    rows = {row.id: row for row in read}
+    return [rows[number] for number in sorted(rows)]
 
 
 def _waves(rows: Sequence[Row]) -> Iterator[list[Row]]:

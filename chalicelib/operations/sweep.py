@@ -137,22 +137,23 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Handle all that is due now; an item that fails alone never stops the others. Raises where the database is away."""
-        for chore in CHORES:
-            self._sweep(chore)
-
-    def _sweep(self, chore: Chore) -> None:
-        # Page by page: an item that stays due, as somebody else has its order locked, is behind the next page and stops nobody.
         with self._database.transaction() as session:
             page = first_page(session, MOST_AT_ONCE)
-            due = chore.read(session, self._rules, page)
-        while due:
-            count({chore.name: len(due)})
-            self._do(chore, [(item, self._new_fresh()) for item in due])
-            if len(due) < MOST_AT_ONCE:
-                return
-            page = replace(page, after=due[-1].place)
+        for chore in CHORES:
+            self._sweep(chore, page)
+
+    def _sweep(self, chore: Chore, page: Page) -> None:
+        # Page by page: an item that stays due, as somebody else has its order locked, is not on the next page and stops nobody.
+        number = page.most
+        while number == page.most:
             with self._database.transaction() as session:
                 due = chore.read(session, self._rules, page)
+            number = len(due)
+            if not due:
+                return
+            count({chore.name: number})
+            self._do(chore, [(item, self._new_fresh()) for item in due])
+            page = replace(page, after=due[-1].place)
 
     def _do(self, chore: Chore, items: Items) -> None:
         try:

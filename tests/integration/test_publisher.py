@@ -11,7 +11,9 @@ import pytest
 
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
+from chalicelib.messaging import outbox
 from chalicelib.messaging import publisher as publishing
+from chalicelib.messaging.outbox import Queued
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from tests.support.database import World
@@ -89,7 +91,8 @@ def test_four_publishers_at_once_keep_the_order_of_each_order(world: World, kafk
 def test_a_publisher_that_dies_between_sending_and_deleting_leaves_repeats_but_order(
     world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orders = [new_id() for _ in range(20)]
+    # In one bucket, so that the relay takes them together.
+    orders = [UUID(int=number * outbox.BUCKETS) for number in range(1, 21)]
     for order_id in orders:
         world.queue(order_id, *(event(order_id, number) for number in (1, 2, 3)))
     waves = iter(range(100))
@@ -171,6 +174,62 @@ def test_a_publisher_takes_only_the_buckets_it_is_asked_for_and_the_relay_takes_
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {mine: [1]}
     publisher.relay()
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {mine: [1], other: [1]}
+
+
+def backlog(world: World, number: int) -> list[UUID]:
+    """So many orders of one bucket whose one event has waited for a minute."""
+    orders = [UUID(int=each * outbox.BUCKETS) for each in range(2, number + 2)]
+    with world.engine.begin() as session:
+        outbox.insert(session, [Queued(order_id, event(order_id, 1)) for order_id in orders])
+    world.rows("UPDATE campusg.outbox SET created_at = created_at - interval '1 minute'")
+    return orders
+
+
+MINE = UUID(int=outbox.BUCKETS)
+
+
+def test_ones_own_rows_wait_for_nobody_elses_and_the_rest_is_left_to_the_relay(
+    world: World, kafka: KafkaBroker, producer: Producer
+) -> None:
+    others = backlog(world, 300)
+    world.queue(MINE, event(MINE, 1), event(MINE, 2))
+    publisher = publisher_of(world, producer)
+    publisher.publish([MINE])
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {MINE: [1, 2]}
+    publisher.relay()
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {MINE: [1, 2], **{order_id: [1] for order_id in others}}
+
+
+def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_next_round(
+    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer finds the bucket leased and leaves."""
+    monkeypatch.setattr(publishing, "ROWS_OF_RELAY", 20)
+    others, second, rounds = backlog(world, 100), publisher_of(world, producer), []
+
+    class Watched(Told):
+        def send(self, messages: Sequence[Outgoing], timeout: float) -> list[Exception | None]:
+            rounds.append([message.key for message in messages])
+            if len(rounds) == 2:
+                world.queue(MINE, event(MINE, 1))
+                second.publish([MINE])
+            return super().send(messages, timeout)
+
+    publisher_of(world, Watched(producer)).relay()
+    assert [str(MINE).encode() in each for each in rounds] == [False, False, True, False, False]
+    assert len(on_topic(kafka.bootstrap, EVENTS)) == len(others) + 1
+
+
+def test_a_reading_of_the_newest_rows_has_no_row_without_the_earlier_ones_of_its_order(
+    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "ROWS_OF_RELAY", 7)
+    orders = [UUID(int=each * outbox.BUCKETS) for each in range(1, 6)]
+    for number in range(1, 31):
+        for order_id in orders:
+            world.queue(order_id, event(order_id, number))
+    publisher_of(world, producer).relay()
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: list(range(1, 31)) for order_id in orders}
 
 
 @pytest.mark.parametrize("number", [2, 3])
