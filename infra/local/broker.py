@@ -109,7 +109,7 @@ def _connect(brokers: str, patience: float) -> KafkaAdminClient:
             reconnect_backoff_max_ms=500,
         )
     except (KafkaError, ValueError, OSError) as error:
-        raise BrokerError(f"KAFKA_BROKERS: no Kafka broker answers at {brokers} ({type(error).__name__})") from error
+        raise BrokerError(f"KAFKA_BROKERS: no Kafka broker answers at {brokers}") from error
 
 
 def _create(admin: KafkaAdminClient, name: str, partitions: int, config: Mapping[str, str]) -> None:

@@ -71,7 +71,12 @@ class OperatorApi:
         try:
             return self._session.request(method, self.url + path, timeout=SECONDS_A_CALL, allow_redirects=False, **sent)
         except requests.RequestException as error:
-            raise ApiError(f"{self.url} doesn't answer ({type(error).__name__})") from None
+            raise ApiError(f"{self.url} {unanswered(error)}") from None
+
+
+def unanswered(error: requests.RequestException) -> str:
+    """What became of a request that has no response, in our own words."""
+    return "doesn't answer in time" if isinstance(error, requests.Timeout) else "can't be reached"
 
 
 class _Bearer(requests.auth.AuthBase):

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from infra.local.devkeys import token
+from infra.local.operator_api import unanswered
 
 LOOK_EVERY_SECONDS = 0.1
 WAIT_SECONDS = 10
@@ -87,7 +88,7 @@ class Api:
         try:
             return requests.request(method, self._url + path, json=body, headers=headers, timeout=min(left, WAIT_SECONDS + 5))
         except requests.RequestException as error:
-            raise StoryError(f"{method} {path}: the API doesn't answer ({type(error).__name__})") from error
+            raise StoryError(f"{method} {path}: the API {unanswered(error)}") from error
 
     def _checked(self, answer: requests.Response, expected: int) -> dict[str, Any]:
         if answer.status_code != expected:

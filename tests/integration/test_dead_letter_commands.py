@@ -172,7 +172,7 @@ def test_of_more_than_fit_the_table_says_that_there_are_more(brokerless: Service
         ({"ID": UNKNOWN, "TOKEN": "secret\n1"}, "make redrive: TOKEN is no JWT\n"),
         ({"ID": UNKNOWN, "TOKEN": ""}, "make redrive: API_URL needs a TOKEN beside it, a JWT of an admin\n"),
         ({"ID": UNKNOWN, "API_URL": "127.0.0.1:80"}, "make redrive: API_URL must begin with http:// or https://"),
-        ({"ID": UNKNOWN, "API_URL": "http://127.0.0.1:1"}, "make redrive: http://127.0.0.1:1 doesn't answer (ConnectionError)\n"),
+        ({"ID": UNKNOWN, "API_URL": "http://127.0.0.1:1"}, "make redrive: http://127.0.0.1:1 can't be reached\n"),
     ],
 )
 def test_wrong_use_is_told_in_a_sentence_without_the_token(run: Run, variables: dict[str, str], said: str) -> None:
