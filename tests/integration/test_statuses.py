@@ -33,7 +33,7 @@ class Watched(Edge):
     operations: Mapping[str, Any] = field(default_factory=dict)
     seen: set[tuple[str, int]] = field(default_factory=set)
 
-    def call(self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str) -> Answer:
+    def call(self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str | list[str]) -> Answer:
         answer = super().call(method, path, caller, body, **headers)
         self.seen.add((self.operation(method, path.partition("?")[0]), answer.status))
         return answer
@@ -132,6 +132,8 @@ def what_becomes_of_an_order(edge: Watched, stage: Stage) -> None:
     tag = edge.get(path, OWNER).headers["ETag"]
     edge.get(path, OWNER, If_None_Match=tag)
     edge.get(f"{path}/history", OWNER)
+    for request in ("accept", "cancel-acceptance", "cancel", "complete"):
+        edge.post(f"{path}/{request}", ADMIN, {"runnerId": RUNNER.sub} if request == "accept" else None, If_Match='"1"')
     edge.post(f"{path}/accept", RUNNER, {"runnerId": RUNNER.sub})
     edge.post(f"{path}/accept", OTHER_RUNNER, {"runnerId": OTHER_RUNNER.sub})
     scene.settle()
@@ -182,6 +184,8 @@ def operate(edge: Watched, scene: Scene) -> None:
     """An operator sends the silent command again, and then can't."""
     path = f"/api/sagas/{scene.holder['saga_id']}"
     assert edge.get(path, ADMIN).json()["status"] == "FAILED"
+    for action in ("compensate", "retry"):
+        edge.post(f"{path}/{action}", ADMIN, If_Match='"1"')
     for action in ("compensate", "retry", "retry"):
         edge.post(f"{path}/{action}", ADMIN)
 
@@ -202,6 +206,7 @@ def what_becomes_of_a_dead_letter(edge: Watched, service: Service) -> None:
     path = f"/api/dead-letters/{item['deadLetterId']}"
     edge.get(path, ADMIN)
     edge.post(f"{path}/redrive", ADMIN)
+    edge.post(f"{path}/redrive", ADMIN, If_Match='"7"')
     world.rows("UPDATE campusg.sagas SET definition_version = 1 WHERE saga_id = :id", id=placed.saga_id)
     edge.post(f"{path}/redrive", ADMIN, {"dryRun": True})
     edge.post(f"{path}/redrive", ADMIN)

@@ -40,6 +40,10 @@ class Books:
     told: list[tuple[str, str]] = field(default_factory=list)
 
 
+# Of all partners of a process: an id that another order has is not taken.
+NUMBERS = count(1)
+
+
 @dataclass
 class Partners:
     """All partners of all orders. `wrongs` lists what an order service must never have sent."""
@@ -47,7 +51,6 @@ class Partners:
     books: dict[str, Books] = field(default_factory=dict)
     wrongs: list[str] = field(default_factory=list)
     _worked: dict[str, tuple[Sent, Record | None]] = field(default_factory=dict)
-    _numbers: count = field(default_factory=lambda: count(1))  # type: ignore[type-arg]
 
     def of(self, order_id: object) -> Books:
         """The books of one order."""
@@ -103,7 +106,7 @@ class Partners:
         return Record(REPLIES[type].TOPIC, command.key, value, tuple((name, text.encode()) for name, text in headers.items()))
 
     def _new(self, prefix: str) -> str:
-        return f"{prefix}_{next(self._numbers)}"
+        return f"{prefix}_{next(NUMBERS)}"
 
     # One method a command: books and data in, the type and data of the answer out.
 
