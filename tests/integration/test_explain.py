@@ -79,7 +79,8 @@ def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[Wo
     """A database with 100,000 orders, as many sagas, the outbox of a long outage, and 2,000 due orders that keep failing."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=2)
-    with engine.begin() as session:
+    # By an engine that waits: on a busy machine a statement of this takes longer than any of the service may.
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as session:
         for statement in FILL.format(rows=ROWS).split(";\n"):
             session.exec_driver_sql(statement)
     with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:
