@@ -52,6 +52,13 @@ class BrokerNotReady(Exception):
     """The broker ended or has no topics yet; positions and producers of before are worth nothing."""
 
 
+def _worded(error: Exception) -> str:
+    """What the log may have of it: of a database error the SQLSTATE alone, as the rest may show rows."""
+    fields = error.args[0] if error.args else None
+    text = f"SQLSTATE {fields.get('C')}" if isinstance(fields, dict) else str(error)
+    return f"{type(error).__name__}: {text}"[:500]
+
+
 def run(settings: Settings, stop: Event) -> None:
     """Work until `stop` is set. Where the database or the broker is away, begin again from what is committed, without end."""
     while not stop.is_set():
@@ -60,7 +67,7 @@ def run(settings: Settings, stop: Event) -> None:
                 announce()
                 worker.serve(stop)
         except (DatabaseError, KafkaError, BrokerNotReady, OSError) as error:
-            logger.warning("database or broker is away, starting over", extra={"error": f"{type(error).__name__}: {error}"[:500]})
+            logger.warning("database or broker is away, starting over", extra={"error": _worded(error)})
             stop.wait(RETRY_PAUSE_SECONDS)
 
 
