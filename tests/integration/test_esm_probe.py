@@ -133,7 +133,7 @@ def test_going_back_gives_the_same_records_again(topic: Topic, consumer: Countin
     topic.write(b"a", b"b", b"c", partition=2)
     assert [record.offset for record in feed.poll(5, 10)[2]] == [0, 1, 2]
 
-    feed.go_back(2, 1)
+    feed.go_to(2, 1)
 
     assert [record.offset for record in feed.poll(5, 10)[2]] == [1, 2]
     feed.close()

@@ -24,6 +24,8 @@ class Proxy:
     tls: ssl.SSLContext | None = None
     answer: Callable[[Frame], Frame | None] = lambda _: None
     port: int = 0
+    falsify: tuple[bytes, bytes] | None = None
+    """Bytes of the broker's answers, and as many others that the clients get instead."""
     produced: int = 0
     """How many produce requests were passed on to the broker."""
     _open: threading.Event = field(default_factory=threading.Event)
@@ -80,7 +82,8 @@ class Proxy:
     def renamed(self, answer: Frame) -> Frame:
         """The broker's answer with the proxy's port where it names its own."""
         host = HOST.encode()
-        return answer.replace(host + self.upstream.to_bytes(4, "big"), host + self.port.to_bytes(4, "big"))
+        renamed = answer.replace(host + self.upstream.to_bytes(4, "big"), host + self.port.to_bytes(4, "big"))
+        return renamed.replace(*self.falsify) if self.falsify else renamed
 
     def wait_until_passing(self) -> None:
         self._open.wait()

@@ -253,6 +253,14 @@ def test_without_a_maximum_age_no_record_is_too_old() -> None:
     assert rules().before(ancient, NOW_MS) == (ancient, ())
 
 
+@pytest.mark.rule("old-formats")
+def test_a_record_without_time_is_never_too_old() -> None:
+    timeless = Batch(records((0, 1), age_ms=NOW_MS + 1), {0: 2})
+
+    assert timeless.records[0].timestamp == -1
+    assert rules(maximum_record_age_in_seconds=3600).before(timeless, NOW_MS) == (timeless, ())
+
+
 @pytest.mark.rule("record-age-first-delivery")
 @pytest.mark.parametrize(("expiry", "is_given_up"), [("delivery", True), ("retry", False)])
 def test_a_record_that_is_too_old_at_once_is_delivered_once_or_never(expiry: Any, is_given_up: bool) -> None:

@@ -15,7 +15,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
 from infra.local.esm import metrics as names
-from infra.local.esm.header_names import read_leniently
+from infra.local.esm.fetched import read_leniently
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.metrics import Metrics
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from infra.local.esm.batch import Batch, Tries
-from infra.local.esm.event import EncodedRecord
+from infra.local.esm.event import NO_TIMESTAMP, EncodedRecord
 from infra.local.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.partial import FailedItem, checkpoint
@@ -61,10 +61,10 @@ class Rules:
         """Of a batch that is due, what the function is given, and what is given up instead; `now_ms` in Unix milliseconds."""
         given_up = [GivenUp([record], TOO_LARGE, 0) for record in batch.oversize]
         oldest = self._oldest_ms(batch, now_ms)
-        expired = [record for record in batch.records if record.timestamp < oldest]
+        expired = [record for record in batch.records if _is_older(record, oldest)]
         if expired:
             given_up.append(GivenUp(expired, self.readings.expired_condition, batch.tries.invocations))
-        left = tuple(record for record in batch.records if record.timestamp >= oldest)
+        left = tuple(record for record in batch.records if not _is_older(record, oldest))
         return replace(batch, records=left, oversize=()), tuple(given_up)
 
     def after(self, batch: Batch, outcome: Outcome, now: float) -> Disposal:
@@ -123,6 +123,11 @@ def commits(batch: Batch, again: Iterable[Batch]) -> dict[int, int]:
     first = batch.starts
     done = {partition: end for partition, end in batch.ends.items() if partition not in waiting}
     return done | {partition: offset for partition, offset in starts.items() if offset > first[partition]}
+
+
+def _is_older(record: EncodedRecord, oldest_ms: float) -> bool:
+    # Nobody knows the age of a record without time.
+    return record.timestamp != NO_TIMESTAMP and record.timestamp < oldest_ms
 
 
 def _halves(batch: Batch) -> tuple[Batch, Batch]:

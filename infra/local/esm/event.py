@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 from infra.local.esm.readings import DEFAULT, Readings
 
-TIMESTAMP_TYPES = {0: "CREATE_TIME", 1: "LOG_APPEND_TIME"}
+# The oldest message format has no time; Kafka's client calls that NO_TIMESTAMP_TYPE, and the time -1.
+TIMESTAMP_TYPES = {None: "NO_TIMESTAMP_TYPE", 0: "CREATE_TIME", 1: "LOG_APPEND_TIME"}
+NO_TIMESTAMP = -1
 
 
 class KafkaRecord(Protocol):
-    """A record as a Kafka client hands it out; `timestamp` is in milliseconds, `timestamp_type` Kafka's 0 or 1."""
+    """A record as a Kafka client hands it out; `timestamp` is in milliseconds, `timestamp_type` Kafka's 0 or 1, or both are None."""
 
     @property
     def topic(self) -> str: ...
@@ -24,9 +26,9 @@ class KafkaRecord(Protocol):
     @property
     def offset(self) -> int: ...
     @property
-    def timestamp(self) -> int: ...
+    def timestamp(self) -> int | None: ...
     @property
-    def timestamp_type(self) -> int: ...
+    def timestamp_type(self) -> int | None: ...
     @property
     def key(self) -> bytes | None: ...
     @property
@@ -45,7 +47,7 @@ class Source(Protocol):
 
 
 class EncodedRecord(NamedTuple):
-    """A record as it will stand in the event, and where it came from; `timestamp` is in milliseconds."""
+    """A record as it will stand in the event, and where it came from; `timestamp` is in milliseconds, -1 if it has none."""
 
     partition: int
     offset: int
@@ -55,11 +57,12 @@ class EncodedRecord(NamedTuple):
 
 def encode_record(record: KafkaRecord, readings: Readings = DEFAULT) -> EncodedRecord:
     """The record's JSON; `readings` say how an absent key, value or header value stands in it."""
+    timestamp = NO_TIMESTAMP if record.timestamp is None else record.timestamp
     fields: dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "timestamp": record.timestamp,
+        "timestamp": timestamp,
         "timestampType": TIMESTAMP_TYPES.get(record.timestamp_type, "CREATE_TIME"),
     }
     if record.key is not None or readings.null_key != "omit":
@@ -68,7 +71,7 @@ def encode_record(record: KafkaRecord, readings: Readings = DEFAULT) -> EncodedR
         fields["value"] = _base64(record.value, None)
     absent: list[int] | None = [] if readings.null_header == "empty" else None
     fields["headers"] = [{name: absent if value is None else _signed(value)} for name, value in record.headers]
-    return EncodedRecord(record.partition, record.offset, _json(fields), record.timestamp)
+    return EncodedRecord(record.partition, record.offset, _json(fields), timestamp)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from infra.local.esm.fetched import split
 from infra.local.esm.probe import EndProbe, EndsUnknown
 
 # How long a poll waits for records that are known to be there.
@@ -51,8 +52,9 @@ class Feed:
     def poll(self, wait_seconds: float, max_records: int, *, awaits_answer: bool = False) -> dict[int, list[Any]]:
         """By partition, the next records in their order; none after `wait_seconds`, or a little more.
 
-        The consumer hands over the answer to a commit only when it polls: where one is awaited it does so soon, records or not. Raises
-        KafkaError, and EndsUnknown or OSError when the broker went away.
+        A batch that can't be read is the last record of its partition, with `Unreadable` as its value; the position is then where it
+        begins, and the caller says where to go on. The consumer hands over the answer to a commit only when it polls: where one is
+        awaited it does so soon, records or not. Raises KafkaError, and EndsUnknown or OSError when the broker went away.
         """
         if awaits_answer:
             return self._fetch(min(wait_seconds, ANSWER_SECONDS), max_records)
@@ -83,8 +85,8 @@ class Feed:
         ends = self._consumer.end_offsets(self._of(self._numbers), timeout_ms=ENDS_PATIENCE_MS)
         return {partition.partition: end for partition, end in ends.items()}
 
-    def go_back(self, partition: int, offset: int) -> None:
-        """Read from this offset on again."""
+    def go_to(self, partition: int, offset: int) -> None:
+        """Read from this offset on."""
         self._seek(partition, offset)
         self._positions[partition] = offset
 
@@ -108,8 +110,16 @@ class Feed:
         records = {partition.partition: found for partition, found in polled.items() if partition.partition not in self._held}
         if records:
             self._last_records = time.monotonic()
-            self._positions.update({number: found[-1].offset + 1 for number, found in records.items()})
-        return records
+        return {number: self._advance(number, found) for number, found in records.items()}
+
+    def _advance(self, number: int, found: list[Any]) -> list[Any]:
+        sound, unreadable = split(found)
+        if sound:
+            self._positions[number] = sound[-1].offset + 1
+        if unreadable is None:
+            return found
+        self._positions[number] = unreadable.start(self._positions[number])
+        return found[: len(sound) + 1]
 
     def _wait(self, probe: EndProbe, wait_seconds: float) -> bool:
         deadline = time.monotonic() + wait_seconds

@@ -6,7 +6,6 @@ them, read it with U+FFFD in the place of what is wrong. The form of a record is
 
 from typing import Any
 
-from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
@@ -40,11 +39,6 @@ class LenientBatch(DefaultRecordBatch):  # type: ignore[misc]
         self._pos = end
         timestamp = self.max_timestamp if self.timestamp_type == self.LOG_APPEND_TIME else self.first_timestamp + later
         return DefaultRecord(length, self.base_offset + number, timestamp, self.timestamp_type, key, value, headers)
-
-
-def read_leniently() -> None:
-    """Have all consumers of this process read such records from now on."""
-    memory_records.DefaultRecordBatch = LenientBatch
 
 
 def _bytes(buffer: Any, position: int) -> tuple[bytes | None, int]:

@@ -46,6 +46,10 @@ class Readings:
     tombstone: Literal["pass", "drop"] = "pass"
     """What a filter does with a tombstone. Undocumented; like everything that a pattern does not fit, it passes."""
 
+    unreadable: Literal["block", "drop"] = "block"
+    """What becomes of a batch that can't be read: its partition waits, and the batch is read again after ever longer waits, or it is
+    left out and counted as dropped. Undocumented. Kafka's consumer stays where it is until somebody moves it; and nothing is lost so."""
+
 
 DEFAULT = Readings()
 
@@ -62,3 +66,8 @@ def read(settings: Iterable[str]) -> Readings:
             raise UnknownReading(f"{name} is one of {', '.join(known[name])}, not {value!r}")
         chosen[name] = value
     return Readings(**chosen)  # type: ignore[arg-type]
+
+
+def read_list(text: str) -> Readings:
+    """The readings that one text chooses, its settings separated by commas. Raises UnknownReading."""
+    return read(part.strip() for part in text.split(",") if part.strip())

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from infra.local.esm.codecs import missing_codecs
 from infra.local.esm.poller import Poller
 
 END_PATIENCE_SECONDS = 2.0
@@ -37,6 +38,8 @@ class Service:
         At the end, invocations under way get 2 s; whatever takes longer is left uncommitted. Returns the monotonic time when the
         end began.
         """
+        for codec in missing_codecs():
+            log.warning("records compressed with %s can't be read: install the package %s", codec.name, codec.package)
         for thread in self._threads:
             thread.start()
         self._watch(when_positioned)

@@ -8,11 +8,13 @@ from typing import Self
 
 from infra.local.esm import metrics as names
 from infra.local.esm.batch import Batch, OpenBatch
+from infra.local.esm.blocked import Blocked
 from infra.local.esm.consumer import Commits, open_consumer, take_partitions
 from infra.local.esm.discard import Discard
 from infra.local.esm.disposal import Disposal, Failed, Outcome, Reported, Rules, commits
 from infra.local.esm.event import EventFrame, KafkaRecord, encode_record
 from infra.local.esm.feed import Feed
+from infra.local.esm.fetched import Unreadable
 from infra.local.esm.filters import Filters
 from infra.local.esm.invoke import FunctionError, Invocable
 from infra.local.esm.mapping import EventSourceMapping
@@ -63,6 +65,7 @@ class Session:
         self._open = OpenBatch(self._frame, mapping.batch_size)
         self._window = Window(mapping.window_seconds, is_provisioned=mapping.provisioned is not None)
         self._waiting = Waiting()
+        self._blocked = Blocked(workings.rules.backoff)
         self._next_look = time.monotonic() + PARTITIONS_SECONDS
         workings.monitor.system_log.poller_status(self._feed.partitions)
         log.info("mapping is at work: function=%s topic=%s group=%s", mapping.function_name, mapping.topic, mapping.group_id)
@@ -98,18 +101,45 @@ class Session:
             self._commits.commit(self._close_batch().ends)
 
     def _gather(self) -> None:
+        self._feed.hold(self._waiting.partitions | self._blocked.waiting(time.monotonic()))
         polled = self._feed.poll(self._poll_seconds(), self._open.room, awaits_answer=self._commits.awaits_answer)
         had_records = self._open.has_records
         for partition, records in polled.items():
             for record in records:
-                if not self._take(record):
+                if isinstance(record.value, Unreadable):
+                    self._meet(partition, record.value)
+                elif not self._take(record):
                     # What does not fit is fetched again for the next batch.
-                    self._feed.go_back(partition, record.offset)
+                    self._feed.go_to(partition, record.offset)
                     break
         if self._open.has_records and not had_records:
             self._window.begin(time.monotonic())
 
+    def _meet(self, partition: int, unreadable: Unreadable) -> None:
+        """Block the partition at a batch that can't be read, or leave the batch out."""
+        offset = self._feed.positions[partition]
+        self._metrics.add(names.POLLING_ERROR)
+        if unreadable.may_be_cured or self._workings.rules.readings.unreadable == "block":
+            self._feed.go_to(partition, offset)
+            times = self._blocked.block(partition, offset, time.monotonic())
+            if times.bit_count() == 1:
+                self._note_unreadable(f"its partition waits (times={times})", partition, offset, unreadable.reason)
+            return
+        behind = unreadable.behind(offset, self._feed.ends()[partition])
+        self._feed.go_to(partition, behind)
+        self._open.skip(partition, behind - 1)
+        self._metrics.add(names.DROPPED, behind - offset)
+        self._note_unreadable(f"it is dropped up to offset {behind - 1}", partition, offset, unreadable.reason)
+
+    def _note_unreadable(self, what: str, partition: int, offset: int, reason: str) -> None:
+        message = f"batch can't be read, {what}: topic={self._mapping.topic} partition={partition} offset={offset} reason={reason}"
+        self._workings.monitor.system_log.processing(message, "UnreadableBatch")
+        log.error("%s function=%s", message, self._mapping.function_name)
+
     def _take(self, record: KafkaRecord) -> bool:
+        if self._blocked.free(record.partition):
+            place = (self._mapping.topic, record.partition, record.offset)
+            log.info("partition is read again: topic=%s partition=%d offset=%d", *place)
         if not self._workings.filters.passes(record.value):
             self._open.skip(record.partition, record.offset)
             self._metrics.add(names.POLLED)
@@ -142,7 +172,6 @@ class Session:
             self._note_retry(disposal.again)
         self._commits.commit(commits(batch, disposal.again))
         self._waiting.replace(batch, disposal.again)
-        self._feed.hold(self._waiting.partitions)
 
     def _invoke(self, batch: Batch) -> Outcome:
         number = len(batch.records)
