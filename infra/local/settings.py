@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.esm import readings
+
 LONGEST_SECONDS = 10 * 365 * 86400
 LONGEST_STEP_SECONDS = 3600
 MOST_ATTEMPTS = 100
@@ -29,6 +31,7 @@ class StackSettings:
     step_timeout_seconds: str
     step_max_attempts: str
     sweep_seconds: str
+    trigger_readings: str
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> StackSettings:
@@ -45,6 +48,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> StackSettings:
         step_timeout_seconds=_seconds(given, "STEP_TIMEOUT_SECONDS", "10", LONGEST_STEP_SECONDS),
         step_max_attempts=str(_whole(given, "STEP_MAX_ATTEMPTS", MOST_ATTEMPTS) if "STEP_MAX_ATTEMPTS" in given else 5),
         sweep_seconds=_seconds(given, "SWEEP_SECONDS", "1"),
+        trigger_readings=_readings(given),
     )
 
 
@@ -79,6 +83,15 @@ def _choice(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> st
     if value not in choices:
         raise SettingsError(f"{name} must be {' or '.join(choices)}, not {value!r}")
     return value
+
+
+def _readings(given: Mapping[str, str]) -> str:
+    text = given.get("TRIGGER_READINGS", "")
+    try:
+        readings.read_list(text)
+    except readings.UnknownReading as error:
+        raise SettingsError(f"TRIGGER_READINGS must be name=value,…: {error}") from error
+    return text
 
 
 def _brokers(given: Mapping[str, str]) -> str | None:

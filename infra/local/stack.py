@@ -80,6 +80,7 @@ class Stack:
             "STEP_TIMEOUT_SECONDS": self._settings.step_timeout_seconds,
             "STEP_MAX_ATTEMPTS": self._settings.step_max_attempts,
             "SWEEP_SECONDS": self._settings.sweep_seconds,
+            "TRIGGER_READINGS": self._settings.trigger_readings,
             "POWERTOOLS_SERVICE_NAME": "orders",
             "POWERTOOLS_METRICS_DISABLED": "true",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "orders_app"))),

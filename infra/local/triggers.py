@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from infra.aws import event_source_mappings
@@ -19,6 +20,7 @@ from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
 from infra.local.esm.logs import configure
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
+from infra.local.esm.readings import Readings, UnknownReading, read_list
 from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.service import END_PATIENCE_SECONDS, Service
@@ -36,6 +38,14 @@ class SettingError(Exception):
     """A setting that is missing or wrong; the text names it."""
 
 
+class TriggerSettings(NamedTuple):
+    """What the environment says."""
+
+    brokers: str
+    sweep_seconds: float
+    readings: Readings
+
+
 def main() -> None:
     """Call the functions until SIGTERM; ends with a message where a setting is wrong or a function is missing."""
     configure()
@@ -44,11 +54,11 @@ def main() -> None:
     if str(APP_FOLDER) not in sys.path:
         sys.path.insert(0, str(APP_FOLDER))
     try:
-        brokers, period = read_settings(os.environ)
-        pollers = [_poller(trigger, brokers) for trigger in TRIGGERS]
+        settings = read_settings(os.environ)
+        pollers = [_poller(trigger, settings) for trigger in TRIGGERS]
         clocks = [
-            Clock([_function(schedule) for schedule in SCHEDULES if schedule.urgent], period),
-            Clock([_function(schedule) for schedule in SCHEDULES if not schedule.urgent], max(period, MINUTE)),
+            Clock([_function(schedule) for schedule in SCHEDULES if schedule.urgent], settings.sweep_seconds),
+            Clock([_function(schedule) for schedule in SCHEDULES if not schedule.urgent], max(settings.sweep_seconds, MINUTE)),
         ]
     except (SettingError, HandlerNotFound) as error:
         sys.exit(f"triggers: {error}")
@@ -75,8 +85,8 @@ def run(service: Service, clocks: Sequence[Clock]) -> None:
         clock.join(max(0.0, started + END_PATIENCE_SECONDS - time.monotonic()))
 
 
-def read_settings(environment: Mapping[str, str]) -> tuple[str, float]:
-    """KAFKA_BROKERS, and SWEEP_SECONDS in seconds (1 if unset); raises SettingError."""
+def read_settings(environment: Mapping[str, str]) -> TriggerSettings:
+    """KAFKA_BROKERS, SWEEP_SECONDS (1 if unset) and TRIGGER_READINGS (`name=value,…`); raises SettingError."""
     brokers = environment.get("KAFKA_BROKERS", "").strip()
     if not brokers:
         raise SettingError("KAFKA_BROKERS is needed: host:port of the Kafka brokers, comma-separated")
@@ -87,7 +97,11 @@ def read_settings(environment: Mapping[str, str]) -> tuple[str, float]:
         raise SettingError(f"SWEEP_SECONDS is a number of seconds, not {text!r}") from error
     if not (math.isfinite(period) and period > 0):
         raise SettingError(f"SWEEP_SECONDS is a number above 0, not {text!r}")
-    return brokers, period
+    try:
+        readings = read_list(environment.get("TRIGGER_READINGS", ""))
+    except UnknownReading as error:
+        raise SettingError(f"TRIGGER_READINGS: {error}") from error
+    return TriggerSettings(brokers, period, readings)
 
 
 def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
@@ -95,8 +109,8 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
     return from_aws(event_source_mappings.request(trigger, event_source_mappings.self_managed(brokers.split(","))), time.time())
 
 
-def _poller(trigger: Trigger, brokers: str) -> Poller:
-    return Poller(mapping_of(trigger, brokers), _function(trigger), brokers, LOCAL_BACKOFF)
+def _poller(trigger: Trigger, settings: TriggerSettings) -> Poller:
+    return Poller(mapping_of(trigger, settings.brokers), _function(trigger), settings.brokers, LOCAL_BACKOFF, settings.readings)
 
 
 def _function(declared: Trigger | Schedule) -> Function:

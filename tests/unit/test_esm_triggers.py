@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.clock import Clock, scheduled_event
 from infra.local.esm.invoke import Function
+from infra.local.esm.readings import Readings
 from infra.local.triggers import SettingError, read_settings
 from tests.support.eventually import eventually
 
@@ -70,8 +71,14 @@ def test_a_clock_that_never_started_needs_no_wait() -> None:
 
 
 def test_settings_are_read_and_the_clock_ticks_each_second_unless_told_otherwise() -> None:
-    assert read_settings({"KAFKA_BROKERS": " 127.0.0.1:9092 "}) == ("127.0.0.1:9092", 1.0)
-    assert read_settings({"KAFKA_BROKERS": "b:9092", "SWEEP_SECONDS": "0.25"}) == ("b:9092", 0.25)
+    assert read_settings({"KAFKA_BROKERS": " 127.0.0.1:9092 "}) == ("127.0.0.1:9092", 1.0, Readings())
+    assert read_settings({"KAFKA_BROKERS": "b:9092", "SWEEP_SECONDS": "0.25"}) == ("b:9092", 0.25, Readings())
+
+
+def test_the_triggers_may_be_told_how_to_read_what_aws_leaves_open() -> None:
+    settings = read_settings({"KAFKA_BROKERS": "b:9092", "TRIGGER_READINGS": " unreadable=drop, partial=items ,"})
+
+    assert settings.readings == Readings(unreadable="drop", partial="items")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +91,7 @@ def test_settings_are_read_and_the_clock_ticks_each_second_unless_told_otherwise
         ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "-1"}, "SWEEP_SECONDS"),
         ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "nan"}, "SWEEP_SECONDS"),
         ({"KAFKA_BROKERS": "b:1", "SWEEP_SECONDS": "inf"}, "SWEEP_SECONDS"),
+        ({"KAFKA_BROKERS": "b:1", "TRIGGER_READINGS": "unreadable=skip"}, "TRIGGER_READINGS: unreadable is one of block, drop"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(environment: dict[str, str], name: str) -> None:

@@ -29,6 +29,7 @@ def test_an_empty_variable_counts_as_not_given() -> None:
         "STEP_TIMEOUT_SECONDS",
         "STEP_MAX_ATTEMPTS",
         "SWEEP_SECONDS",
+        "TRIGGER_READINGS",
     ]
 
     assert read_settings(dict.fromkeys(names, "")) == read_settings({})
@@ -54,6 +55,7 @@ def test_given_variables_are_taken() -> None:
         *(("STEP_TIMEOUT_SECONDS", value) for value in ("abc", "-1", "0", "nan", "inf", "3601")),
         *(("STEP_MAX_ATTEMPTS", value) for value in ("0", "1.5", "101", "-1")),
         ("SWEEP_SECONDS", "nan"),
+        *(("TRIGGER_READINGS", value) for value in ("unreadable", "unreadable=skip", "a=b", "unreadable=drop;partial=items")),
         ("ACCEPT_TIMEOUT_SECONDS", "0"),
         ("COMPLETE_TIMEOUT_SECONDS", "1e300"),
         ("PARTNERS", "foo"),
