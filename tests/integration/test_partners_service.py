@@ -29,6 +29,7 @@ from infra.local.partners.settings import Settings
 from infra.local.partners.store import Store
 from infra.local.ports import free_port
 from infra.local.process import ServerProcess
+from tests.support import record_batches
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 
@@ -254,6 +255,38 @@ def test_what_can_t_be_read_blocks_nothing(world: World, settings: Settings, cap
         assert type_of(world.answers(1)[0]) == "payment.authorized"
         eventually(lambda: world.committed(topics.PAYMENT_COMMANDS) == 4, what="the committed offsets")
     assert [record.message for record in caplog.records].count("command can't be read, skipped") == 3
+
+
+def test_commands_are_read_whatever_their_codec(world: World, settings: Settings) -> None:
+    with at_work(settings):
+        for number, codec in enumerate(record_batches.CODECS.values()):
+            command = message(authorize(f"order-{number}"), f"order-{number}")
+            assert record_batches.produce(world.bootstrap, command.topic, in_a_batch(command, codec)) == 0
+        answers = world.answers(len(record_batches.CODECS))
+    assert {type_of(record) for record in answers} == {"payment.authorized"}
+
+
+def test_a_batch_that_can_t_be_read_is_skipped_and_blocks_nothing(
+    world: World, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = message(authorize("order-1"), "order-1")
+    broken = record_batches.batch(b"x", b"y", attributes=7)
+    with at_work(settings):
+        for records in (in_a_batch(command), broken, in_a_batch(command, record_batches.CODECS["lz4"]), broken):
+            assert record_batches.produce(world.bootstrap, command.topic, records) == 0
+        assert [type_of(record) for record in world.answers(2)] == ["payment.authorized"] * 2
+        eventually(lambda: world.committed(command.topic) == 6, what="the committed offsets")
+    skipped = [record for record in caplog.records if record.message == "batch can't be read, skipped"]
+    assert [(record.topic, record.partition, record.offset, record.until) for record in skipped] == [  # type: ignore[attr-defined]
+        (command.topic, 0, 1, 2),
+        (command.topic, 0, 4, 5),
+    ]
+    assert "starting over" not in caplog.text
+
+
+def in_a_batch(command: Outgoing, codec: record_batches.Codec = record_batches.CODECS["none"]) -> bytes:
+    headers = [(name.encode(), value) for name, value in command.headers]
+    return record_batches.batch(command.value or b"", codec=codec, key=command.key, headers=headers)
 
 
 def test_answers_not_sent_before_a_crash_are_sent_after_it(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

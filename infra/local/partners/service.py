@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from chalicelib.messages import topics
 from chalicelib.messages.envelope import Incoming, Outgoing
+from infra.local.esm.fetched import read_leniently, split
 from infra.local.partners import requests
 from infra.local.partners.batch import Worked
 from infra.local.partners.settings import Settings
@@ -84,7 +85,7 @@ class Worker:
             stack.callback(self._tripwire.close)
             self._consumer = _consumer(settings)
             stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
-            _take_partitions(self._consumer)
+            self._positions = _take_partitions(self._consumer)
             self._producer = KafkaProducer(
                 bootstrap_servers=list(settings.kafka_brokers), max_block_ms=3000, delivery_timeout_ms=5000, **CLIENT_SETTINGS
             )
@@ -117,15 +118,30 @@ class Worker:
                 stop.wait(_pause(time.monotonic() - last_polled))
 
     def handle(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Work one poll's records: the ledger's transaction, then the answers, acknowledged, then the offsets."""
-        commands = [request for records in polled.values() for record in records if (request := _read(record))]
+        """Work one poll's records: the ledger's transaction, then the answers, acknowledged, then the offsets.
+
+        A batch that can't be read is left out: whoever sent its commands sends them again while nobody answers.
+        """
+        readable = {partition: self._readable(partition, records) for partition, records in polled.items()}
+        commands = [request for records in readable.values() for record in records if (request := _read(record))]
         if commands:
             worked = self._store.work(commands, datetime.now(UTC), lambda: str(uuid7()))
             _log(worked)
             self._publish(worked.replies)
-        self._consumer.commit(
-            {partition: OffsetAndMetadata(records[-1].offset + 1, "", -1) for partition, records in polled.items()}, timeout_ms=5000
-        )
+        self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition], "", -1) for partition in polled}, timeout_ms=5000)
+
+    def _readable(self, partition: TopicPartition, records: Sequence[Any]) -> Sequence[Any]:
+        sound, unreadable = split(records)
+        if sound:
+            self._positions[partition] = sound[-1].offset + 1
+        if unreadable is not None:
+            start = unreadable.start(self._positions[partition])
+            behind = unreadable.behind(start, self._consumer.end_offsets([partition])[partition])
+            self._positions[partition] = behind
+            self._consumer.seek(partition, behind)
+            place = {"topic": partition.topic, "partition": partition.partition, "offset": start}
+            logger.error("batch can't be read, skipped", extra={**place, "until": behind - 1, "error": unreadable.reason})
+        return sound
 
     def _publish(self, replies: Sequence[Outgoing]) -> None:
         sent = [self._producer.send(reply.topic, key=reply.key, value=reply.value, headers=list(reply.headers)) for reply in replies]
@@ -144,6 +160,7 @@ def _pause(quiet_seconds: float) -> float:
 
 
 def _consumer(settings: Settings) -> KafkaConsumer:
+    read_leniently()
     # Partitions by assign(), never by group membership: the successor of a killed member would wait for its session to run out.
     return KafkaConsumer(
         bootstrap_servers=list(settings.kafka_brokers),
@@ -155,16 +172,19 @@ def _consumer(settings: Settings) -> KafkaConsumer:
     )
 
 
-def _take_partitions(consumer: KafkaConsumer) -> None:
+def _take_partitions(consumer: KafkaConsumer) -> dict[TopicPartition, int]:
+    """Have the consumer hold all partitions of all commands; where it begins in each."""
     missing = [topic for topic in COMMAND_TOPICS if not consumer.partitions_for_topic(topic)]
     if missing:
         # Somebody else makes them; a consumer that waits for a topic would see it late.
         raise BrokerNotReady(f"the broker has no topic {missing[0]} yet")
     partitions = [TopicPartition(topic, number) for topic in COMMAND_TOPICS for number in sorted(consumer.partitions_for_topic(topic))]
     consumer.assign(partitions)
-    for partition in partitions:
-        if consumer.position(partition, timeout_ms=3000) is None:
+    positions = {partition: consumer.position(partition, timeout_ms=3000) for partition in partitions}
+    for partition, position in positions.items():
+        if position is None:
             raise KafkaTimeoutError(f"no position in {partition.topic}-{partition.partition}")
+    return positions
 
 
 def _read(record: Any) -> requests.Request | None:
