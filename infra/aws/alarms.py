@@ -50,6 +50,15 @@ def of_trigger(trigger: Trigger) -> tuple[Alarm, ...]:
             minutes=5,
             missing="notBreaching",
         ),
+        Alarm(
+            f"{trigger.function}_polling",
+            "PollingErrorCount",
+            f"Lambda can't read from {trigger.topic}: the brokers are away, or a partition holds a batch that can't be read",
+            "AWS/Lambda",
+            mapping,
+            minutes=5,
+            missing="notBreaching",
+        ),
     )
 
 
