@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo audit why dead-letters redrive token env diagrams declare test lint
+.PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env diagrams declare test lint
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
@@ -27,11 +27,14 @@ audit: venv ## print what must never be true of orders, sagas and money; fails i
 why: venv ## say what a saga waits for: make why SAGA=… or ORDER=…
 	@$(PY) -m infra.local why
 
-dead-letters: venv ## list what could not be taken, also by ERROR=…, ORDER=…, SAGA=…; with ALL=1 also what was redriven
+dead-letters: venv ## list what could not be taken, also by ERROR=…, ORDER=…, SAGA=…; with ALL=1 also what was redriven or dismissed
 	@$(PY) -m infra.local dead-letters
 
 redrive: venv ## have it taken after all: make redrive ID=… or ERROR=…; DRY=1 only says what would change
 	@$(PY) -m infra.local redrive
+
+dismiss: venv ## say that it will never be taken: make dismiss ID=… REASON="…"
+	@$(PY) -m infra.local dismiss
 
 token: venv ## print a JWT: make -s token ROLE=customer SUB=cust_1
 	@$(PY) -m infra.local token

@@ -93,6 +93,11 @@ def redrive_dead_letter(dead_letter_id: str) -> Response:
     return dead_letters.redrive(app.http_request(), dead_letter_id)
 
 
+@app.route("/api/dead-letters/{dead_letter_id}/dismiss", methods=["POST"], authorizer=token_auth)
+def dismiss_dead_letter(dead_letter_id: str) -> Response:
+    return dead_letters.dismiss(app.http_request(), dead_letter_id)
+
+
 @app.route("/health", methods=["GET"])
 def read_health() -> Response:
     return health.alive(app.http_request())

@@ -171,6 +171,10 @@ class RedriveBody(Body):
     dry_run: Annotated[bool, Field(strict=True, description="Do all of it, say what it changes, and take it back.")] = False
 
 
+class DismissBody(Body):
+    reason: Annotated[str, _trimmed(1, 255), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
+
+
 class NoBody(Body):
     """A request that needs no field."""
 

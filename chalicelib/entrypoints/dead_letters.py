@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chalice.app import Response
 
-from chalicelib.entrypoints.bodies import RedriveBody, read_body
+from chalicelib.entrypoints.bodies import DismissBody, RedriveBody, read_body
 from chalicelib.entrypoints.conditions import if_match
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
@@ -13,8 +13,9 @@ from chalicelib.entrypoints.keys import claim_of, kept
 from chalicelib.entrypoints.parameters import read_dead_letter_filters
 from chalicelib.errors import NotFound
 from chalicelib.ids import new_fresh
-from chalicelib.messaging.dead_letter_queries import document, full_document, list_dead_letters, read_dead_letter
+from chalicelib.messaging.dead_letter_queries import document, explained, full_document, list_dead_letters, read_dead_letter
 from chalicelib.observability import count, logger
+from chalicelib.operations import dismiss as dismissals
 from chalicelib.operations import redrive as operation
 from chalicelib.operations.once import unclaimed
 from chalicelib.operations.redrive import Redriven
@@ -52,6 +53,32 @@ def redrive(request: Request, dead_letter_id: str) -> Response:
     body = read_body(RedriveBody, request.optional_json())
     known_id = uuid_of(dead_letter_id, "dead letter")
     return _rehearse(request, caller, known_id) if body.dry_run else _redrive(request, caller, known_id)
+
+
+def dismiss(request: Request, dead_letter_id: str) -> Response:
+    """POST /api/dead-letters/{deadLetterId}/dismiss: nobody need look at it again."""
+    request.check_body()
+    caller = request.caller("admin")
+    reason = read_body(DismissBody, request.json()).reason
+    known_id = uuid_of(dead_letter_id, "dead letter")
+    claim, operator, fresh = claim_of(request, caller, None), f"admin:{caller.sub}", new_fresh()
+    once, versions = claim.begin if claim else unclaimed, if_match(request.headers)
+    with runtime().database.transaction() as session:
+        dismissed = dismissals.dismiss(
+            session, runtime().rules, known_id, reason, operator, trail=request.trail, fresh=fresh, once=once, versions=versions
+        )
+        response = answer(200, explained(dismissed.letter))
+        if claim and dismissed.changed:
+            claim.keep(session, kept(response), final=True)
+        elif claim:
+            claim.drop(session)
+    if not dismissed.changed:
+        return response
+    if dismissed.order_id:
+        runtime().publisher.publish([dismissed.order_id])
+    logger.info("A dead letter was dismissed", extra={"dead_letter_id": str(known_id), "operator": operator})
+    count({"DeadLettersDismissed": 1})
+    return response
 
 
 def _redrive(request: Request, caller: Viewer, dead_letter_id: UUID) -> Response:

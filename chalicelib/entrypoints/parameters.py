@@ -28,7 +28,7 @@ PAGE_MOST, LIMIT_MOST, LIMIT_DEFAULT = 100_000, 100, 10
 FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore")
 KNOWN = frozenset({"page", "cursor", "limit", *FILTERS})
 SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
-DEAD_LETTER_PARAMETERS = frozenset({"errorClass", "orderId", "sagaId", "topic", "redriven", "cursor", "limit"})
+DEAD_LETTER_PARAMETERS = frozenset({"errorClass", "orderId", "sagaId", "topic", "redriven", "dismissed", "cursor", "limit"})
 SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
 PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
@@ -134,13 +134,13 @@ def read_saga_filters(query: Query) -> tuple[SagaFilters, int]:
 def read_dead_letter_filters(query: Query) -> tuple[DeadLetterFilters, int]:
     """What a list of dead letters is narrowed to, and its limit; raises Invalid that names every wrong parameter."""
     parameters = Parameters(query, DEAD_LETTER_PARAMETERS)
-    redriven = parameters.one("redriven", partial(_one_of, known=["true", "false"]))
     filters = DeadLetterFilters(
         error_class=parameters.one("errorClass", partial(_matching, pattern=ERROR_CLASS, what="the name of an error's class")),
         order_id=parameters.one("orderId", _uuid),
         saga_id=parameters.one("sagaId", _uuid),
         topic=parameters.one("topic", partial(_matching, pattern=TOPIC, what="the name of a topic")),
-        redriven=None if redriven is None else redriven == "true",
+        redriven=parameters.one("redriven", _is_true),
+        dismissed=parameters.one("dismissed", _is_true),
         after=_after(parameters),
     )
     limit = parameters.number("limit", LIMIT_DEFAULT, LIMIT_MOST)
@@ -170,6 +170,10 @@ def _one_of(text: str, known: Sequence[str]) -> str:
     if text not in known:
         raise Unreadable(f"must be one of {', '.join(known)}")
     return text
+
+
+def _is_true(text: str) -> bool:
+    return _one_of(text, ["true", "false"]) == "true"
 
 
 def _person(text: str) -> str:

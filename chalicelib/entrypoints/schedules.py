@@ -37,5 +37,5 @@ def audit_invariants() -> None:
         fields = {"rule": each.rule, "order_id": str(each.order_id), "saga_id": str(each.saga_id), "detail": each.detail}
         logger.error("An invariant is violated", extra=fields)
     if waiting:
-        logger.warning("Dead letters wait to be redriven", extra={"waiting": waiting})
+        logger.warning("Dead letters wait to be redriven or dismissed", extra={"waiting": waiting})
     count({"InvariantViolations": len(found), "DeadLettersWaiting": sum(waiting.values())}, zeros=True)

@@ -52,9 +52,9 @@ def redrive(
 ) -> Redriven:
     """Take a dead letter's record and mark it redriven; the history of what that changes names the `operator`.
 
-    Raises NotFound; PreconditionFailed where its order is at none of the `versions`; WrongStatus where it was redriven before, still can't
-    be taken, or changes nothing: the caller's transaction must then be rolled back. Orders are locked before the letter's row, never
-    after: a batch that buries the same record once more holds its orders while it waits for that row.
+    Raises NotFound; PreconditionFailed where its order is at none of the `versions`; WrongStatus where it was redriven or dismissed
+    before, still can't be taken, or changes nothing: the caller's transaction must then be rolled back. Orders are locked before the
+    letter's row, never after: a batch that buries the same record once more holds its orders while it waits for that row.
     """
     found = dead_letter_queries.read_dead_letter(session, dead_letter_id)
     if found is None:
@@ -68,7 +68,7 @@ def redrive(
         refuse_unless_at(order, versions)
     now = before.moment.now
     if not dead_letter_queries.claim(session, dead_letter_id, now):
-        raise WrongStatus("the dead letter was redriven before")
+        raise WrongStatus(_settled(session, dead_letter_id))
     latest = session.execute(LATEST_MESSAGE, {"order_ids": list(before.orders)}).scalar_one()
     note = {"operator": "redrive", "by": operator, "deadLetterId": str(dead_letter_id)}
     # Were it buried once more, that would be taken back: any id will do that no letter has.
@@ -97,6 +97,11 @@ def rehearse(
         redriven = redrive(session, rules, dead_letter_id, operator, fresh, once, versions)
         trial.rollback()
     return replace(redriven, letter=replace(redriven.letter, redriven_at=None))
+
+
+def _settled(session: sa.Connection, dead_letter_id: UUID) -> str:
+    letter = dead_letter_queries.read_letter(session, dead_letter_id)
+    return "the dead letter was dismissed" if letter and letter.dismissed_at else "the dead letter was redriven before"
 
 
 def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> None:

@@ -70,8 +70,8 @@ ALARMS = (
         # Written only where there are any.
         missing="notBreaching",
     ),
-    # Some can never be taken and stay; so many are no chance.
-    Alarm("dead_letters_waiting", "DeadLettersWaiting", "dead letters pile up: `make dead-letters`", threshold=50, minutes=2),
+    # It stays in alarm until each was redriven or dismissed: none has to wait for good, so one is worth a look.
+    Alarm("dead_letters_waiting", "DeadLettersWaiting", "a dead letter waits: `make dead-letters`, then `redrive` or `dismiss`", minutes=2),
     Alarm("invariant_violations", "InvariantViolations", "what must never be true of orders, sagas and money is: `make audit`", minutes=2),
     Alarm(
         "database_unavailable",

@@ -69,6 +69,12 @@ def _redrive() -> int:
     return redrive()
 
 
+def _dismiss() -> int:
+    from infra.local.dead_letters import dismiss
+
+    return dismiss()
+
+
 def _token() -> int:
     from infra.local.devkeys import TokenRequestError, requested_token
 
@@ -107,6 +113,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "why": _why,
     "dead-letters": _dead_letters,
     "redrive": _redrive,
+    "dismiss": _dismiss,
     "token": _token,
     "env": _env,
     "diagrams": _diagrams,

@@ -1,4 +1,4 @@
-"""`make dead-letters` and `make redrive`: what could not be taken, as a table, and having it taken after all. Both go over HTTP."""
+"""`make dead-letters`, `make redrive`, `make dismiss`: what could not be taken, as a table, taken after all, or dismissed, over HTTP."""
 
 import json
 import os
@@ -15,11 +15,12 @@ PATH = "/api/dead-letters"
 MOST_SHOWN = 200
 ERROR_LIMIT = 200
 EXAMPLE = "for example: make redrive ID=0192…, or make redrive ERROR=UnknownDefinition, with DRY=1 to see what would change"
+DISMISS_EXAMPLE = 'for example: make dismiss ID=0192… REASON="settled with the partner"'
 Json = Mapping[str, Any]
 
 
 def dead_letters() -> int:
-    """Print the dead letters that wait, narrowed by ERROR, ORDER and SAGA, with ALL also those redriven; return the exit code."""
+    """Print the dead letters that wait, narrowed by ERROR, ORDER and SAGA, with ALL also all others; return the exit code."""
     given = {"errorClass": _given("ERROR"), "orderId": _given("ORDER"), "sagaId": _given("SAGA")}
     query = {name: text for name, text in given.items() if text}
     if not _is_set("ALL"):
@@ -43,11 +44,26 @@ def redrive() -> int:
     try:
         api = operator_api()
         if id:
-            return _redrive_one(api, _uuid(id), dry=_is_set("DRY"))
+            return _redrive_one(api, _uuid(id, EXAMPLE), dry=_is_set("DRY"))
         return _redrive_class(api, error_class, dry=_is_set("DRY"))
     except (NotRunningError, ApiError, RefusedError) as error:
         complain(f"make redrive: {error}")
         return 1
+
+
+def dismiss() -> int:
+    """Dismiss the dead letter ID for REASON: it will never be taken. Return 0 if it is dismissed, by this command or before."""
+    id, reason = _given("ID"), _given("REASON")
+    if not id or not reason:
+        complain(f"make dismiss: name one dead letter and a reason; {DISMISS_EXAMPLE}")
+        return 1
+    try:
+        letter = operator_api().post(f"{PATH}/{_uuid(id, DISMISS_EXAMPLE)}/dismiss", {"reason": reason})
+    except (NotRunningError, ApiError, RefusedError) as error:
+        complain(f"make dismiss: {error}")
+        return 1
+    say(f"{_named(letter)}: dismissed {letter['dismissedAt']} by {letter['dismissedBy']}: {letter['dismissReason']}")
+    return 0
 
 
 def table(found: Sequence[Json]) -> list[str]:
@@ -59,9 +75,9 @@ def table(found: Sequence[Json]) -> list[str]:
     lines = [f"{'when':<24}  {'id':<36}  {'where':<{width}}  {'tries':>5}  {'order':<36}  type, error"]
     for letter in shown:
         about = f"{letter['type'] or 'no type'}, {letter['error'][:ERROR_LIMIT]}"
-        redriven = f", redriven {letter['redrivenAt']}" if letter["redrivenAt"] else ""
+        settled = [f", {how} {letter[at]}" for how, at in (("redriven", "redrivenAt"), ("dismissed", "dismissedAt")) if letter[at]]
         place = f"{letter['deadLetterId']}  {_place(letter):<{width}}  {letter['deliveryCount']:>5}  {letter['orderId'] or '':<36}"
-        lines.append(f"{letter['at']}  {place}  {about}{redriven}")
+        lines.append(f"{letter['at']}  {place}  {about}{''.join(settled)}")
     if len(found) > MOST_SHOWN:
         lines.append("… and more; narrow them by ERROR=…, ORDER=… or SAGA=…")
     return lines
@@ -118,11 +134,11 @@ def _place(letter: Json) -> str:
     return f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
 
 
-def _uuid(text: str) -> UUID:
+def _uuid(text: str, example: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise ApiError(f"ID must be a UUID, not {text!r}; {EXAMPLE}") from None
+        raise ApiError(f"ID must be a UUID, not {text!r}; {example}") from None
 
 
 def _given(name: str) -> str:

@@ -30,7 +30,9 @@ OUTBOX = sa.text("""
     SELECT id, message_id, topic, created_at, failures, not_before FROM campusg.outbox
     WHERE ordering_key = :order_id ORDER BY id LIMIT :most""")
 DEAD_LETTERS = sa.text("""
-    SELECT dead_letter_id, topic, partition, "offset", type, error_class, error, at, redriven_at FROM campusg.dead_letters
+    SELECT dead_letter_id, topic, partition, "offset", type, error_class, error, at, redriven_at,
+        dismissed_at, dismissed_by, dismiss_reason
+    FROM campusg.dead_letters
     WHERE saga_id = :saga_id OR order_id = :order_id ORDER BY at DESC LIMIT :most""")
 
 
@@ -189,9 +191,11 @@ def _queued(row: Row, now: datetime) -> str:
 
 
 def _dead(row: Row) -> str:
-    redriven = f", redriven {timestamp(row['redriven_at'])}" if row["redriven_at"] else ""
+    settled = f", redriven {timestamp(row['redriven_at'])}" if row["redriven_at"] else ", waits to be redriven or dismissed"
+    if row["dismissed_at"]:
+        settled = f", dismissed {timestamp(row['dismissed_at'])} by {row['dismissed_by']}: {row['dismiss_reason']}"
     place = f"{row['topic']}/{row['partition']}/{row['offset']}"
-    return f"{timestamp(row['at'])} {row['type'] or 'no type'} at {place}: {row['error_class']}: {row['error'][:200]}{redriven}"
+    return f"{timestamp(row['at'])} {row['type'] or 'no type'} at {place}: {row['error_class']}: {row['error'][:200]}{settled}"
 
 
 def _unpublished(known: Known) -> Unpublished | None:

@@ -73,7 +73,7 @@ def test_dead_letters_and_other_sagas_of_its_order_are_shown(told: Fates) -> Non
 
     [letter] = section(text, "dead letters")
     assert " user.customer_validated at user-events/0/" in letter
-    assert letter.endswith(": Misfit: does not fit the command")
+    assert letter.endswith(": Misfit: does not fit the command, waits to be redriven or dismissed")
     assert [line.split()[1:] for line in section(text, "other sagas")] == [["accept_order", "COMPLETED"], ["create_order", "COMPLETED"]]
 
 

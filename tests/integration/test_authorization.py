@@ -116,6 +116,7 @@ def routes(order_id: UUID, saga_id: UUID, to: str) -> Requests:
         "list letters": lambda _: ("GET", "/api/dead-letters", None),
         "letter": lambda _: ("GET", f"/api/dead-letters/{ABSENT}", None),
         "redrive": lambda _: ("POST", f"/api/dead-letters/{ABSENT}/redrive", None),
+        "dismiss": lambda _: ("POST", f"/api/dead-letters/{ABSENT}/dismiss", {"reason": "none of ours"}),
         "health": lambda _: ("GET", "/health", None),
     }
 

@@ -1,4 +1,4 @@
-"""`make dead-letters` and `make redrive`: the table, the diff, many at once, and what is said where they can't do it."""
+"""`make dead-letters`, `make redrive` and `make dismiss`: the table, the diff, many at once, and what is said where they can't do it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tests.support.kafka_records import Record, answer
 from tests.support.stack import local_command
 
 UNKNOWN = "00000000-0000-7000-8000-000000000001"
-VARIABLES = ("API_URL", "TOKEN", "ID", "ERROR", "ORDER", "SAGA", "ALL", "DRY")
+VARIABLES = ("API_URL", "TOKEN", "ID", "REASON", "ERROR", "ORDER", "SAGA", "ALL", "DRY")
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,40 @@ def test_of_more_than_fit_the_table_says_that_there_are_more(brokerless: Service
     listed = run(dead_letters.dead_letters)
 
     assert (len(listed.out), listed.out[-1][:10]) == (dead_letters.MOST_SHOWN + 2, "… and more")
+
+
+def test_a_letter_is_dismissed_and_then_shown_only_when_asked_for(brokerless: Service, run: Run) -> None:
+    placed = unknown_definition(brokerless)
+    letter = letter_of(brokerless, placed)
+
+    done = run(dead_letters.dismiss, ID=letter, REASON="settled by hand")
+
+    assert done.code == 0
+    assert done.out[0].startswith(f"{letter} user.customer_validated at user-events/0/")
+    assert done.out[0].endswith(" by admin:ops_1: settled by hand")
+    assert run(dead_letters.dismiss, ID=letter, REASON="once more").out == done.out
+    assert run(dead_letters.dead_letters).out == ["no dead letters"]
+    assert ", dismissed 20" in run(dead_letters.dead_letters, ALL="1").out[1]
+    assert run(dead_letters.redrive, ERROR="UnknownDefinition").out == ["no dead letter waits with UnknownDefinition"]
+    refused = run(dead_letters.redrive, ID=letter)
+    assert (refused.code, refused.err) == (1, "make redrive: the dead letter was dismissed\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "make dismiss: name one dead letter and a reason; for example: make dismiss ID="),
+        ({"ID": UNKNOWN}, "make dismiss: name one dead letter and a reason"),
+        ({"REASON": "x"}, "make dismiss: name one dead letter and a reason"),
+        ({"ID": "7", "REASON": "x"}, "make dismiss: ID must be a UUID, not '7'; for example: make dismiss"),
+        ({"ID": UNKNOWN, "REASON": "x"}, "make dismiss: there is no such dead letter\n"),
+        ({"ID": UNKNOWN, "REASON": "x" * 256}, "make dismiss: these fields are not valid: /reason\n"),
+    ],
+)
+def test_a_dismissal_that_is_wrong_is_told_in_a_sentence(run: Run, variables: dict[str, str], said: str) -> None:
+    ended = run(dead_letters.dismiss, **variables)
+    assert (ended.code, ended.out) == (1, [])
+    assert ended.err.startswith(said), ended.err
 
 
 @pytest.mark.parametrize(

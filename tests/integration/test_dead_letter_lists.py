@@ -20,7 +20,10 @@ from tests.support.servers import PostgresServer
 from tests.support.statements import captured
 
 PATH = "/api/dead-letters"
-FIELDS = ["at", "deadLetterId", "deliveryCount", "error", "offset", "orderId", "partition", "redrivenAt", "sagaId", "topic", "type"]
+FIELDS = [
+    *("at", "deadLetterId", "deliveryCount", "dismissedAt", "error", "offset", "orderId", "partition", "redrivenAt", "sagaId"),
+    *("topic", "type"),
+]
 
 
 def broken(topic: str = "user-events") -> Record:
@@ -63,7 +66,31 @@ def test_an_item_has_the_fields_of_the_contract(brokerless: Service, offline: Ht
     assert sorted(item) == FIELDS
     assert (item["topic"], item["partition"], item["offset"]) == (record.topic, record.partition, record.offset)
     assert (item["orderId"], item["sagaId"], item["type"]) == (str(placed.order_id), str(placed.saga_id), "user.customer_validated")
-    assert (item["error"], item["deliveryCount"], item["redrivenAt"]) == ("Misfit: does not fit the command", 1, None)
+    assert (item["error"], item["deliveryCount"]) == ("Misfit: does not fit the command", 1)
+    assert item["redrivenAt"] is item["dismissedAt"] is None
+
+
+def dismissed(service: Service, letter: UUID) -> None:
+    """Dismissed by hand."""
+    statement = (
+        "UPDATE campusg.dead_letters SET dismissed_at = at, dismissed_by = 'admin:a', dismiss_reason = 'x' WHERE dead_letter_id = :id"
+    )
+    service.world.rows(statement, id=letter)
+
+
+def test_those_dismissed_no_longer_wait_and_are_a_list_of_their_own(brokerless: Service, offline: Http) -> None:
+    first, second, third = records = [broken() for _ in range(3)]
+    brokerless.on_events(*records)
+    ids = {row["offset"]: row["dead_letter_id"] for row in brokerless.world.dead_letters()}
+    brokerless.world.rows("UPDATE campusg.dead_letters SET redriven_at = at WHERE dead_letter_id = :id", id=ids[first.offset])
+    dismissed(brokerless, ids[second.offset])
+
+    assert offsets(offline) == [third.offset, second.offset, first.offset]
+    assert offsets(offline, redriven="false") == offsets(offline, redriven="false", dismissed="false") == [third.offset]
+    assert offsets(offline, dismissed="true") == offsets(offline, redriven="false", dismissed="true") == [second.offset]
+    assert offsets(offline, dismissed="false") == [third.offset, first.offset]
+    assert offsets(offline, redriven="true") == offsets(offline, redriven="true", dismissed="false") == [first.offset]
+    assert offsets(offline, redriven="true", dismissed="true") == []
 
 
 def test_lists_are_narrowed(brokerless: Service, offline: Http) -> None:
@@ -83,7 +110,7 @@ def test_lists_are_narrowed(brokerless: Service, offline: Http) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("redriven", value) for value in ("", "True", "1", "yes")),
+        *((name, value) for name in ("redriven", "dismissed") for value in ("", "True", "1", "yes")),
         *(("errorClass", value) for value in ("", "a b", "\x00", "x" * 101, "Café")),
         *(("topic", value) for value in ("", "a/b", "\x00", "x" * 250)),
         *((name, value) for name in ("orderId", "sagaId") for value in ("", "7", "0" * 36)),
@@ -96,7 +123,7 @@ def test_a_parameter_that_is_not_understood_is_refused_by_name(offline: Http, na
     assert [error["pointer"] for error in problem["errors"]] == [name]
 
 
-@pytest.mark.parametrize("name", ["redriven", "errorClass", "topic", "orderId", "sagaId", "limit", "cursor"])
+@pytest.mark.parametrize("name", ["redriven", "dismissed", "errorClass", "topic", "orderId", "sagaId", "limit", "cursor"])
 def test_a_parameter_given_twice_is_refused(offline: Http, name: str) -> None:
     offline.get(PATH, offline.admin(), {name: ["1", "1"]}).problem(422, "invalid")
 
@@ -114,20 +141,24 @@ def test_those_that_wait_are_a_metric_each_minute_also_where_there_are_none(
     assert counted() == [0]
     brokerless.on_events(broken(), broken())
     assert counted() == [2]
-    brokerless.world.rows("UPDATE campusg.dead_letters SET redriven_at = at")
+    [one, other] = brokerless.world.dead_letters()
+    brokerless.world.rows("UPDATE campusg.dead_letters SET redriven_at = at WHERE dead_letter_id = :id", id=one["dead_letter_id"])
+    assert counted() == [1]
+    dismissed(brokerless, other["dead_letter_id"])
     assert counted() == [0]
 
 
 ROWS = 100_000
 FILL = f"""
 INSERT INTO campusg.dead_letters (dead_letter_id, topic, partition, "offset", content_hash, key, value, headers, type, order_id, saga_id,
-    error_class, error, delivery_count, at, redriven_at)
+    error_class, error, delivery_count, at, redriven_at, dismissed_at, dismissed_by, dismiss_reason)
 SELECT ('01920000-0000-7000-a000-' || lpad(to_hex(i), 12, '0'))::uuid,
     (ARRAY['user-events', 'payment-events', 'escrow-events'])[i % 3 + 1], i % 3, i, '\\x00', 'k', repeat('v', 200)::bytea, '[]',
     'payment.authorized', ('01920000-0000-7000-8000-' || lpad(to_hex(i / 2), 12, '0'))::uuid,
     ('01920000-0000-7000-9000-' || lpad(to_hex(i / 2), 12, '0'))::uuid,
     CASE WHEN i % 1000 = 0 THEN 'UnknownSaga' ELSE 'Misfit' END, 'x', 1, clock_timestamp(),
-    CASE WHEN i % 50 <> 0 THEN clock_timestamp() END
+    CASE WHEN i % 50 NOT IN (0, 1) THEN clock_timestamp() END, CASE WHEN i % 50 = 1 THEN clock_timestamp() END,
+    CASE WHEN i % 50 = 1 THEN 'admin:a' END, CASE WHEN i % 50 = 1 THEN 'x' END
 FROM generate_series(1, {ROWS}) i"""
 LAST = UUID(f"01920000-0000-7000-a000-{500:012x}")
 
@@ -160,6 +191,8 @@ FILTERS = {
     "those that wait": DeadLetterFilters(redriven=False),
     "those that wait, of a rare class": DeadLetterFilters(redriven=False, error_class="UnknownSaga"),
     "those redriven": DeadLetterFilters(redriven=True),
+    "those dismissed": DeadLetterFilters(dismissed=True),
+    "all but those dismissed": DeadLetterFilters(dismissed=False),
 }
 STATEMENTS: dict[str, Run] = {
     **{f"list: {name}": lambda session, filters=filters: list_dead_letters(session, filters, 10) for name, filters in FILTERS.items()},

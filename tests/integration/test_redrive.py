@@ -341,7 +341,7 @@ def test_a_record_with_mended_headers_no_key_and_no_value_is_shown_as_it_was_kep
     assert shown["headers"] == [["x\ufffdy", "AP8="], ["x", ""], ["x", "Mg=="]]
 
 
-@pytest.mark.parametrize("value", [b"", b"\x00", '{"name": "Café"}'.encode(), b"\xff{", b"x" * 900_000])
+@pytest.mark.parametrize("value", [b"", b"\x00", '{"name": "Café"}'.encode(), b"\xff{", b"x" * 64 * 1024])
 def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Service, offline: Http, value: bytes) -> None:
     letter = buried(brokerless, Record("user-events", b"\x00k", value, ()))
 

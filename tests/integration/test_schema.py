@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -10,8 +11,11 @@ import sqlalchemy as sa
 
 from chalicelib.db.connection import make_engine
 from chalicelib.db.states import sql_state
+from chalicelib.ids import new_id
+from chalicelib.messages.envelope import Incoming
 from chalicelib.messages.events import EVENTS
-from chalicelib.messaging import outbox
+from chalicelib.messaging import dead_letters, outbox
+from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.orders import store as order_store
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas import store as saga_store
@@ -25,10 +29,13 @@ CHECK, FOREIGN_KEY, UNIQUE, NOT_NULL = "23514", "23503", "23505", "23502"
 
 @pytest.fixture(scope="module")
 def one_order(postgres_server: PostgresServer, migrated_template: str) -> Iterator[World]:
-    """A database with one order that is being created. Its tests leave it so."""
+    """A database with one order that is being created, and a dead letter. Its tests leave it so."""
     url = postgres_server.create_database(template=migrated_template)
     world = World(make_engine(url, pool_size=1), RULES)
     world.place()
+    with world.engine.begin() as session:
+        letter = DeadLetter(new_id(), Incoming("user-events", 0, 1, None, b"{", ()), "Unintelligible", "no CloudEvent", 1)
+        dead_letters.insert(session, [letter], datetime.now(UTC))
     yield world
     world.engine.dispose()
     postgres_server.drop_database(url)
@@ -128,9 +135,16 @@ HISTORY: dict[str, tuple[str, str]] = {
     "version = 0": ("order_history_version_check", CHECK),
     "event = 'order.lost'": ("event_known", CHECK),
 }
+DISMISSED = "dismissed_at = at, dismissed_by = 'admin:a', dismiss_reason"
+DEAD_LETTERS: dict[str, tuple[str, str]] = {
+    f"{DISMISSED} = ''": ("dead_letters_dismiss_reason_check", CHECK),
+    "dismissed_at = at": ("dismissed_whole", CHECK),
+    "dismiss_reason = 'x'": ("dismissed_whole", CHECK),
+    f"redriven_at = at, {DISMISSED} = 'x'": ("redriven_or_dismissed", CHECK),
+}
 WRONG = [
     (table, change, *refused)
-    for table, each in (("orders", ORDERS), ("sagas", SAGAS), ("order_history", HISTORY))
+    for table, each in (("orders", ORDERS), ("sagas", SAGAS), ("order_history", HISTORY), ("dead_letters", DEAD_LETTERS))
     for change, refused in each.items()
 ]
 

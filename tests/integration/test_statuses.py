@@ -91,6 +91,7 @@ def guarded(edge: Watched) -> list[tuple[str, str, Any]]:
 BODIES = {
     f"{ORDERS}/{NOBODY_KNOWS}/accept": {"runnerId": ALL.sub},
     f"{ORDERS}/{NOBODY_KNOWS}/status": {"status": "COLLECTED"},
+    f"/api/dead-letters/{NOBODY_KNOWS}/dismiss": {"reason": "none of ours"},
     ORDERS: NEW_ORDER,
 }
 
@@ -210,6 +211,10 @@ def what_becomes_of_a_dead_letter(edge: Watched, service: Service) -> None:
     world.rows("UPDATE campusg.sagas SET definition_version = 1 WHERE saga_id = :id", id=placed.saga_id)
     edge.post(f"{path}/redrive", ADMIN, {"dryRun": True})
     edge.post(f"{path}/redrive", ADMIN)
+    edge.post(f"{path}/dismiss", ADMIN, {"reason": "too late"})
+    world.rows("UPDATE campusg.dead_letters SET redriven_at = NULL")
+    edge.post(f"{path}/dismiss", ADMIN, {"reason": "none of ours"}, If_Match='"1000"')
+    edge.post(f"{path}/dismiss", ADMIN, {"reason": "none of ours"})
 
 
 def what_anybody_may_ask(edge: Watched, service: Service, kafka: KafkaBroker) -> None:

@@ -12,7 +12,7 @@ from chalicelib.messages import topics
 from chalicelib.messages.commands import AuthorizePayment
 from chalicelib.messages.envelope import Incoming, Trail, to_json
 from chalicelib.messages.replies import CustomerValidated
-from chalicelib.messaging.dead_letter_queries import Buried, document, full_document
+from chalicelib.messaging.dead_letter_queries import Buried, document, explained, full_document
 from chalicelib.operations.differences import differences
 from chalicelib.orders import order as orders
 from chalicelib.orders.order import FoodItem, OrderStatus, PaymentStatus
@@ -149,6 +149,7 @@ ANSWERS: dict[str, Any] = {
     "saga-page": {"items": [DONE], "limit": 10, "nextCursor": None},
     "dead-letter": full_document(_BURIED, _RECORD),
     "dead-letter-page": {"items": [document(_BURIED)], "limit": 10, "nextCursor": None},
+    "dismissed": explained(replace(_BURIED, dismissed_at=OPENED, dismissed_by="admin:ops_1", dismiss_reason="The partner has settled it.")),
     "rehearsed": {"deadLetter": document(_BURIED), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
     "redriven": {"deadLetter": document(replace(_BURIED, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
     "alive": {"status": "ok", "version": VERSION},

@@ -147,15 +147,30 @@ class DeadLetter(Document):
     delivery_count: Annotated[int, Field(strict=True, ge=1, description="How often it was tried.")]
     at: Time
     redriven_at: Time | None
+    dismissed_at: Time | None
 
 
-class WholeDeadLetter(DeadLetter):
-    """With the record as it came. Header names that PostgreSQL can't hold are mended."""
+class DismissedDeadLetter(DeadLetter):
+    """With who dismissed it, and why, where anybody has."""
+
+    dismissed_by: Annotated[str, StringConstraints(pattern=ACTOR)] | None
+    dismiss_reason: str | None
+
+
+class WholeDeadLetter(DismissedDeadLetter):
+    """With the record as it came. Header names that PostgreSQL can't hold are mended.
+
+    A part that would make the answer larger than Lambda's 6 MB is null, and its size is given.
+    """
 
     key: Base64 | None
     value: Base64 | None
-    headers: list[Annotated[list[str], Field(min_length=2, max_length=2, description="A name, and a value in base64.")]]
-    value_text: Annotated[str | None, Field(description="The value as text, where it is UTF-8.")] = None
+    headers: list[Annotated[list[str], Field(min_length=2, max_length=2, description="A name, and a value in base64.")]] | None
+    value_text: Annotated[str | None, Field(description="The value as text, where it is UTF-8: at most 64 KiB of it.")] = None
+    value_text_truncated: Annotated[bool, Field(description="Whether the value goes on behind its text.")] = False
+    value_omitted: Annotated[int | None, Field(ge=1, description="The size of a value that doesn't fit, in bytes.")] = None
+    headers_omitted: Annotated[int | None, Field(ge=1, description="The size of headers that don't fit, in bytes.")] = None
+    key_omitted: Annotated[int | None, Field(ge=1, description="The size of a key that doesn't fit, in bytes.")] = None
 
 
 class DeadLetterCursorPage(Document):
@@ -259,6 +274,6 @@ class Problem(Document):
 
 ANSWERS: tuple[type[Document], ...] = (
     *(OrderWithSaga, OrderPage, OrderCursorPage, Order, History),
-    *(Saga, SagaCursorPage, DeadLetterCursorPage, WholeDeadLetter, Redriven),
+    *(Saga, SagaCursorPage, DeadLetterCursorPage, WholeDeadLetter, DismissedDeadLetter, Redriven),
     *(Alive, Readiness, Problem, OpenApi, AsyncApi),
 )

@@ -82,6 +82,7 @@ PARAMETERS: dict[str, Described] = {
     "deadLetterSagaId": _query("sagaId", _UUID, "Only dead letters of this saga."),
     "topic": _query("topic", _named(parameters.TOPIC), "Only dead letters that came by this topic."),
     "redriven": _query("redriven", {"type": "boolean"}, "Only dead letters that were redriven, or only those that wait."),
+    "dismissed": _query("dismissed", {"type": "boolean"}, "Only dead letters that were dismissed, or only the others."),
     "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
     "If-Match": _header(
         "If-Match",

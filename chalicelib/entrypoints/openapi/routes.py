@@ -94,6 +94,7 @@ REDRIVEN = {
     200: Success("What would change; nothing has.", (models.Redriven,), ("rehearsed",)),
     202: Success("It was taken, as if it had come just now.", (models.Redriven,), ("redriven",), maybe=("Idempotency-Replayed",)),
 }
+DISMISSED = {200: Success("It is dismissed.", (models.DismissedDeadLetter,), ("dismissed",), maybe=("Idempotency-Replayed",))}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -266,7 +267,7 @@ ROUTES: tuple[Route, ...] = (
         "admin",
         {200: Success("One page.", (models.DeadLetterCursorPage,), ("dead-letter-page",))},
         (*ASKED, Invalid),
-        ("errorClass", "deadLetterOrderId", "deadLetterSagaId", "topic", "redriven", "cursor", "limit"),
+        ("errorClass", "deadLetterOrderId", "deadLetterSagaId", "topic", "redriven", "dismissed", "cursor", "limit"),
     ),
     Route(
         "readDeadLetter",
@@ -289,6 +290,19 @@ ROUTES: tuple[Route, ...] = (
         ("deadLetterId", "Idempotency-Key", "If-Match"),
         bodies.RedriveBody,
         {"dryRun": True},
+    ),
+    Route(
+        "dismissDeadLetter",
+        "POST",
+        "/api/dead-letters/{deadLetterId}/dismiss",
+        "Dismiss a dead letter that will never be taken",
+        "admin",
+        DISMISSED,
+        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
+        ("deadLetterId", "Idempotency-Key", "If-Match"),
+        bodies.DismissBody,
+        {"reason": "The partner has settled it."},
+        may_be_empty=False,
     ),
     Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (models.Alive,), ("alive",))}),
     Route(
