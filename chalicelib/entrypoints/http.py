@@ -99,17 +99,13 @@ class Request:
         if len(self.raw_body) > BODY_LIMIT:
             raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
 
-    def optional_json(self) -> Any:
-        """As `json`, where every field is optional: an absent or empty body counts as an empty object."""
-        if self.raw_body.strip():
-            return self.json()
-        check_headers(self.method, self.headers)
-        return {}
+    def json(self, *, optional: bool) -> Any:
+        """The parsed body, decimals exact; an absent or empty one counts as an empty object where it is `optional`.
 
-    def json(self) -> Any:
-        """The parsed body, decimals exact; raises NotJson, and BadHeader, as whatever can't be read comes before what is not valid."""
+        Raises NotJson, and BadHeader, as whatever can't be read comes before what is not valid.
+        """
         try:
-            parsed = from_json(self.raw_body, to_object=_object)
+            parsed = {} if optional and not self.raw_body.strip() else from_json(self.raw_body, to_object=_object)
         except ValueError as error:
             raise NotJson(f"the body is not JSON: {error}") from error
         check_headers(self.method, self.headers)

@@ -6,21 +6,21 @@ from uuid import UUID
 
 from chalice.app import Response
 
-from chalicelib.entrypoints.asking import ask
-from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody, read_body
-from chalicelib.entrypoints.conditions import if_match, not_modified
+from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody
+from chalicelib.entrypoints.changes import Change
+from chalicelib.entrypoints.conditions import not_modified
 from chalicelib.entrypoints.cursors import Cursor, to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.links import cursor_links, page_links
 from chalicelib.entrypoints.parameters import read_order_list
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id
 from chalicelib.messages.envelope import timestamp
 from chalicelib.operations import give_back
 from chalicelib.operations.accept import accept_order
 from chalicelib.operations.cancel import cancel_order, ended_well
 from chalicelib.operations.complete import complete_order
-from chalicelib.operations.create import Ids, NewOrder, create_order
+from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer, seen
 from chalicelib.orders.order import FoodItem, OrderStatus, document
@@ -30,19 +30,12 @@ from chalicelib.runtime import runtime
 
 def create(request: Request) -> Response:
     """POST /api/orders: place an order; 202, or with `Prefer: wait` what became of it."""
-    request.check_body()
-    caller = request.caller("customer", "admin")
-    body = read_body(CreateOrderBody, request.json())
-    new = _new_order(body, caller)
-    ids, trail = Ids(new_id(), new_fresh()), request.trail
-    actor = f"{'customer' if new.customer_id == caller.sub and 'customer' in caller.roles else 'admin'}:{caller.sub}"
-    return ask(
-        request,
-        caller,
-        lambda session, rules, once: create_order(session, rules, new, ids, actor, trail, once),
-        done=201,
-        headers={"Location": f"/api/orders/{ids.order_id}"},
-    )
+    change = Change(request, "customer", "admin", body=CreateOrderBody, waits=True)
+    new, order_id = _new_order(change.body, change.caller), new_id()
+    with change.transaction() as session:
+        served = create_order(session, change.call, order_id, new)
+        change.serve(served, done=201, headers={"Location": f"/api/orders/{order_id}"})
+    return change.response()
 
 
 def list_(request: Request) -> Response:
@@ -92,83 +85,51 @@ def history(request: Request, order_id: str) -> Response:
 
 def accept(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/accept: a runner takes the order."""
-    request.check_body()
-    caller = request.caller("runner", "admin")
-    runner_id = read_body(AcceptBody, request.json()).runner_id
-    if runner_id != caller.sub and not caller.is_admin:
+    change = Change(request, "runner", "admin", body=AcceptBody, waits=True)
+    runner_id = change.body.runner_id
+    if runner_id != change.caller.sub and not change.caller.is_admin:
         raise Forbidden("runnerId names another person")
-    actor = f"{'runner' if runner_id == caller.sub and 'runner' in caller.roles else 'admin'}:{caller.sub}"
-    versions = if_match(request.headers)
-    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(
-        request,
-        caller,
-        lambda session, rules, once: accept_order(
-            session, rules, known_id, runner_id, actor=actor, trail=trail, fresh=fresh, once=once, versions=versions
-        ),
-    )
+    known_id = uuid_of(order_id, "order")
+    with change.transaction() as session:
+        change.serve(accept_order(session, change.call, known_id, runner_id))
+    return change.response()
 
 
 def cancel_acceptance(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/cancel-acceptance: the runner gives the order back."""
-    request.check_body()
-    caller = request.caller("runner", "admin")
-    read_body(NoBody, request.optional_json())
-    versions = if_match(request.headers)
-    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(
-        request,
-        caller,
-        lambda session, rules, once: give_back.cancel_acceptance(
-            session, rules, known_id, caller, trail=trail, fresh=fresh, once=once, versions=versions
-        ),
-    )
+    change = Change(request, "runner", "admin", body=NoBody, waits=True)
+    known_id = uuid_of(order_id, "order")
+    with change.transaction() as session:
+        change.serve(give_back.cancel_acceptance(session, change.call, known_id))
+    return change.response()
 
 
 def cancel(request: Request, order_id: str) -> Response:
-    """POST /api/orders/{orderId}/cancel: call the order off."""
-    request.check_body()
-    caller = request.caller("customer", "admin")
-    reason = read_body(CancelBody, request.optional_json()).reason or None
-    versions = if_match(request.headers)
-    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(
-        request,
-        caller,
-        lambda session, rules, once: cancel_order(
-            session, rules, known_id, reason, caller, trail=trail, fresh=fresh, once=once, versions=versions
-        ),
-        ended_well=ended_well,
-    )
+    """POST /api/orders/{orderId}/cancel: cancel the order."""
+    change = Change(request, "customer", "admin", body=CancelBody, waits=True)
+    known_id = uuid_of(order_id, "order")
+    with change.transaction() as session:
+        change.serve(cancel_order(session, change.call, known_id, change.body.reason or None), ended_well=ended_well)
+    return change.response()
 
 
 def complete(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/complete: the food is there, pay the runner."""
-    request.check_body()
-    caller = request.caller()
-    read_body(NoBody, request.optional_json())
-    versions = if_match(request.headers)
-    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    return ask(
-        request,
-        caller,
-        lambda session, rules, once: complete_order(
-            session, rules, known_id, caller, trail=trail, fresh=fresh, once=once, versions=versions
-        ),
-    )
+    change = Change(request, body=NoBody, waits=True)
+    known_id = uuid_of(order_id, "order")
+    with change.transaction() as session:
+        change.serve(complete_order(session, change.call, known_id))
+    return change.response()
 
 
 def change_status(request: Request, order_id: str) -> Response:
     """PATCH /api/orders/{orderId}/status: collected, on the way, delivered."""
-    request.check_body()
-    caller = request.caller("runner", "admin")
-    to = read_body(StatusBody, request.json()).status
-    versions = if_match(request.headers)
-    known_id, trail, fresh = uuid_of(order_id, "order"), request.trail, new_fresh()
-    with runtime().database.transaction() as session:
-        order = move_status(session, runtime().rules, known_id, to, caller, versions=versions, trail=trail, fresh=fresh)
-    runtime().publisher.publish([known_id])
-    return answer(200, document(order), {"ETag": f'"{order.version}"'})
+    change = Change(request, "runner", "admin", body=StatusBody)
+    known_id = uuid_of(order_id, "order")
+    with change.transaction() as session:
+        order = move_status(session, change.call, known_id, change.body.status)
+        change.answer(answer(200, document(order), {"ETag": f'"{order.version}"'}), known_id)
+    return change.response()
 
 
 def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:

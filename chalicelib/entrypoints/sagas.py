@@ -1,31 +1,23 @@
 """The endpoints under /api/sagas."""
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable
 from uuid import UUID
 
 import sqlalchemy as sa
 from chalice.app import Response
 
-from chalicelib.entrypoints.asking import serve
-from chalicelib.entrypoints.bodies import NoBody, read_body
-from chalicelib.entrypoints.conditions import if_match
+from chalicelib.entrypoints.bodies import NoBody
+from chalicelib.entrypoints.changes import Change
 from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
-from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
-from chalicelib.operations.asked import Asked, Versions
-from chalicelib.operations.once import Once
+from chalicelib.operations.call import Call, Served
 from chalicelib.orders import order as orders
 from chalicelib.runtime import runtime
-from chalicelib.sagas.engine import Rules
-from chalicelib.sagas.outcomes import Fresh
-from chalicelib.sagas.queries import SagaWithOrder, list_sagas, read_with_order
+from chalicelib.sagas.queries import list_sagas, read_with_order
 from chalicelib.sagas.state import document
-
-Operation: TypeAlias = Callable[[sa.Connection, Rules, UUID, str, Fresh, Once, Versions], Asked]
 
 
 def read(request: Request, saga_id: str) -> Response:
@@ -34,11 +26,7 @@ def read(request: Request, saga_id: str) -> Response:
     known_id = uuid_of(saga_id, "saga")
     with runtime().database.transaction() as session:
         seen = read_with_order(session, known_id)
-    if seen is None:
-        raise NotFound("there is no such saga")
-    owner = "customer" in caller.roles and seen.order.customer_id == caller.sub
-    runner = "runner" in caller.roles and seen.order.runner_id == caller.sub
-    if not (owner or runner or "admin" in caller.roles):
+    if seen is None or not caller.may_follow(seen.order):
         raise NotFound("there is no such saga")
     return answer(200, document(seen.saga))
 
@@ -63,20 +51,11 @@ def compensate(request: Request, saga_id: str) -> Response:
     return _operate(request, saga_id, operate.compensate)
 
 
-def _operate(request: Request, saga_id: str, operation: Operation) -> Response:
-    request.check_body()
-    caller = request.caller("admin")
-    read_body(NoBody, request.optional_json())
-    known_id, fresh, versions = uuid_of(saga_id, "saga"), new_fresh(), if_match(request.headers)
-    operator = f"admin:{caller.sub}"
-
-    def word(seen: SagaWithOrder, _applied: Mapping[str, str]) -> Response:
-        return answer(202, {"order": orders.document(seen.order), "saga": document(seen.saga)})
-
-    return serve(
-        request,
-        caller,
-        lambda session, rules, once: operation(session, rules, known_id, operator, fresh, once, versions),
-        word,
-        waiting=None,
-    )
+def _operate(request: Request, saga_id: str, operation: Callable[[sa.Connection, Call, UUID], Served]) -> Response:
+    change = Change(request, "admin", body=NoBody)
+    known_id = uuid_of(saga_id, "saga")
+    with change.transaction() as session:
+        served = operation(session, change.call, known_id)
+        body = {"order": orders.document(served.order), "saga": document(served.saga)}
+        change.answer(answer(202, body), served.order.order_id)
+    return change.response()

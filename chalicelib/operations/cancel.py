@@ -1,20 +1,18 @@
 """Cancel an order: compensate the saga that creates it, or undo what stands by `cancel_order`."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.errors import FieldError, Invalid, WrongStatus
-from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked, Versions, done_before, holder_of, lock_order, refuse_if_held, refuse_unless_at, written
-from chalicelib.operations.once import Once, unclaimed
+from chalicelib.operations.call import Call, Served, done_before, holder_of, order_locked, refuse_if_held, refuse_unless_at, served_by
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.definition import Definition
-from chalicelib.sagas.engine import Rules
-from chalicelib.sagas.outcomes import Fresh, Turned
+from chalicelib.sagas.outcomes import Turned
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
@@ -22,42 +20,32 @@ OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
 ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED})
 
 
-def cancel_order(
-    session: sa.Connection,
-    rules: Rules,
-    order_id: UUID,
-    reason: str | None,
-    viewer: Viewer,
-    *,
-    trail: Trail,
-    fresh: Fresh,
-    once: Once = unclaimed,
-    versions: Versions = None,
-) -> Asked:
+def cancel_order(session: sa.Connection, call: Call, order_id: UUID, reason: str | None) -> Served:
     """Compensate a running `create_order`, start `cancel_order`, join whichever is already undoing the order, or find it done.
 
     Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
     """
-    batch = lock_order(session, rules, order_id)
-    order = changeable(batch.orders[order_id], viewer, by_owner=True)
-    once(session)
-    actor = viewer.acting_as(order)
-    holder = holder_of(batch, order)
-    definition = definition_of(holder.name, holder.definition_version) if holder else None
-    if holder and definition and _brings_cancellation(definition):
-        if not definition.can_compensate(holder):
-            return Asked(order, holder)
-        refuse_unless_at(order, versions)
-        batch.apply(holder, Turned(SagaError(ErrorCode.CANCELLED, f"cancelled by {actor}"), _because(reason)), actor, fresh)
-        return written(batch, order_id, holder.saga_id)
-    if not holder and order.order_status in OVER:
-        return done_before(session, order)
-    refuse_unless_at(order, versions)
-    refuse_if_held(batch, order)
-    _refuse_if_too_late(order, viewer, reason)
-    facts = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
-    saga = batch.start(CANCEL_ORDER, order, Cause(actor, trail, detail={"reason": reason} if reason else None), fresh, facts)
-    return written(batch, order_id, saga.saga_id)
+    with order_locked(session, call, order_id) as (work, locked):
+        order = changeable(locked, call.viewer, by_owner=True)
+        call.once(session)
+        cause = Cause(call.viewer.acting_as(order), call.trail)
+        holder = holder_of(work, order)
+        definition = definition_of(holder.name, holder.definition_version) if holder else None
+        if holder and definition and _brings_cancellation(definition):
+            if not definition.can_compensate(holder):
+                return Served(order, holder)
+            refuse_unless_at(order, call.versions)
+            error = SagaError(ErrorCode.CANCELLED, f"cancelled by {cause.actor}")
+            work.apply(holder, Turned(error, _because(reason)), cause, call.fresh)
+            return served_by(work, holder)
+        if not holder and order.order_status in OVER:
+            return done_before(session, order)
+        refuse_unless_at(order, call.versions)
+        refuse_if_held(work, order)
+        _refuse_if_too_late(order, call.viewer, reason)
+        facts = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
+        told = replace(cause, detail={"reason": reason} if reason else None)
+        return served_by(work, work.start(CANCEL_ORDER, order, told, call.fresh, facts))
 
 
 def ended_well(saga: Saga) -> bool:

@@ -5,43 +5,29 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import WrongStatus
-from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked, Versions, done_before, holder_of, lock_order, refuse_if_held, refuse_unless_at, written
-from chalicelib.operations.once import Once, unclaimed
-from chalicelib.orders.access import Viewer, changeable
+from chalicelib.operations.call import Call, Served, done_before, holder_of, order_locked, refuse_if_held, refuse_unless_at, served_by
+from chalicelib.orders.access import changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
-from chalicelib.sagas.engine import Rules
-from chalicelib.sagas.outcomes import Fresh
 
 
-def complete_order(
-    session: sa.Connection,
-    rules: Rules,
-    order_id: UUID,
-    viewer: Viewer,
-    *,
-    trail: Trail,
-    fresh: Fresh,
-    once: Once = unclaimed,
-    versions: Versions = None,
-) -> Asked:
+def complete_order(session: sa.Connection, call: Call, order_id: UUID) -> Served:
     """Start `complete_order`, join it, or find it done; raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus."""
-    batch = lock_order(session, rules, order_id)
-    order = changeable(batch.orders[order_id], viewer, by_owner=True, by_runner=True)
-    once(session)
-    holder = holder_of(batch, order)
-    if holder and holder.name == COMPLETE_ORDER.name and not holder.turned:
-        return Asked(order, holder)
-    if not holder and order.order_status is OrderStatus.COMPLETED:
-        return done_before(session, order, COMPLETE_ORDER.name)
-    refuse_unless_at(order, versions)
-    refuse_if_held(batch, order)
-    if not can_complete(order):
-        raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
-    saga = batch.start(COMPLETE_ORDER, order, Cause(viewer.acting_as(order), trail), fresh)
-    return written(batch, order_id, saga.saga_id)
+    with order_locked(session, call, order_id) as (work, locked):
+        order = changeable(locked, call.viewer, by_owner=True, by_runner=True)
+        call.once(session)
+        holder = holder_of(work, order)
+        if holder and holder.name == COMPLETE_ORDER.name and not holder.turned:
+            return Served(order, holder)
+        if not holder and order.order_status is OrderStatus.COMPLETED:
+            return done_before(session, order, COMPLETE_ORDER.name)
+        refuse_unless_at(order, call.versions)
+        refuse_if_held(work, order)
+        if not can_complete(order):
+            raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
+        cause = Cause(call.viewer.acting_as(order), call.trail)
+        return served_by(work, work.start(COMPLETE_ORDER, order, cause, call.fresh))
 
 
 def can_complete(order: Order) -> bool:

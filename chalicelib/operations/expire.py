@@ -9,7 +9,7 @@ from chalicelib.orders import expiry
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
-from chalicelib.sagas.engine import Batch, FollowUp
+from chalicelib.sagas.engine import FollowUp, UnitOfWork
 from chalicelib.sagas.outcomes import Fresh, Turned
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
@@ -17,25 +17,24 @@ from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 ACTOR = "partner:payment"
 
 
-def expire_authorization(batch: Batch, order_id: UUID, trail: Trail, fresh: Fresh, note: Mapping[str, str] | None = None) -> bool:
+def expire_authorization(work: UnitOfWork, order_id: UUID, trail: Trail, fresh: Fresh, note: Mapping[str, str] | None = None) -> bool:
     """Note the expiry on an order it concerns, and cancel what can still be cancelled; `note` goes into the history.
 
     A running `create_order` is compensated; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
     version that only a newer release knows, the transaction that ends that saga does so. Returns whether the order is past that, so
     that an operator has to look.
     """
-    order = replace(batch.orders[order_id], authorization_expired=True)
-    detail = {"cause": "payment.authorization_expired", **(note or {})}
-    holder = batch.sagas[order.active_saga_id] if order.active_saga_id else None
+    order = replace(work.orders[order_id], authorization_expired=True)
+    cause = Cause(ACTOR, trail, detail={"cause": "payment.authorization_expired", **(note or {})})
+    holder = work.sagas[order.active_saga_id] if order.active_saga_id else None
     if holder and _is_cancelled_by_compensation(holder):
-        batch.orders[order_id] = order
         error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")
-        batch.apply(holder, Turned(error), ACTOR, fresh, detail, noted=True)
+        work.apply(holder, Turned(error), cause, fresh, order=order, noted=True)
         return False
     if expiry.cancels(order):
-        batch.start(CANCEL_ORDER, order, Cause(ACTOR, trail, detail=detail), fresh, expiry.FACTS)
+        work.start(CANCEL_ORDER, order, cause, fresh, expiry.FACTS)
         return False
-    batch.change(order, Cause(ACTOR, trail, order.active_saga_id, detail), fresh)
+    work.change(order, replace(cause, saga_id=order.active_saga_id), fresh)
     return order.order_status not in expiry.NOT_YET_COLLECTED
 
 

@@ -14,15 +14,13 @@ from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import Buried
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
 from chalicelib.observability import logger
-from chalicelib.operations.asked import Versions, refuse_unless_at
+from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.operations.differences import Difference, differences
-from chalicelib.operations.once import Once, unclaimed
-from chalicelib.operations.take_replies import Delivery, lock_for, take_replies
+from chalicelib.operations.take_replies import Delivery, concerned, take_replies
 from chalicelib.orders import order as orders
 from chalicelib.orders.order import Order
 from chalicelib.sagas import state
-from chalicelib.sagas.engine import Batch, Rules, lock
-from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.engine import Rules, UnitOfWork, lock
 from chalicelib.sagas.state import Saga
 
 LATEST_MESSAGE = sa.text("SELECT coalesce(max(id), 0) FROM campusg.outbox WHERE ordering_key = ANY(CAST(:order_ids AS uuid[]))")
@@ -41,20 +39,12 @@ class Redriven:
     changes: tuple[Difference, ...]
 
 
-def redrive(
-    session: sa.Connection,
-    rules: Rules,
-    dead_letter_id: UUID,
-    operator: str,
-    fresh: Fresh,
-    once: Once = unclaimed,
-    versions: Versions = None,
-) -> Redriven:
-    """Take a dead letter's record and mark it redriven; the history of what that changes names the `operator`.
+def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriven:
+    """Take a dead letter's record and mark it redriven; the history of what that changes names the operator.
 
-    Raises NotFound; PreconditionFailed where its order is at none of the `versions`; WrongStatus where it was redriven or dismissed
+    Raises NotFound; PreconditionFailed where its order is at none of the call's versions; WrongStatus where it was redriven or dismissed
     before, still can't be taken, or changes nothing: the caller's transaction must then be rolled back. Orders are locked before the
-    letter's row, never after: a batch that buries the same record once more holds its orders while it waits for that row.
+    letter's row, never after: a batch that keeps the same record once more holds its orders while it waits for that row.
     """
     found = dead_letter_queries.read_dead_letter(session, dead_letter_id)
     if found is None:
@@ -62,20 +52,20 @@ def redrive(
     letter, record = found
     received = receive(record)
     with _bugs_told():
-        before = lock_for(session, rules, [received])
-    once(session)
+        before = lock(session, call.rules, **concerned([received]))
+    call.once(session)
     for order in before.orders.values():
-        refuse_unless_at(order, versions)
+        refuse_unless_at(order, call.versions)
     now = before.moment.now
     if not dead_letter_queries.claim(session, dead_letter_id, now):
         raise WrongStatus(_settled(session, dead_letter_id))
     latest = session.execute(LATEST_MESSAGE, {"order_ids": list(before.orders)}).scalar_one()
-    note = {"operator": "redrive", "by": operator, "deadLetterId": str(dead_letter_id)}
+    note = {"operator": "redrive", "by": call.viewer.actor(), "deadLetterId": str(dead_letter_id)}
     # Were it buried once more, that would be taken back: any id will do that no letter has.
-    delivery = Delivery(received, fresh, fresh.saga_id, note)
+    delivery = Delivery(received, call.fresh, call.fresh.saga_id, note)
     with _bugs_told():
-        _take(session, rules, delivery)
-        after = lock(session, rules, order_ids=before.orders, saga_ids=before.sagas)
+        _take(session, call.rules, delivery)
+        after = lock(session, call.rules, order_ids=before.orders, saga_ids=before.sagas)
     changes = (*_changed(before, after), *_sent(session, list(before.orders), latest))
     if not changes:
         raise WrongStatus("there is nothing to redrive: taking the record changes nothing")
@@ -83,18 +73,10 @@ def redrive(
     return Redriven(replace(letter, redriven_at=now), order, _concerned(before, after, received), changes)
 
 
-def rehearse(
-    session: sa.Connection,
-    rules: Rules,
-    dead_letter_id: UUID,
-    operator: str,
-    fresh: Fresh,
-    once: Once = unclaimed,
-    versions: Versions = None,
-) -> Redriven:
+def rehearse(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriven:
     """As `redrive`, and all of it is taken back: the letter still waits, the rest of what is returned tells what would be."""
     with session.begin_nested() as trial:
-        redriven = redrive(session, rules, dead_letter_id, operator, fresh, once, versions)
+        redriven = redrive(session, call, dead_letter_id)
         trial.rollback()
     return replace(redriven, letter=replace(redriven.letter, redriven_at=None))
 
@@ -131,7 +113,7 @@ def _cause(error: Exception) -> str:
     return "the code has a fault"
 
 
-def _changed(before: Batch, after: Batch) -> Iterator[Difference]:
+def _changed(before: UnitOfWork, after: UnitOfWork) -> Iterator[Difference]:
     for order_id, order in after.orders.items():
         yield from differences("order", str(order_id), orders.document(before.orders[order_id]), orders.document(order))
     for saga_id, saga in after.sagas.items():
@@ -146,7 +128,7 @@ def _sent(session: sa.Connection, order_ids: list[UUID], latest: int) -> Iterato
         yield from differences("message", row.message_id, None, {"type": headers["ce_type"], "topic": row.topic})
 
 
-def _concerned(before: Batch, after: Batch, received: Received) -> Saga | None:
+def _concerned(before: UnitOfWork, after: UnitOfWork, received: Received) -> Saga | None:
     """The saga that a reply claims; for what came unasked, the one that held the order, or else holds it now."""
     if isinstance(received, ReplyReceived):
         return after.sagas[received.saga_id]

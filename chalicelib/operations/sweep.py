@@ -21,7 +21,7 @@ from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.due import Due, push_back, read_due
-from chalicelib.sagas.engine import Rules, lock
+from chalicelib.sagas.engine import Rules, unit_of_work
 from chalicelib.sagas.outcomes import Deferred, Fresh, TimedOut
 
 MOST_AT_ONCE = 500
@@ -57,22 +57,21 @@ class SilentCommands:
         return read_due(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
-        batch = lock(session, rules, saga_ids=[due.saga_id for due, _ in items])
         stuck = []
-        for due, fresh in items:
-            saga = batch.sagas.get(due.saga_id)
-            if saga is None or saga.due_at is None or saga.due_at > batch.moment.now:
-                continue
-            if saga.pending is not None and saga.pending.command_id == due.command_id:
-                batch.apply(saga, TimedOut() if due.published else Deferred(), "system", fresh, {"cause": "timeout"})
-            else:
-                stuck.append(saga.saga_id)
-        keys = batch.write()
+        with unit_of_work(session, rules, saga_ids=[due.saga_id for due, _ in items]) as work:
+            for due, fresh in items:
+                saga = work.sagas.get(due.saga_id)
+                if saga is None or saga.due_at is None or saga.due_at > work.moment.now:
+                    continue
+                if saga.pending is not None and saga.pending.command_id == due.command_id:
+                    work.apply(saga, TimedOut() if due.published else Deferred(), _clock(fresh), fresh)
+                else:
+                    stuck.append(saga.saga_id)
         if stuck:
             # No code of ours leaves such a row. It must not stand in front of the others at every sweep.
             logger.error("Due sagas don't await what their rows say", extra={"saga_ids": [str(each) for each in stuck[:10]]})
             push_back(session, stuck)
-        return keys
+        return work.keys
 
     def put_off(self, session: sa.Connection, item: Due, *, counted: bool) -> None:
         push_back(session, [item.saga_id], counted=counted)
@@ -88,15 +87,15 @@ class UnacceptedOrders:
         return read_unaccepted(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
-        batch = lock(session, rules, order_ids=[due.order_id for due, _ in items])
-        for due, fresh in items:
-            order = batch.orders.get(due.order_id)
-            if order is None:
-                continue
-            is_open = order.order_status is OrderStatus.READY_FOR_PICKUP and order.active_saga_id is None
-            if is_open and order.accept_by == due.since and due.since <= batch.moment.now:
-                batch.start(CANCEL_ORDER, order, _clock(fresh), fresh, TIMED_OUT)
-        return batch.write()
+        with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
+            for due, fresh in items:
+                order = work.orders.get(due.order_id)
+                if order is None:
+                    continue
+                is_open = order.order_status is OrderStatus.READY_FOR_PICKUP and order.active_saga_id is None
+                if is_open and order.accept_by == due.since and due.since <= work.moment.now:
+                    work.start(CANCEL_ORDER, order, _clock(fresh), fresh, TIMED_OUT)
+        return work.keys
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
         put_off(session, item.order_id, counted=counted)
@@ -112,12 +111,12 @@ class UncompletedOrders:
         return read_uncompleted(session, page, rules.timeouts.complete)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
-        batch = lock(session, rules, order_ids=[due.order_id for due, _ in items])
-        for due, fresh in items:
-            order = batch.orders.get(due.order_id)
-            if order and can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
-                batch.start(COMPLETE_ORDER, order, _clock(fresh), fresh)
-        return batch.write()
+        with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
+            for due, fresh in items:
+                order = work.orders.get(due.order_id)
+                if order and can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
+                    work.start(COMPLETE_ORDER, order, _clock(fresh), fresh)
+        return work.keys
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
         put_off(session, item.order_id, counted=counted)

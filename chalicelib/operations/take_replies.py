@@ -4,6 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,8 +18,9 @@ from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, Reply
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
 from chalicelib.orders import expiry, partner_ids
+from chalicelib.orders.changes import Cause
 from chalicelib.orders.partner_ids import Claim
-from chalicelib.sagas.engine import Batch, Rules, lock
+from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
 from chalicelib.sagas.outcomes import Answered, Fresh
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import Saga
@@ -63,57 +65,62 @@ class Taken:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def lock_for(session: sa.Connection, rules: Rules, received: Sequence[Received]) -> Batch:
-    """Lock the orders that these records concern."""
-    return lock(
-        session,
-        rules,
-        order_ids={each.order_id for each in received if isinstance(each, ExpiryReceived)},
-        saga_ids={each.saga_id for each in received if isinstance(each, ReplyReceived)},
-    )
+class Concerned(TypedDict):
+    """The orders to lock for some records, as the engine takes them."""
+
+    order_ids: set[UUID]
+    saga_ids: set[UUID]
+
+
+def concerned(received: Sequence[Received]) -> Concerned:
+    """The orders that these records concern, by id or by saga."""
+    return {
+        "order_ids": {each.order_id for each in received if isinstance(each, ExpiryReceived)},
+        "saga_ids": {each.saga_id for each in received if isinstance(each, ReplyReceived)},
+    }
 
 
 def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Delivery]) -> Taken:
     """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
     taken = Taken()
-    batch = lock_for(session, rules, [delivery.received for delivery in deliveries])
-    claimed = partner_ids.claim(session, _claims(batch, deliveries))
     stopped: set[UUID] = set()
-    for delivery in deliveries:
-        order_id = _order_of(batch, delivery.received)
-        if order_id in stopped:
-            taken.behind.append(delivery)
-            continue
-        with about(_trace(batch, delivery.received)):
-            try:
-                _take(batch, delivery, claimed, taken)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
-                logger.exception("A record failed", extra=_place(delivery.record))
-                taken.aside.append((delivery, error))
-                if order_id:
-                    stopped.add(order_id)
-    taken.keys = batch.write()
-    taken.ended = batch.ended
+    with unit_of_work(session, rules, **concerned([delivery.received for delivery in deliveries])) as work:
+        claimed = partner_ids.claim(session, _claims(work, deliveries))
+        for delivery in deliveries:
+            order_id = _order_of(work, delivery.received)
+            if order_id in stopped:
+                taken.behind.append(delivery)
+                continue
+            with about(_trace(work, delivery.received)):
+                try:
+                    _take(work, delivery, claimed, taken)
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
+                    logger.exception("A record failed", extra=_place(delivery.record))
+                    taken.aside.append((delivery, error))
+                    if order_id:
+                        stopped.add(order_id)
+    taken.keys, taken.ended = work.keys, work.ended
     return taken
 
 
 def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> Taken:
     """Give up on a record that failed `deliveries` times for a reason that is no fault of the database."""
-    taken, batch = Taken(), lock(session, rules)
-    _bury(batch, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
-    taken.keys = batch.write()
+    taken = Taken()
+    with unit_of_work(session, rules) as work:
+        _bury(work, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
+    taken.keys = work.keys
     return taken
 
 
-def _claims(batch: Batch, deliveries: Sequence[Delivery]) -> Iterator[Claim]:
+def _claims(work: UnitOfWork, deliveries: Sequence[Delivery]) -> Iterator[Claim]:
     """The partners' ids that come new with replies which would be taken as their sagas stand now."""
     for each in deliveries:
         received = each.received
-        saga = batch.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
+        saga = work.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
         if not isinstance(received, ReplyReceived) or saga is None:
             continue
         definition = definition_of(saga.name, saga.definition_version)
-        order = batch.orders[saga.order_id]
+        order = work.orders[saga.order_id]
         wanted = list(partner_ids.claims(order, received.reply))
         # Whatever is wrong with a record is found, and set aside, when it is taken.
         with contextlib.suppress(Exception):
@@ -121,7 +128,7 @@ def _claims(batch: Batch, deliveries: Sequence[Delivery]) -> Iterator[Claim]:
                 yield from wanted
 
 
-def _take(batch: Batch, delivery: Delivery, claimed: set[Claim], taken: Taken) -> None:
+def _take(work: UnitOfWork, delivery: Delivery, claimed: set[Claim], taken: Taken) -> None:
     counts = taken.counts
     flaw: Flaw | None = None
     match delivery.received:
@@ -130,22 +137,22 @@ def _take(batch: Batch, delivery: Delivery, claimed: set[Claim], taken: Taken) -
         case Unintelligible(_, error):
             flaw = Flaw("Unintelligible", error)
         case ExpiryReceived() as received:
-            flaw = _take_expiry(batch, delivery, received, counts)
+            flaw = _take_expiry(work, delivery, received, counts)
         case ReplyReceived() as received:
-            flaw = _take_reply(batch, delivery, received, claimed, counts)
+            flaw = _take_reply(work, delivery, received, claimed, counts)
     if flaw:
-        _bury(batch, delivery, flaw, 1, taken)
+        _bury(work, delivery, flaw, 1, taken)
 
 
-def _bury(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int, taken: Taken) -> None:
-    letter = _dead_letter(batch, delivery, flaw, deliveries)
-    batch.bury(letter)
+def _bury(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: int, taken: Taken) -> None:
+    letter = _dead_letter(work, delivery, flaw, deliveries)
+    work.bury(letter)
     taken.letters.append(letter)
     taken.counts["DeadLetters"] += 1
 
 
-def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, claimed: set[Claim], counts: Counter[str]) -> Flaw | None:
-    saga = batch.sagas.get(received.saga_id)
+def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, claimed: set[Claim], counts: Counter[str]) -> Flaw | None:
+    saga = work.sagas.get(received.saga_id)
     if saga is None:
         return Flaw("UnknownSaga", "no such saga")
     definition = definition_of(saga.name, saga.definition_version)
@@ -153,7 +160,7 @@ def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, claim
         return Flaw("UnknownDefinition", f"{saga.name} version {saga.definition_version} is not known here")
     if received.record.key is not None and _order_of_key(received.record) != saga.order_id:
         return Flaw("WrongKey", "the record's key is not the saga's order")
-    order = batch.orders[saga.order_id]
+    order = work.orders[saga.order_id]
     verdict, why = judge(definition, saga, order, received.reply, received.causation_id), ""
     foreign = [each for each in partner_ids.claims(order, received.reply) if each not in claimed]
     if verdict is Verdict.TAKEN and foreign:
@@ -161,12 +168,13 @@ def _take_reply(batch: Batch, delivery: Delivery, received: ReplyReceived, claim
     name = verdict.name.title().replace("_", "")
     counts[f"Replies{name}"] += 1
     if verdict is Verdict.TAKEN:
-        batch.apply(saga, Answered(received.reply, received.message_id), _actor(received), delivery.fresh, _detail(delivery, received))
+        cause = Cause(_actor(received), saga.trail, detail=_detail(delivery, received))
+        work.apply(saga, Answered(received.reply, received.message_id), cause, delivery.fresh)
     return None if verdict in (Verdict.TAKEN, Verdict.STALE) else Flaw(name, verdict.value + why)
 
 
-def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, counts: Counter[str]) -> Flaw | None:
-    order = batch.orders.get(received.order_id)
+def _take_expiry(work: UnitOfWork, delivery: Delivery, received: ExpiryReceived, counts: Counter[str]) -> Flaw | None:
+    order = work.orders.get(received.order_id)
     if order is None:
         return Flaw("UnknownOrder", "no such order")
     if received.record.key is not None and _order_of_key(received.record) != order.order_id:
@@ -176,11 +184,11 @@ def _take_expiry(batch: Batch, delivery: Delivery, received: ExpiryReceived, cou
         return None
     traced = received.trail.traceparent or begin_trace(delivery.fresh.saga_id)
     trail = replace(received.trail, traceparent=traced)
-    too_late = expire_authorization(batch, order.order_id, trail, delivery.fresh, delivery.note)
+    too_late = expire_authorization(work, order.order_id, trail, delivery.fresh, delivery.note)
     return Flaw("AuthorizationExpired", f"the authorization expired when the order was {order.order_status}") if too_late else None
 
 
-def _dead_letter(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int) -> DeadLetter:
+def _dead_letter(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: int) -> DeadLetter:
     received = delivery.received
     return DeadLetter(
         dead_letter_id=delivery.dead_letter_id,
@@ -189,9 +197,9 @@ def _dead_letter(batch: Batch, delivery: Delivery, flaw: Flaw, deliveries: int) 
         error=flaw.text,
         deliveries=deliveries,
         type=_type_of(received),
-        order_id=_order_of(batch, received) or _order_of_key(delivery.record),
+        order_id=_order_of(work, received) or _order_of_key(delivery.record),
         saga_id=received.saga_id if isinstance(received, (ReplyReceived, Unintelligible)) else None,
-        trace=_trace(batch, received),
+        trace=_trace(work, received),
     )
 
 
@@ -206,10 +214,10 @@ def _type_of(received: Received) -> str | None:
     return None
 
 
-def _order_of(batch: Batch, received: Received) -> UUID | None:
+def _order_of(work: UnitOfWork, received: Received) -> UUID | None:
     if isinstance(received, ExpiryReceived):
         return received.order_id
-    saga = batch.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
+    saga = work.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
     return saga.order_id if saga else None
 
 
@@ -221,11 +229,11 @@ def _order_of_key(record: Incoming) -> UUID | None:
         return None
 
 
-def _trace(batch: Batch, received: Received) -> Mapping[str, str]:
+def _trace(work: UnitOfWork, received: Received) -> Mapping[str, str]:
     """What log lines about a record say: the saga's own correlation and trace, as a reply need not have them; else the record's."""
     if isinstance(received, ExpiryReceived):
         return received.trail.fields
-    saga = batch.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
+    saga = work.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
     return saga.trail.fields if saga else log_fields(received.record.headers)
 
 

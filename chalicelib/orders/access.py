@@ -28,11 +28,19 @@ class Viewer:
         seen_by_runners = "runner" in self.roles and status is OrderStatus.READY_FOR_PICKUP
         return self.is_admin or self.owns(customer_id) or self.runs(runner_id) or seen_by_runners
 
-    def acting_as(self, order: Order) -> str:
-        """The actor of a change, as the history names it."""
-        if self.owns(order.customer_id):
+    def actor(self, *, customer_id: str | None = None, runner_id: str | None = None) -> str:
+        """The actor of a change, as the history names it: the customer or runner named here, if that is this viewer, else an admin."""
+        if customer_id is not None and self.owns(customer_id):
             return f"customer:{self.sub}"
-        return f"runner:{self.sub}" if self.runs(order.runner_id) else f"admin:{self.sub}"
+        return f"runner:{self.sub}" if self.runs(runner_id) else f"admin:{self.sub}"
+
+    def acting_as(self, order: Order) -> str:
+        """The actor of a change of this order."""
+        return self.actor(customer_id=order.customer_id, runner_id=order.runner_id)
+
+    def may_follow(self, order: Order) -> bool:
+        """Whether the order's sagas are shown: to its customer, to its runner, and to admins."""
+        return self.is_admin or self.owns(order.customer_id) or self.runs(order.runner_id)
 
 
 def seen(order: Order | None, viewer: Viewer) -> Order:

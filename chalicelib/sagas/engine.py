@@ -3,9 +3,11 @@
 The number of SQL statements does not depend on the number of orders. HTTP requests, replies, sweeps and operators all come through here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
@@ -53,15 +55,17 @@ class Rules:
     after_end: AfterEnd = nothing_follows
 
 
-class Batch:
-    """Some orders, locked, with their sagas: apply outcomes, then write once. Lives as long as its transaction."""
+class UnitOfWork:
+    """Some orders, locked, with their sagas: what happens to them is planned in memory and written once, when the unit's block ends."""
 
     def __init__(self, session: sa.Connection, rules: Rules, now: datetime, orders: dict[UUID, Order], sagas: dict[UUID, Saga]) -> None:
         self._session = session
         self.moment = Moment(now, rules.policy, rules.timeouts)
         self._after_end = rules.after_end
-        self.orders = orders
-        self.sagas = sagas
+        self._orders = orders
+        self._sagas = sagas
+        # The outbox keys of what was written; complete when the unit's block has ended.
+        self.keys: set[UUID] = set()
         self._existing_orders = set(orders)
         self._existing_sagas = set(sagas)
         self._changes: list[Change] = []
@@ -70,54 +74,63 @@ class Batch:
         self._dead: list[DeadLetter] = []
 
     @property
+    def orders(self) -> Mapping[UUID, Order]:
+        """The orders by id, as they are after what has happened so far."""
+        return MappingProxyType(self._orders)
+
+    @property
+    def sagas(self) -> Mapping[UUID, Saga]:
+        """The sagas by id, as they are after what has happened so far."""
+        return MappingProxyType(self._sagas)
+
+    @property
     def ended(self) -> list[Saga]:
-        """The sagas that ended in this batch."""
-        return [saga for saga in (self.sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
+        """The sagas that ended in this unit."""
+        return [saga for saga in (self._sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
 
     def start(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str] | None = None) -> Saga:
-        """Begin a saga on `order`: a new one, or one of this batch that no other saga holds. `fresh` has the saga's id."""
+        """Begin a saga on `order`: a new one, or one of this unit that no other saga holds. `fresh` has the saga's id."""
         begun = self._begin(definition, order, cause, fresh, facts or {})
         self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), fresh)
         return begun.saga
 
-    def apply(
-        self, saga: Saga, outcome: Outcome, actor: str, fresh: Fresh, detail: Mapping[str, str] | None = None, *, noted: bool = False
-    ) -> None:
-        """Let `outcome` happen to a saga of this batch; raises KeyError where its definition is not known.
+    def apply(self, saga: Saga, outcome: Outcome, cause: Cause, fresh: Fresh, *, order: Order | None = None, noted: bool = False) -> None:
+        """Let `outcome` happen to a saga of this unit; raises KeyError where its definition is not known.
 
-        With `noted` the order's history gets an entry, and the order a version, even if nothing else changes.
+        The saga's own trail counts, whatever that of `cause` is. `order` is how the outcome finds the order, if not as it stands. With
+        `noted` the order's history gets an entry, and the order a version, even if nothing else changes.
         """
         definition = definition_of(saga.name, saga.definition_version)
         if definition is None:
             raise KeyError(f"saga {saga.name} version {saga.definition_version} is not known here")
         answered = outcome.message_id if isinstance(outcome, Answered) else None
-        cause = Cause(actor, Trail(saga.trail.correlation_id, answered, saga.trail.traceparent), saga.saga_id, detail)
-        planned = plan(definition, saga, self.orders[saga.order_id], outcome, self.moment, fresh)
-        self._carry_out(planned, cause, fresh, noted=noted)
+        trail = Trail(saga.trail.correlation_id, answered, saga.trail.traceparent)
+        planned = plan(definition, saga, order or self._orders[saga.order_id], outcome, self.moment, fresh)
+        self._carry_out(planned, replace(cause, trail=trail, saga_id=saga.saga_id), fresh, noted=noted)
 
     def change(self, order: Order, cause: Cause, fresh: Fresh) -> None:
-        """Change an order of this batch without any saga: one version, one history entry, one event."""
+        """Change an order of this unit without any saga: one version, one history entry, one event."""
         self._change(order, cause, fresh)
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep a record that can't be taken."""
         self._dead.append(letter)
 
-    def write(self) -> set[UUID]:
-        """Write everything, one statement a table; return the keys under which messages now wait in the outbox."""
-        new_orders = [order for order_id, order in self.orders.items() if order_id not in self._existing_orders]
-        changed = {each.order.order_id: self.orders[each.order.order_id] for each in self._changes}
+    def _write(self) -> None:
+        """Write everything, one statement a table."""
+        new_orders = [order for order_id, order in self._orders.items() if order_id not in self._existing_orders]
+        changed = {each.order.order_id: self._orders[each.order.order_id] for each in self._changes}
         order_store.insert_orders(self._session, new_orders)
         order_store.update_orders(self._session, [order for order_id, order in changed.items() if order_id in self._existing_orders])
-        new_sagas = [self.sagas[saga_id] for saga_id in self._changed_sagas if saga_id not in self._existing_sagas]
-        old_sagas = [self.sagas[saga_id] for saga_id in self._changed_sagas if saga_id in self._existing_sagas]
+        new_sagas = [self._sagas[saga_id] for saga_id in self._changed_sagas if saga_id not in self._existing_sagas]
+        old_sagas = [self._sagas[saga_id] for saga_id in self._changed_sagas if saga_id in self._existing_sagas]
         # In this order: one outcome may end a saga and start another, and only one unended saga an order may stand in the table.
         saga_store.update_sagas(self._session, old_sagas)
         saga_store.insert_sagas(self._session, new_sagas)
         order_store.insert_history(self._session, self._changes)
         queued = self._queued + dead_letters.insert(self._session, self._dead, self.moment.now)
         outbox.insert(self._session, queued)
-        return {each.ordering_key for each in queued}
+        self.keys = {each.ordering_key for each in queued}
 
     def _begin(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str]) -> Plan:
         saga = Saga(
@@ -140,30 +153,34 @@ class Batch:
         if follow_up:
             plans.append(self._begin(follow_up.definition, planned.order, cause, fresh.follow_up(), follow_up.facts))
         order = plans[-1].order
-        if noted or order != self.orders.get(order.order_id):
+        if noted or order != self._orders.get(order.order_id):
             self._change(order, cause, fresh)
         for each in plans:
-            self.sagas[each.saga.saga_id] = each.saga
+            self._sagas[each.saga.saga_id] = each.saga
             self._changed_sagas[each.saga.saga_id] = None
             self._queued.extend(Queued(order.order_id, message) for message in each.send)
 
     def _change(self, after: Order, cause: Cause, fresh: Fresh) -> None:
-        made = change(self.orders.get(after.order_id), after, cause, event_id=fresh.id(0), now=self.moment.now)
-        self.orders[made.order.order_id] = made.order
+        made = change(self._orders.get(after.order_id), after, cause, event_id=fresh.id(0), now=self.moment.now)
+        self._orders[made.order.order_id] = made.order
         self._changes.append(made)
         self._queued.append(Queued(made.order.order_id, made.event))
 
 
-def lock(session: sa.Connection, rules: Rules, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()) -> Batch:
-    """Lock orders (given by id or by saga), read the clock, the sagas asked for and those that hold the orders."""
-    wanted = set(saga_ids)
-    orders = order_store.lock_orders(session, order_ids=order_ids, saga_ids=wanted)
+@contextmanager
+def unit_of_work(
+    session: sa.Connection, rules: Rules, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()
+) -> Iterator[UnitOfWork]:
+    """Lock orders, given by id or by saga (for new orders only: none), and write what the block does to them, unless it raises."""
+    work = lock(session, rules, order_ids=order_ids, saga_ids=saga_ids)
+    yield work
+    work._write()
+
+
+def lock(session: sa.Connection, rules: Rules, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()) -> UnitOfWork:
+    """Lock orders to look at them; read the clock, the sagas asked for and those that hold the orders. Nothing is written."""
+    wanted, named = set(saga_ids), set(order_ids)
+    orders = order_store.lock_orders(session, order_ids=named, saga_ids=wanted) if wanted or named else {}
     holding = {order.active_saga_id for order in orders.values() if order.active_saga_id}
     now, sagas = saga_store.read_sagas(session, wanted | holding)
-    return Batch(session, rules, now, orders, sagas)
-
-
-def fresh_batch(session: sa.Connection, rules: Rules) -> Batch:
-    """A batch for new orders only: nothing to lock, but the clock is read."""
-    now, sagas = saga_store.read_sagas(session, ())
-    return Batch(session, rules, now, {}, sagas)
+    return UnitOfWork(session, rules, now, orders, sagas)

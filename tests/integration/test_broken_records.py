@@ -15,7 +15,7 @@ from kafka import KafkaProducer
 
 from chalicelib.messages.topics import ORDERS_DLQ, TRIGGERS
 from chalicelib.operations.consume import DELIVERIES
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from infra.local.esm.readings import DEFAULT, Readings
 from infra.local.triggers import mapping_of
 from tests.integration.conftest import Service
@@ -166,15 +166,15 @@ def test_a_record_that_meets_a_bug_delays_its_own_order_only_and_for_its_counted
 ) -> None:
     world = partner.service.world
     spoiled, neighbour, later = world.place(), world.place(), world.place()
-    real, tries = Batch.apply, []
+    real, tries = UnitOfWork.apply, []
 
-    def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
         if saga.saga_id == spoiled.saga_id:
             tries.append(time.monotonic())
             raise ZeroDivisionError("a bug")
         real(self, saga, *arguments, **named)
 
-    monkeypatch.setattr(Batch, "apply", apply)
+    monkeypatch.setattr(UnitOfWork, "apply", apply)
     poison = answer(partner.asked(spoiled))
 
     offset, *_ = partner.write(poison, poison.again(), answer(partner.asked(neighbour)))

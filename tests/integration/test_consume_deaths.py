@@ -12,7 +12,7 @@ from chalicelib.entrypoints import schedules
 from chalicelib.operations import consume
 from chalicelib.operations.consume import DEATHS, DELIVERIES
 from chalicelib.runtime import forget
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.database import Placed
 from tests.support.kafka_records import Record, answer, failed_places
@@ -42,14 +42,14 @@ class Trap:
 
 @pytest.fixture
 def trap(monkeypatch: pytest.MonkeyPatch, placed: list[Placed]) -> Trap:
-    real, made = Batch.apply, Trap(placed[1].saga_id)
+    real, made = UnitOfWork.apply, Trap(placed[1].saga_id)
 
-    def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
         if made.is_set and saga.saga_id == made.saga_id:
             os._exit(DIED)
         real(self, saga, *arguments, **named)
 
-    monkeypatch.setattr(Batch, "apply", apply)
+    monkeypatch.setattr(UnitOfWork, "apply", apply)
     return made
 
 
@@ -115,10 +115,10 @@ def test_what_was_counted_is_forgotten_once_the_batch_is_finished(brokerless: Se
 def test_an_error_that_the_container_survives_is_no_death(
     brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(self: Batch, *arguments: Any, **named: Any) -> None:
+    def apply(self: UnitOfWork, *arguments: Any, **named: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Batch, "apply", apply)
+    monkeypatch.setattr(UnitOfWork, "apply", apply)
     for _ in range(DEATHS + 1):
         assert failed_places(brokerless.on_events(records[0])) == [records[0].place]
 
@@ -145,10 +145,10 @@ def test_an_outage_met_while_records_are_taken_one_at_a_time_is_no_death(
 def test_counts_of_records_that_nothing_was_heard_of_for_a_week_are_purged(
     brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(self: Batch, *arguments: Any, **named: Any) -> None:
+    def apply(self: UnitOfWork, *arguments: Any, **named: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Batch, "apply", apply)
+    monkeypatch.setattr(UnitOfWork, "apply", apply)
     brokerless.on_events(*records[:2])
     age = 'UPDATE campusg.delivery_failures SET last_at = clock_timestamp() - CAST(:age AS interval) WHERE "offset" = :offset'
     brokerless.world.rows(age, age="7 days 1 minute", offset=records[0].offset)

@@ -14,7 +14,7 @@ from chalicelib.errors import RecordsFailed
 from chalicelib.messages.topics import TRIGGERS
 from chalicelib.operations import consume
 from chalicelib.operations.consume import DELIVERIES
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
 from tests.support.kafka_records import Record, answer, failed_places
@@ -44,14 +44,14 @@ def apply_raises_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[Placed], None
     """Plant a bug that shows with one order only."""
 
     def plant(spoiled: Placed) -> None:
-        real = Batch.apply
+        real = UnitOfWork.apply
 
-        def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+        def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
             if saga.saga_id == spoiled.saga_id:
                 raise ZeroDivisionError("a bug")
             real(self, saga, *arguments, **named)
 
-        monkeypatch.setattr(Batch, "apply", apply)
+        monkeypatch.setattr(UnitOfWork, "apply", apply)
 
     return plant
 
@@ -177,16 +177,16 @@ def read_only(session: sa.Connection, world: World) -> None:
 def test_a_transient_failure_is_raised_and_leaves_nothing_half_done(
     brokerless: Service, placed: list[Placed], records: list[Record], harm: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Batch.write
+    write = UnitOfWork._write
 
-    def interrupted(self: Batch) -> Any:
+    def interrupted(self: UnitOfWork) -> Any:
         keys = write(self)
         harm(self._session, brokerless.world)
         return keys
 
     before = brokerless.world.outbox()
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, "write", interrupted)
+        patch.setattr(UnitOfWork, "_write", interrupted)
         with pytest.raises((sa.exc.DBAPIError, OSError)):
             brokerless.on_events(*records)
     assert versions(brokerless.world, placed) == [1] * 8

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from chalicelib.operations.consume import DELIVERIES
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.kafka_records import Record, Sent, answer
 
@@ -71,15 +71,15 @@ def test_a_record_that_failed_five_times_says_so_on_the_topic(service: Service) 
     placed = service.world.place()
     record = answer(service.world.pending(placed))
 
-    def apply(self: Batch, *arguments: object, **named: object) -> None:
+    def apply(self: UnitOfWork, *arguments: object, **named: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    real, Batch.apply = Batch.apply, apply  # type: ignore[method-assign, assignment]
+    real, UnitOfWork.apply = UnitOfWork.apply, apply  # type: ignore[method-assign, assignment]
     try:
         for _ in range(DELIVERIES):
             service.on_events(record)
     finally:
-        Batch.apply = real  # type: ignore[method-assign]
+        UnitOfWork.apply = real  # type: ignore[method-assign]
     said = errors(the_copy(service))
     assert (said["delivery.count"], said["exception.class"], said["message"]) == (str(DELIVERIES), "ZeroDivisionError", "a bug")
     assert the_copy(service).value == record.value

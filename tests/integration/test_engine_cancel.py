@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chalicelib.errors import Forbidden, NotFound
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import Trail
-from chalicelib.operations.asked import Asked
+from chalicelib.operations.call import Call, Served
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.orders.access import Viewer
 from tests.integration.conftest import Service
@@ -21,9 +21,9 @@ from tests.support.kafka_records import answer, refusal
 OWNER = Viewer("cust_1", frozenset({"customer"}))
 
 
-def cancel(world: World, placed: Placed, reason: str | None = "too long", viewer: Viewer = OWNER) -> Asked:
+def cancel(world: World, placed: Placed, reason: str | None = "too long", viewer: Viewer = OWNER) -> Served:
     with world.engine.begin() as session:
-        return cancel_order(session, world.rules, placed.order_id, reason, viewer, trail=Trail("c"), fresh=new_fresh())
+        return cancel_order(session, Call(world.rules, viewer, Trail("c"), new_fresh()), placed.order_id, reason)
 
 
 def answered(service: Service, placed: Placed, times: int = 1) -> None:

@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
+from chalicelib.operations.call import Call
+from chalicelib.orders.access import Viewer
 from chalicelib.sagas.retry import RetryPolicy
 from tests.integration.conftest import RULES
 from tests.support.database import World
-from tests.support.interleaving import ADMIN, Move, accept, cancel, check_at_rest, complete, falls_silent, give_back, times_out
+from tests.support.interleaving import ADMIN, TRAIL, Move, accept, cancel, check_at_rest, complete, falls_silent, give_back, times_out
 from tests.support.scene import Scene, Stage
 
-OPERATOR = "admin:adm_7"
+OPERATOR = Viewer("adm_7", frozenset({"admin"}))
 POLICY = RetryPolicy(timedelta(seconds=10), 2)
 REFUSED = "409"
 
@@ -28,10 +30,10 @@ ACTIONS: dict[str, Callable[[Scene], object]] = {
     "waits": times_out,
     "cancelled": cancel(),
     "retried": lambda scene: scene.do(
-        lambda session, rules, _: operate.retry(session, rules, scene.holder["saga_id"], OPERATOR, new_fresh())
+        lambda session, rules, _: operate.retry(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.holder["saga_id"])
     ),
     "compensated": lambda scene: scene.do(
-        lambda session, rules, _: operate.compensate(session, rules, scene.holder["saga_id"], OPERATOR, new_fresh())
+        lambda session, rules, _: operate.compensate(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.holder["saga_id"])
     ),
 }
 
@@ -130,7 +132,7 @@ def reach(stage: Stage, saga: str, path: str, status: str) -> Scene:
 
 def operate_on(scene: Scene, saga: str, verb: str) -> None:
     saga_id = scene.saga(saga)["saga_id"]
-    scene.do(lambda session, rules, _: VERBS[verb](session, rules, saga_id, OPERATOR, new_fresh()))
+    scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, TRAIL, new_fresh()), saga_id))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def check_the_note(scene: Scene, version: int, verb: str) -> None:
     """One version more, one entry that names the operator, one event."""
     order, entry = scene.order, scene.history()[-1]
     assert (order["version"], entry["version"]) == (version + 1, version + 1)
-    assert (entry["actor"], entry["detail"]["operator"]) == (OPERATOR, verb)
+    assert (entry["actor"], entry["detail"]["operator"]) == (OPERATOR.actor(), verb)
     events = [message.header("ce_sequence") for message in scene.sent if message.topic == "order-events"]
     assert events[-1] == str(version + 1)
 
@@ -209,7 +211,7 @@ def test_a_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
     scene = stage.scene("NEW")
     for verb in VERBS.values():
         with pytest.raises(NotFound):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, rules, uuid4(), OPERATOR, new_fresh()))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_fresh()), uuid4()))
 
 
 def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: Stage) -> None:
@@ -218,5 +220,5 @@ def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: S
     state = scene.state()
     for verb in VERBS.values():
         with pytest.raises(WrongStatus):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, rules, scene.saga_id, OPERATOR, new_fresh()))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.saga_id))
     assert scene.state() == state

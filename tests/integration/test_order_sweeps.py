@@ -16,7 +16,7 @@ from chalicelib.operations.sweep import Chore, Sweeper, UnacceptedOrders, Uncomp
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.timeouts import Timeouts
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from tests.support.database import World
 from tests.support.interleaving import accept, cancel, check_at_rest, complete, falls_silent, give_back, is_late, patch, runner
 from tests.support.scene import Scene, Stage
@@ -178,16 +178,16 @@ class Spoiled:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, orders: Sequence[Scene]) -> None:
         self.orders = {scene.order_id for scene in orders}
         self.tried: list[UUID] = []
-        start = Batch.start
+        start = UnitOfWork.start
 
-        def fail_or_start(batch: Batch, definition: Any, order: Any, *arguments: Any) -> Any:
+        def fail_or_start(batch: UnitOfWork, definition: Any, order: Any, *arguments: Any) -> Any:
             if order.order_id not in self.orders:
                 return start(batch, definition, order, *arguments)
             if len(batch.orders) == 1:
                 self.tried.append(order.order_id)
             raise ZeroDivisionError("a bug")
 
-        monkeypatch.setattr(Batch, "start", fail_or_start)
+        monkeypatch.setattr(UnitOfWork, "start", fail_or_start)
 
 
 def setbacks(stage: Stage) -> list[int]:

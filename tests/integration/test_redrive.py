@@ -17,15 +17,17 @@ from chalicelib.messages.envelope import Trail
 from chalicelib.messaging import dead_letters
 from chalicelib.messaging.dead_letter_queries import read_dead_letter
 from chalicelib.messaging.dead_letters import DeadLetter
+from chalicelib.operations.call import Call
 from chalicelib.operations.consume import DELIVERIES
-from chalicelib.operations.create import Ids, create_order
+from chalicelib.operations.create import create_order
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from chalicelib.sagas.registry import DEFINITIONS
 from tests.integration.conftest import Service
 from tests.support.database import NEW_ORDER, Placed, World
 from tests.support.eventually import eventually
 from tests.support.http_client import Answer, Http
+from tests.support.interleaving import CUSTOMER
 from tests.support.kafka_records import Record, answer
 from tests.support.partner_script import Partners
 
@@ -141,17 +143,17 @@ def test_what_it_changes_is_told_and_the_history_names_the_operator(
 
 
 def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerless: Service, offline: Http) -> None:
-    ids = Ids(new_id(), new_fresh())
+    order_id, fresh = new_id(), new_fresh()
     pattern = brokerless.world.place()
-    early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(ids.fresh.saga_id), ce_causationid=ids.fresh.id(1))
-    letter = buried(brokerless, replace(early, key=str(ids.order_id).encode()))
+    early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(fresh.saga_id), ce_causationid=fresh.id(1))
+    letter = buried(brokerless, replace(early, key=str(order_id).encode()))
     assert "UnknownSaga" in redrive(offline, letter).problem(409, "wrong-status")["detail"]
     with brokerless.world.engine.begin() as session:
-        create_order(session, brokerless.world.rules, NEW_ORDER, ids, "customer:cust_1", Trail("corr"))
+        create_order(session, Call(brokerless.world.rules, CUSTOMER, Trail("corr"), fresh), order_id, NEW_ORDER)
 
-    assert redrive(offline, letter).json()["order"]["orderId"] == str(ids.order_id)
+    assert redrive(offline, letter).json()["order"]["orderId"] == str(order_id)
 
-    assert brokerless.world.order(Placed(ids.order_id, ids.fresh.saga_id))["version"] == 2
+    assert brokerless.world.order(Placed(order_id, fresh.saga_id))["version"] == 2
 
 
 def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is_told(
@@ -159,11 +161,11 @@ def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is
 ) -> None:
     placed = brokerless.world.place()
 
-    def apply(self: Batch, *arguments: object, **named: object) -> None:
+    def apply(self: UnitOfWork, *arguments: object, **named: object) -> None:
         raise ZeroDivisionError("a bug with the password 1234")
 
     with monkeypatch.context() as bug:
-        bug.setattr(Batch, "apply", apply)
+        bug.setattr(UnitOfWork, "apply", apply)
         letter = buried(brokerless, *[answer(brokerless.world.pending(placed))] * DELIVERIES)
         before = everything(brokerless.world)
         detail = redrive(offline, letter).problem(409, "wrong-status")["detail"]

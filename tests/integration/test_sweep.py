@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.operations.sweep import MOST_AT_ONCE
-from chalicelib.sagas.engine import Batch
+from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
 from tests.support.eventually import eventually
@@ -150,14 +150,14 @@ def test_a_saga_that_fails_is_pushed_back_further_each_time_and_the_others_go_on
 ) -> None:
     placed = brokerless.world.place_many(5)
     spoiled = placed[2]
-    real = Batch.apply
+    real = UnitOfWork.apply
 
-    def apply(self: Batch, saga: Any, *arguments: Any, **named: Any) -> None:
+    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
         if how == "bug" and saga.saga_id == spoiled.saga_id:
             raise ZeroDivisionError("a bug")
         real(self, saga, *arguments, **named)
 
-    monkeypatch.setattr(Batch, "apply", apply)
+    monkeypatch.setattr(UnitOfWork, "apply", apply)
     if how != "bug":
         brokerless.world.rows(how, id=spoiled.saga_id)
     for time in range(1, 5):

@@ -13,13 +13,14 @@ from chalicelib.ids import new_fresh
 from chalicelib.messages.envelope import Outgoing, Trail, from_json
 from chalicelib.operations import operate
 from chalicelib.operations.audit import violations
+from chalicelib.operations.call import Call
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.sweep import Sweeper
 from chalicelib.orders.store import from_row as order_of
 from chalicelib.sagas.state import Saga
 from chalicelib.sagas.store import from_row as saga_of
 from tests.support.database import Placed, World
-from tests.support.interleaving import CUSTOMER
+from tests.support.interleaving import ADMIN, CUSTOMER
 from tests.support.kafka_records import Record
 from tests.support.released_sagas import Frozen, frozen
 from tests.support.saga_language import WILLING, header, reply_to
@@ -93,7 +94,7 @@ def sweep(world: World) -> None:
 
 def retry(world: World, saga: Saga) -> None:
     with world.engine.begin() as session:
-        operate.retry(session, world.rules, saga.saga_id, "admin:adm_1", new_fresh())
+        operate.retry(session, Call(world.rules, ADMIN, Trail("corr"), new_fresh()), saga.saga_id)
 
 
 def drive(world: World) -> None:
@@ -190,9 +191,9 @@ def test_the_clock_leaves_a_version_that_is_not_known_alone(world: World, newer:
 def test_neither_operator_nor_customer_turns_a_version_that_is_not_known(world: World, newer: Saga) -> None:
     before = state(world)
     with pytest.raises(WrongStatus, match="version 2 is not known"), world.engine.begin() as session:
-        operate.compensate(session, world.rules, newer.saga_id, "admin:adm_1", new_fresh())
+        operate.compensate(session, Call(world.rules, ADMIN, Trail("corr"), new_fresh()), newer.saga_id)
     with pytest.raises(HeldBySaga), world.engine.begin() as session:
-        cancel_order(session, world.rules, newer.order_id, None, CUSTOMER, trail=Trail("corr"), fresh=new_fresh())
+        cancel_order(session, Call(world.rules, CUSTOMER, Trail("corr"), new_fresh()), newer.order_id, None)
     assert state(world) == before
 
 

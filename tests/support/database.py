@@ -14,11 +14,13 @@ from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import Outgoing, Trail
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued
-from chalicelib.operations.create import Ids, NewOrder, create_order
+from chalicelib.operations.call import Call
+from chalicelib.operations.create import NewOrder, create_order
+from chalicelib.orders.access import Viewer
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import Rules, fresh_batch
+from chalicelib.sagas.engine import Rules, unit_of_work
 from tests.support.kafka_records import Sent
 
 NEW_ORDER = NewOrder(
@@ -51,22 +53,20 @@ class World:
 
     def place(self, new: NewOrder = NEW_ORDER) -> Placed:
         """Place one order as the HTTP edge does."""
-        ids = Ids(new_id(), new_fresh())
-        placed = Placed(ids.order_id, ids.fresh.saga_id)
+        order_id, fresh = new_id(), new_fresh()
+        customer = Viewer(new.customer_id, frozenset({"customer"}))
         with self.engine.begin() as session:
-            create_order(session, self.rules, new, ids, f"customer:{new.customer_id}", Trail(f"corr-{placed.order_id}"))
-        return placed
+            create_order(session, Call(self.rules, customer, Trail(f"corr-{order_id}"), fresh), order_id, new)
+        return Placed(order_id, fresh.saga_id)
 
     def place_many(self, number: int) -> list[Placed]:
         """Place orders, all in one transaction."""
         placed = []
-        with self.engine.begin() as session:
-            batch = fresh_batch(session, self.rules)
+        with self.engine.begin() as session, unit_of_work(session, self.rules) as work:
             for _ in range(number):
-                order = _created(new_id(), batch.moment.now)
-                saga = batch.start(CREATE_ORDER, order, Cause("customer:cust_1", Trail("corr")), new_fresh())
+                order = _created(new_id(), work.moment.now)
+                saga = work.start(CREATE_ORDER, order, Cause("customer:cust_1", Trail("corr")), new_fresh())
                 placed.append(Placed(order.order_id, saga.saga_id))
-            batch.write()
         return placed
 
     def rows(self, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:

@@ -18,13 +18,14 @@ from chalicelib.db.connection import make_engine
 from chalicelib.db.migrations import upgrade
 from chalicelib.ids import new_fresh
 from chalicelib.operations import operate
+from chalicelib.operations.call import Call
 from chalicelib.operations.sweep import SilentCommands
 from chalicelib.sagas.registry import DEFINITIONS
 from infra.local.console import complain
 from infra.local.saga_map import REFUSED, SILENT
 from tests.support.database import World
 from tests.support.examples import POLICY, RULES
-from tests.support.interleaving import Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
+from tests.support.interleaving import ADMIN, TRAIL, Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
 from tests.support.saga_language import UNWILLING
 from tests.support.scene import Scene, Stage
 from tests.support.servers import running_postgres
@@ -86,11 +87,11 @@ def cancelled(run: Run) -> None:
 
 def compensated(run: Run) -> None:
     """An operator turns the saga round."""
-    run.scene.do(lambda session, rules, _: operate.compensate(session, rules, run.saga_id, "admin:adm_1", new_fresh()))
+    run.scene.do(lambda session, rules, _: operate.compensate(session, Call(rules, ADMIN, TRAIL, new_fresh()), run.saga_id))
 
 
 def retried(run: Run) -> None:
-    run.scene.do(lambda session, rules, _: operate.retry(session, rules, run.saga_id, "admin:adm_1", new_fresh()))
+    run.scene.do(lambda session, rules, _: operate.retry(session, Call(rules, ADMIN, TRAIL, new_fresh()), run.saga_id))
 
 
 def unpayable(run: Run) -> None:

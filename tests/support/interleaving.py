@@ -22,6 +22,7 @@ from chalicelib.ids import new_fresh
 from chalicelib.messages.envelope import Trail
 from chalicelib.operations import sweep as sweeps
 from chalicelib.operations.accept import accept_order
+from chalicelib.operations.call import Call
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
@@ -47,24 +48,22 @@ def runner(sub: str = RUNNER) -> Viewer:
 def accept(runner_id: str = RUNNER) -> Move:
     """The runner asks for the order."""
     return _asks(
-        lambda session, rules, order_id, fresh: accept_order(
-            session, rules, order_id, runner_id, actor=f"runner:{runner_id}", trail=TRAIL, fresh=fresh
-        )
+        lambda session, rules, order_id, fresh: accept_order(session, Call(rules, runner(runner_id), TRAIL, fresh), order_id, runner_id)
     )
 
 
 def cancel(viewer: Viewer = CUSTOMER, reason: str | None = None) -> Move:
     """Somebody calls the order off."""
-    return _asks(lambda session, rules, order_id, fresh: cancel_order(session, rules, order_id, reason, viewer, trail=TRAIL, fresh=fresh))
+    return _asks(lambda session, rules, order_id, fresh: cancel_order(session, Call(rules, viewer, TRAIL, fresh), order_id, reason))
 
 
 def complete(viewer: Viewer = CUSTOMER) -> Move:
-    return _asks(lambda session, rules, order_id, fresh: complete_order(session, rules, order_id, viewer, trail=TRAIL, fresh=fresh))
+    return _asks(lambda session, rules, order_id, fresh: complete_order(session, Call(rules, viewer, TRAIL, fresh), order_id))
 
 
 def give_back(viewer: Viewer | None = None) -> Move:
     return _asks(
-        lambda session, rules, order_id, fresh: cancel_acceptance(session, rules, order_id, viewer or runner(), trail=TRAIL, fresh=fresh)
+        lambda session, rules, order_id, fresh: cancel_acceptance(session, Call(rules, viewer or runner(), TRAIL, fresh), order_id)
     )
 
 
@@ -72,11 +71,7 @@ def patch(to: OrderStatus, viewer: Viewer | None = None) -> Move:
     """The runner moves the order on by hand."""
 
     def move(scene: Scene) -> None:
-        scene.do(
-            lambda session, rules, order_id: move_status(
-                session, rules, order_id, to, viewer or runner(), versions=None, trail=TRAIL, fresh=new_fresh()
-            )
-        )
+        scene.do(lambda session, rules, order_id: move_status(session, Call(rules, viewer or runner(), TRAIL, new_fresh()), order_id, to))
 
     return move
 

@@ -14,9 +14,10 @@ from chalicelib.messages.topics import ESCROW_COMMANDS, ORDER_EVENTS, PAYMENT_CO
 from chalicelib.messaging.decode import ExpiryReceived, Received, ReplyReceived
 from chalicelib.operations import operate
 from chalicelib.operations.accept import accept_order
+from chalicelib.operations.call import Call
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
-from chalicelib.operations.create import Ids, create_order
+from chalicelib.operations.create import create_order
 from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.operations.move_status import BY_HAND, move_status
 from chalicelib.operations.sweep import SilentCommands, UnacceptedOrders, UncompletedOrders
@@ -57,8 +58,7 @@ class Life:
     def __post_init__(self) -> None:
         self.order_id = self.new_id()
         self.account = Account(str(self.order_id))
-        ids = Ids(self.order_id, self.fresh())
-        create_order(self.tables.session, self.rules, NEW_ORDER, ids, "customer:cust_1", TRAIL)
+        create_order(self.tables.session, self.call(CUSTOMER), self.order_id, NEW_ORDER)
 
     @property
     def order(self) -> Order:
@@ -76,30 +76,34 @@ class Life:
 
     # What people ask for: granted or refused, by the operations themselves
 
-    def asks(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+    def call(self, viewer: Viewer) -> Call:
+        """A request of somebody."""
+        return Call(self.rules, viewer, TRAIL, self.fresh())
+
+    def asks(self, operation: Callable[..., Any], viewer: Viewer, *arguments: Any) -> None:
         try:
-            operation(self.tables.session, self.rules, *arguments, fresh=self.fresh(), **options)
+            operation(self.tables.session, self.call(viewer), *arguments)
         except Refusal:
             return
 
     def accept(self, runner_id: str) -> None:
-        self.asks(accept_order, self.order_id, runner_id, actor=f"runner:{runner_id}", trail=TRAIL)
+        self.asks(accept_order, self.runner(runner_id), self.order_id, runner_id)
 
     def give_back(self) -> None:
-        self.asks(cancel_acceptance, self.order_id, self.runner(), trail=TRAIL)
+        self.asks(cancel_acceptance, self.runner(), self.order_id)
 
     def move_on(self) -> None:
         to = BY_HAND.get(self.order.order_status, OrderStatus.COLLECTED)
-        self.asks(move_status, self.order_id, to, self.runner(), versions=None, trail=TRAIL)
+        self.asks(move_status, self.runner(), self.order_id, to)
 
     def complete(self) -> None:
-        self.asks(complete_order, self.order_id, CUSTOMER, trail=TRAIL)
+        self.asks(complete_order, CUSTOMER, self.order_id)
 
     def cancel(self) -> None:
-        self.asks(cancel_order, self.order_id, "changed my mind", CUSTOMER, trail=TRAIL)
+        self.asks(cancel_order, CUSTOMER, self.order_id, "changed my mind")
 
     def cancel_by_admin(self) -> None:
-        self.asks(cancel_order, self.order_id, "the store burnt down", ADMIN, trail=TRAIL)
+        self.asks(cancel_order, ADMIN, self.order_id, "the store burnt down")
 
     def retry(self) -> None:
         self.operate(operate.retry)
@@ -109,10 +113,11 @@ class Life:
 
     def operate(self, operation: Callable[..., Any]) -> None:
         if self.holder:
-            self.asks(operation, self.holder.saga_id, "admin:adm_1")
+            self.asks(operation, ADMIN, self.holder.saga_id)
 
-    def runner(self) -> Viewer:
-        return Viewer(self.order.runner_id or "run_1", frozenset({"runner"}))
+    def runner(self, sub: str | None = None) -> Viewer:
+        """A runner: named, else the order's own."""
+        return Viewer(sub or self.order.runner_id or "run_1", frozenset({"runner"}))
 
     # What the clock does
 

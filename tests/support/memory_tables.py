@@ -20,7 +20,7 @@ from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.outbox import Queued
-from chalicelib.operations import asked, give_back
+from chalicelib.operations import call, give_back
 from chalicelib.orders import partner_ids
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Change
@@ -102,7 +102,7 @@ PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (saga_store, "read_sagas", Tables.read_sagas),
     (saga_store, "insert_sagas", Tables.insert_sagas),
     (saga_store, "update_sagas", Tables.update_sagas),
-    (asked, "read_latest", Tables.read_latest),
+    (call, "read_latest", Tables.read_latest),
     (give_back, "read_latest", Tables.read_latest),
     (partner_ids, "claim", Tables.claim),
     (outbox, "insert", Tables.queue),

@@ -19,7 +19,7 @@ from chalicelib.orders.changes import Cause
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
-from chalicelib.sagas.engine import lock
+from chalicelib.sagas.engine import unit_of_work
 from tests.support.database import Placed, World
 from tests.support.kafka_records import Record, Sent
 from tests.support.partner_script import Partners
@@ -75,18 +75,14 @@ class Stage:
         if status == "READY_FOR_PICKUP":
             return placed
         order_ids = [each.order_id for each in placed]
-        with self.world.engine.begin() as session:
-            batch = lock(session, self.world.rules, order_ids=order_ids)
-            for order in list(batch.orders.values()):
-                batch.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", TRAIL), new_fresh(), {"runner_id": RUNNER})
-            batch.write()
+        with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
+            for order in list(work.orders.values()):
+                work.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", TRAIL), new_fresh(), {"runner_id": RUNNER})
         self._drive(placed)
         for to in BY_HAND[: [OrderStatus.ACCEPTED, *BY_HAND].index(OrderStatus(status))]:
-            with self.world.engine.begin() as session:
-                batch = lock(session, self.world.rules, order_ids=order_ids)
-                for order in list(batch.orders.values()):
-                    batch.change(move(order, to, batch.moment.now), Cause(f"runner:{RUNNER}", TRAIL), new_fresh())
-                batch.write()
+            with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
+                for order in list(work.orders.values()):
+                    work.change(move(order, to, work.moment.now), Cause(f"runner:{RUNNER}", TRAIL), new_fresh())
         return placed
 
     def _drive(self, placed: list[Placed]) -> None:

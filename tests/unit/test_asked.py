@@ -10,7 +10,7 @@ from chalicelib.errors import HeldBySaga, NotFound, Refusal, Taken, TooLate, Wro
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.operations import operate
 from chalicelib.operations.accept import accept_order
-from chalicelib.operations.asked import Asked, lock_order, refuse_if_held
+from chalicelib.operations.call import Call, Served, order_locked, refuse_if_held
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
@@ -31,20 +31,20 @@ def life() -> Iterator[Life]:
         yield life
 
 
-def accept(life: Life, runner_id: str = "run_1") -> Asked:
-    return accept_order(life.tables.session, RULES, life.order_id, runner_id, actor=f"runner:{runner_id}", trail=TRAIL, fresh=life.fresh())
+def accept(life: Life, runner_id: str = "run_1") -> Served:
+    return accept_order(life.tables.session, life.call(life.runner(runner_id)), life.order_id, runner_id)
 
 
-def cancel(life: Life) -> Asked:
-    return cancel_order(life.tables.session, RULES, life.order_id, None, CUSTOMER, trail=TRAIL, fresh=life.fresh())
+def cancel(life: Life) -> Served:
+    return cancel_order(life.tables.session, life.call(CUSTOMER), life.order_id, None)
 
 
-def complete(life: Life) -> Asked:
-    return complete_order(life.tables.session, RULES, life.order_id, CUSTOMER, trail=TRAIL, fresh=life.fresh())
+def complete(life: Life) -> Served:
+    return complete_order(life.tables.session, life.call(CUSTOMER), life.order_id)
 
 
-def give_back(life: Life) -> Asked:
-    return cancel_acceptance(life.tables.session, RULES, life.order_id, life.runner(), trail=TRAIL, fresh=life.fresh())
+def give_back(life: Life) -> Served:
+    return cancel_acceptance(life.tables.session, life.call(life.runner()), life.order_id)
 
 
 def delivered(life: Life) -> None:
@@ -54,7 +54,7 @@ def delivered(life: Life) -> None:
         life.move_on()
 
 
-REQUESTS: dict[str, tuple[Callable[[Life], None], Callable[[Life], Asked], str]] = {
+REQUESTS: dict[str, tuple[Callable[[Life], None], Callable[[Life], Served], str]] = {
     "accept": (lambda _life: None, accept, "accept_order"),
     "cancel": (lambda _life: None, cancel, "cancel_order"),
     "complete": (delivered, complete, "complete_order"),
@@ -63,7 +63,7 @@ REQUESTS: dict[str, tuple[Callable[[Life], None], Callable[[Life], Asked], str]]
 
 @pytest.mark.parametrize(("prepare", "request_it", "name"), REQUESTS.values(), ids=REQUESTS.keys())
 def test_the_first_request_starts_the_saga_the_same_again_joins_it_and_later_finds_it_done(
-    life: Life, prepare: Callable[[Life], None], request_it: Callable[[Life], Asked], name: str
+    life: Life, prepare: Callable[[Life], None], request_it: Callable[[Life], Served], name: str
 ) -> None:
     prepare(life)
     first = request_it(life)
@@ -95,7 +95,7 @@ def test_cancelling_a_creation_turns_it_round_and_again_joins_it() -> None:
     ],
 )
 def test_while_one_saga_holds_the_order_requests_for_another_are_refused(
-    life: Life, holding: Callable[[Life], Asked], refused: list[Callable[[Life], Asked]]
+    life: Life, holding: Callable[[Life], Served], refused: list[Callable[[Life], Served]]
 ) -> None:
     holding(life)
     for other in refused:
@@ -153,15 +153,15 @@ def test_only_a_delivered_order_is_completed_and_only_an_accepted_one_given_back
 
 
 def test_an_order_that_does_not_exist_is_not_found(life: Life) -> None:
-    with pytest.raises(NotFound):
-        lock_order(life.tables.session, RULES, new_id())
+    with pytest.raises(NotFound), order_locked(life.tables.session, life.call(CUSTOMER), new_id()):
+        pass
 
 
 def test_whoever_holds_the_order_is_named_to_who_must_wait(life: Life) -> None:
     accept(life)
-    batch = lock_order(life.tables.session, RULES, life.order_id)
-    with pytest.raises(HeldBySaga, match="accept_order holds the order"):
-        refuse_if_held(batch, life.order)
+    held = pytest.raises(HeldBySaga, match="accept_order holds the order")
+    with held, order_locked(life.tables.session, life.call(CUSTOMER), life.order_id) as (work, order):
+        refuse_if_held(work, order)
 
 
 # The operator's table, from the contract
@@ -182,13 +182,13 @@ def may_compensate(row: Frozen) -> bool:
     return row.saga.name == "complete_order" and (row.place == "validate_runner" or row.place.startswith(REFUSED))
 
 
-def operated(row: Frozen, operation: Callable[..., Asked]) -> tuple[Asked | None, dict[tuple[str, int], Any], list[str]]:
+def operated(row: Frozen, operation: Callable[..., Served]) -> tuple[Served | None, dict[tuple[str, int], Any], list[str]]:
     """What came of it, the history entries that it left, and the types of what was sent."""
     with in_memory() as tables:
         tables.orders[row.order.order_id], tables.sagas[row.saga.saga_id] = row.order, row.saga
         tables.now = row.order.updated_at
         try:
-            asked = operation(tables.session, RULES, row.saga.saga_id, "admin:adm_1", new_fresh())
+            asked = operation(tables.session, Call(RULES, ADMIN, TRAIL, new_fresh()), row.saga.saga_id)
         except Refusal as refusal:
             assert isinstance(refusal, WrongStatus)
             asked = None
@@ -198,7 +198,7 @@ def operated(row: Frozen, operation: Callable[..., Asked]) -> tuple[Asked | None
 @pytest.mark.parametrize(("operation", "may"), [(operate.retry, may_retry), (operate.compensate, may_compensate)])
 @EACH
 def test_an_operator_may_do_what_the_table_says_and_nothing_else(
-    row: Frozen, operation: Callable[..., Asked], may: Callable[[Frozen], bool]
+    row: Frozen, operation: Callable[..., Served], may: Callable[[Frozen], bool]
 ) -> None:
     asked, history, sent = operated(row, operation)
 
@@ -226,10 +226,10 @@ def test_a_retry_sends_the_silent_command_as_it_was_and_a_refused_payout_begins_
 def test_an_unknown_saga_is_not_found_and_an_unknown_version_is_left_to_a_newer_release(life: Life) -> None:
     asked = accept(life)
     with pytest.raises(NotFound):
-        operate.retry(life.tables.session, RULES, new_id(), "admin:adm_1", life.fresh())
+        operate.retry(life.tables.session, life.call(ADMIN), new_id())
     life.tables.sagas[asked.saga.saga_id] = replace(asked.saga, definition_version=99)
     for operation in (operate.retry, operate.compensate):
         with pytest.raises(WrongStatus):
-            operation(life.tables.session, RULES, asked.saga.saga_id, "admin:adm_1", life.fresh())
+            operation(life.tables.session, life.call(ADMIN), asked.saga.saga_id)
     with pytest.raises(HeldBySaga):
-        cancel_order(life.tables.session, RULES, life.order_id, "why", ADMIN, trail=TRAIL, fresh=life.fresh())
+        cancel_order(life.tables.session, life.call(ADMIN), life.order_id, "why")

@@ -8,7 +8,7 @@ import pytest
 from chalicelib.operations.expire import expire_authorization
 from chalicelib.orders import expiry
 from chalicelib.orders.order import OrderStatus, PaymentStatus
-from chalicelib.sagas.engine import lock
+from chalicelib.sagas.engine import unit_of_work
 from chalicelib.sagas.state import Saga
 from tests.support.examples import RULES, TRAIL, an_order, an_order_in
 from tests.support.life import Life
@@ -172,7 +172,5 @@ def test_it_is_one_version_of_the_order_with_the_saga_it_starts() -> None:
 
 
 def _expired(tables: Tables, life: Life) -> bool:
-    batch = lock(tables.session, RULES, order_ids=[life.order_id])
-    looked_at = expire_authorization(batch, life.order_id, TRAIL, life.fresh())
-    batch.write()
-    return looked_at
+    with unit_of_work(tables.session, RULES, order_ids=[life.order_id]) as work:
+        return expire_authorization(work, life.order_id, TRAIL, life.fresh())

@@ -1,0 +1,99 @@
+"""Requests that change something: read and checked, run once in one transaction, published, answered at once or after waiting.
+
+change = Change(request, "runner", "admin", body=AcceptBody)
+with change.transaction() as session:
+    change.serve(accept_order(session, change.call, order_id, change.body.runner_id))
+return change.response()
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic
+from uuid import UUID
+
+import sqlalchemy as sa
+from chalice.app import Response
+
+from chalicelib.entrypoints.bodies import M, read_body
+from chalicelib.entrypoints.conditions import if_match
+from chalicelib.entrypoints.endings import completed, told
+from chalicelib.entrypoints.http import Request
+from chalicelib.entrypoints.keys import claim_of, kept
+from chalicelib.entrypoints.waiting import preferred_wait, wait_for
+from chalicelib.ids import new_fresh
+from chalicelib.operations.call import Call, Served
+from chalicelib.operations.once import unclaimed
+from chalicelib.runtime import runtime
+from chalicelib.sagas.queries import SagaWithOrder
+from chalicelib.sagas.state import Saga
+
+
+class Change(Generic[M]):
+    """One such request, in the order of the contract's checks: media type and size, role, JSON and headers, fields.
+
+    `body` is its parsed body, `call` what the operations take, `caller` who asks. Making it raises the refusals of these checks.
+    """
+
+    def __init__(self, request: Request, *roles: str, body: type[M], waits: bool = False) -> None:
+        """`roles` may use the route (none named: any role). With `waits` the route honours `Prefer: wait`."""
+        self._begun = time.monotonic()
+        request.check_body()
+        self.caller = request.caller(*roles)
+        self.body: M = read_body(body, request.json(optional=all(not field.is_required() for field in body.model_fields.values())))
+        self._request = request
+        self._waiting = preferred_wait(request.headers) if waits else None
+        self._claim = claim_of(request, self.caller, self._waiting)
+        once = self._claim.begin if self._claim else unclaimed
+        self.call = Call(runtime().rules, self.caller, request.trail, new_fresh(), once, if_match(request.headers))
+        self._first: Response | None = None
+        self._changed = False
+        self._orders: list[UUID] = []
+        self._served: Served | None = None
+        self._word: Callable[[SagaWithOrder, Mapping[str, str]], Response] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """The request's one transaction. Its answer is kept for repeats where it changed something; then what it wrote is published."""
+        with runtime().database.transaction() as session:
+            yield session
+            if self._claim and self._first and self._changed:
+                self._claim.keep(session, kept(self._first), final=self._waiting is None)
+            elif self._claim:
+                self._claim.drop(session)
+        if self._orders:
+            runtime().publisher.publish(self._orders)
+
+    def answer(self, response: Response, *orders: UUID, changed: bool = True) -> None:
+        """Answer with `response`; `orders` are those for which messages now wait."""
+        self._first, self._changed, self._orders = response, changed, list(orders)
+
+    def serve(
+        self,
+        served: Served,
+        *,
+        done: int = 200,
+        headers: Mapping[str, str] | None = None,
+        ended_well: Callable[[Saga], bool] = completed,
+    ) -> None:
+        """Answer for the saga that serves the request: with `done` where it ended well, and `headers` in any case."""
+
+        def word(seen: SagaWithOrder, applied: Mapping[str, str]) -> Response:
+            named = {**(headers or {}), **applied}
+            return told(self._request, seen, done=done, headers=named, waited=bool(applied), ended_well=ended_well)
+
+        self._served, self._word = served, word
+        self.answer(word(SagaWithOrder(served.saga, served.order), {}), served.order.order_id, changed=served.started)
+
+    def response(self) -> Response:
+        """The answer; where the request waits, after the saga's end or when its time is over. Call it when the transaction has ended."""
+        if self._first is None:
+            raise LookupError("the request has no answer yet")
+        if self._waiting is None or self._served is None or self._word is None:
+            return self._first
+        remaining = max(0.0, self._begun + self._waiting - time.monotonic())
+        final = self._word(wait_for(self._served.saga.saga_id, remaining), {"Preference-Applied": f"wait={self._waiting}"})
+        if self._claim and self._changed:
+            with runtime().database.transaction() as session:
+                self._claim.keep(session, kept(final), final=True)
+        return final

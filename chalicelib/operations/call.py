@@ -1,0 +1,93 @@
+"""What requests that change an order have in common: who asks under which conditions, and the saga that serves them.
+
+A request starts a saga, joins the one that already serves it, or finds its work done.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chalicelib.errors import HeldBySaga, NotFound, PreconditionFailed
+from chalicelib.messages.envelope import Trail
+from chalicelib.operations.once import Once, unclaimed
+from chalicelib.orders.access import Viewer
+from chalicelib.orders.order import Order
+from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
+from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.state import Saga
+from chalicelib.sagas.store import read_latest
+
+# The versions at which a request may change an order, as If-Match names them; None: any.
+Versions: TypeAlias = frozenset[int] | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as the operations take it: who asks, under which rules, with which trail, ids and conditions.
+
+    `once` claims the request's idempotency key, `versions` are those that its If-Match names.
+    """
+
+    rules: Rules
+    viewer: Viewer
+    trail: Trail
+    fresh: Fresh
+    once: Once = unclaimed
+    versions: Versions = None
+
+
+@dataclass(frozen=True)
+class Served:
+    """The order and the saga that serves the request, as one transaction saw them; `started` tells whether the request changed anything."""
+
+    order: Order
+    saga: Saga
+    started: bool = False
+
+
+@contextmanager
+def order_locked(session: sa.Connection, call: Call, order_id: UUID) -> Iterator[tuple[UnitOfWork, Order]]:
+    """A unit of work over one order; raises NotFound."""
+    with unit_of_work(session, call.rules, order_ids=[order_id]) as work:
+        if order_id not in work.orders:
+            raise NotFound("there is no such order")
+        yield work, work.orders[order_id]
+
+
+def holder_of(work: UnitOfWork, order: Order) -> Saga | None:
+    """The saga that holds the order."""
+    return work.sagas[order.active_saga_id] if order.active_saga_id else None
+
+
+def refuse_unless_at(order: Order, versions: Versions) -> None:
+    """Raises PreconditionFailed where a locked order is at none of these versions.
+
+    For what would change the order: after the idempotency key, before its state. A request that joins a saga or finds its work done is
+    answered without (RFC 9110, section 13.1.1).
+    """
+    if versions is not None and order.version not in versions:
+        raise PreconditionFailed("the order has changed: If-Match names none of its current version's tags")
+
+
+def refuse_if_held(work: UnitOfWork, order: Order) -> None:
+    """Raises HeldBySaga where a saga holds the order."""
+    holder = holder_of(work, order)
+    if holder:
+        raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
+
+
+def done_before(session: sa.Connection, order: Order, *names: str) -> Served:
+    """For a request repeated after its end: the latest saga of one of these names; raises NotFound where there was none."""
+    saga = read_latest(session, order.order_id, names)
+    if saga is None:
+        raise NotFound("there is no such saga")
+    return Served(order, saga)
+
+
+def served_by(work: UnitOfWork, saga: Saga) -> Served:
+    """What a request came to that `saga` serves, which it started or changed."""
+    return Served(work.orders[saga.order_id], work.sagas[saga.saga_id], started=True)
