@@ -48,7 +48,7 @@ def test_the_row_keeps_every_byte_and_the_copy_says_why(service: Service) -> Non
         "group": "campusg-on_user_events",
         "delivery.count": "1",
         "exception.class": "Unintelligible",
-        "message": "the value is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        "message": "the value is not JSON: it is not UTF-8",
     }
     assert service.world.outbox() == []
 
