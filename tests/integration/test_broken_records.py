@@ -52,7 +52,10 @@ KINDS = {
     "neither key nor headers": Kind(lambda good: replace(good, key=None, headers=()), "Unintelligible"),
     "an id with U+0000": Kind(lambda good: good.having(ce_id="a\0b"), "Unintelligible"),
     "an id that no index can hold": Kind(lambda good: good.having(ce_id=token_hex(4000)), "Unintelligible"),
-    "a needed header that is no text": Kind(lambda good: replace(good, headers=(*good.headers, ("ce_source", b"\xff"))), "Unintelligible"),
+    "a needed header that is no text": Kind(
+        lambda good: replace(good, headers=tuple((name, b"\xff" if name == "ce_source" else value) for name, value in good.headers)),
+        "Unintelligible",
+    ),
 }
 
 
