@@ -27,12 +27,17 @@ SEES_NOTHING_TAKEN = [
 ]
 
 
-@pytest.mark.parametrize("who", [OWNER, RUNNER, ADMIN, viewer("run_1", "customer", "runner")], ids=str)
+def named(who: Viewer) -> str:
+    """The test's name, the same in every process that collects it."""
+    return " ".join([who.sub, *sorted(who.roles)])
+
+
+@pytest.mark.parametrize("who", [OWNER, RUNNER, ADMIN, viewer("run_1", "customer", "runner")], ids=named)
 def test_its_owner_its_runner_and_an_admin_see_an_order(who: Viewer) -> None:
     assert seen(TAKEN, who) is TAKEN
 
 
-@pytest.mark.parametrize("who", SEES_NOTHING_TAKEN, ids=str)
+@pytest.mark.parametrize("who", SEES_NOTHING_TAKEN, ids=named)
 def test_for_everybody_else_there_is_no_such_order(who: Viewer) -> None:
     for order in (TAKEN, None):
         with pytest.raises(NotFound, match="there is no such order"):
