@@ -7,7 +7,7 @@ from chalicelib.sagas.registry import DEFINITIONS
 
 CHALICELIB = Path(__file__).resolve().parents[2] / "chalicelib"
 # The registry names every saga; the audit is written without the definitions, on purpose, so that it can find them wrong.
-INDEPENDENT = {"sagas/registry.py", "operations/audit.py"}
+INDEPENDENT = ("sagas/registry.py", "operations/audit/")
 
 
 def names() -> dict[str, set[str]]:
@@ -30,7 +30,7 @@ def test_no_saga_or_step_is_named_outside_its_own_file() -> None:
     strangers = []
     for file in sorted(CHALICELIB.rglob("*.py")):
         path = file.relative_to(CHALICELIB).as_posix()
-        if path not in INDEPENDENT:
+        if not path.startswith(INDEPENDENT):
             strangers += [(path, name) for name in strings(file) & known.keys() if path not in known[name]]
     assert strangers == []
 
