@@ -9,18 +9,14 @@ from pg8000.exceptions import Error as DatabaseError
 
 from chalicelib.operations import audit as rules
 from chalicelib.operations.audit import RULES, Violation
+from infra.local.books import BOOK_RULES
 from infra.local.checks import hidden, reason
 from infra.local.console import complain, say
-from infra.local.partners.ledger import OpenMoney, open_money
 from infra.local.running import NotRunningError, operator_session, target_database, target_variable, telling
 
-LEDGER_RULE = "ledger_open"
-TITLES = {rule.name: rule.title for rule in RULES} | {
-    LEDGER_RULE: "no money of an order that has ended stands in the simulated partners' books"
-}
-UNKNOWN = "unknown"
-ENDED = frozenset({"COMPLETED", "CANCELLED", "TIMED_OUT"})
-STATUSES = sa.text("SELECT order_id, order_status FROM campusg.orders WHERE order_id = ANY(CAST(:order_ids AS uuid[]))")
+TITLES = {rule.name: rule.title for rule in (*RULES, *BOOK_RULES)}
+# The last table that the simulated partners make, all in one transaction.
+HAS_BOOKS = sa.text("SELECT to_regclass('partners.notifications') IS NOT NULL")
 
 
 def audit() -> int:
@@ -44,9 +40,8 @@ def audit() -> int:
 def examine(url: str, relay_period: timedelta) -> tuple[list[Violation], list[Violation]]:
     """The violations in a database, those of the simulated partners' books included, and the sagas parked in it."""
     with operator_session(url) as session:
-        found = rules.violations(session, relay_period=relay_period)
-        parked = rules.parked(session)
-    return found + _ledger_violations(url), parked
+        asked = (*RULES, *BOOK_RULES) if session.execute(HAS_BOOKS).scalar_one() else RULES
+        return rules.violations(session, asked, relay_period=relay_period), rules.parked(session)
 
 
 def report(found: Sequence[Violation], parked: Sequence[Violation]) -> list[str]:
@@ -68,31 +63,3 @@ def _table(rows: Sequence[Violation]) -> list[str]:
 
 def _line(order: UUID | str | None, saga: UUID | str | None, detail: str) -> str:
     return f"  {order or ''!s:<36}  {saga or ''!s:<36}  {detail}"
-
-
-def _ledger_violations(url: str) -> list[Violation]:
-    """Money open in the partners' books before and after our orders were seen to have ended: what moved meanwhile is none."""
-    suspects = {money.id: money for money in open_money(url)}
-    if not suspects:
-        return []
-    with operator_session(url) as session:
-        ids = [money.order_id for money in suspects.values() if _is_uuid(money.order_id)]
-        statuses = {str(row.order_id): row.order_status for row in session.execute(STATUSES, {"order_ids": ids})}
-    still = {money.id for money in open_money(url)}
-    over = {money: statuses.get(money.order_id, UNKNOWN) for money in suspects.values() if money.id in still}
-    return [_standing(money, status) for money, status in over.items() if status in ENDED or status == UNKNOWN]
-
-
-def _standing(money: OpenMoney, status: str) -> Violation:
-    order_id = UUID(money.order_id) if _is_uuid(money.order_id) else None
-    since = f"{money.since:%Y-%m-%d %H:%M:%S} UTC"
-    detail = f"{money.kind} {money.id} over {money.currency} {money.amount} stands since {since}, the order is {status}"
-    return Violation(LEDGER_RULE, order_id, None, detail)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -10,9 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.db.connection import make_engine
+from chalicelib.db.states import sql_state
+from chalicelib.messages.topics import ESCROW_COMMANDS, PAYMENT_COMMANDS
 from chalicelib.messaging.producer import Producer
 from chalicelib.operations import audit
 from chalicelib.operations.audit import LIVE_RULES, RULES, Rule, Violation, parked, violations
+from chalicelib.sagas.definition import Step
+from chalicelib.sagas.registry import DEFINITIONS
 from infra.local.devkeys import jwks_file
 from tests.integration.conftest import RULES as SERVICE_RULES
 from tests.integration.conftest import serve
@@ -210,7 +214,68 @@ MONEY: list[tuple[str, str, str]] = [
     ("completed", unsaid("user.runner_validated", "completed"), "payee: .* somebody else validated, the account is not"),
     ("completed", "UPDATE campusg.sagas SET facts = '{}' WHERE order_id = :completed", "the account is not the one named for the runner"),
 ]
+MONEY += [
+    ("open", unsaid("escrow.held", "open"), "hold: READY_FOR_PICKUP, but 0 held"),
+    ("accepted", unsaid("payment.authorized", "accepted"), "payment: ACCEPTED/AUTHORIZED, but 0 authorized"),
+    ("accepted", said("escrow.runner_assigned", "escrow.refunded", "accepted"), "hold: ACCEPTED, but 1 held, 0 paid out, 1 given back"),
+    ("accepted", said("escrow.runner_assigned", "payment.captured", "accepted"), "1 authorized, 1 captured"),
+    ("refused payout", unsaid("payment.captured", "refused payout"), "payment: DELIVERED/CAPTURED, but 1 authorized, 0 captured"),
+]
 BREAKAGES += [(audit.MONEY_ASTRAY, *each) for each in MONEY]
+ITEM = "food_items = jsonb_set(food_items, '{0,%s}', '%s')"
+FIRST = "UPDATE campusg.order_history SET %s WHERE order_id = :completed AND version = %s"
+BREAKAGES += [
+    (audit.STATUSES_DISAGREE, "open", order("payment_status = 'RELEASED'", "open"), "READY_FOR_PICKUP/RELEASED and held by nobody"),
+    (audit.STATUSES_DISAGREE, "refunded", order("payment_status = 'RELEASED'", "refunded"), "DELIVERED/RELEASED and held by nobody"),
+    (audit.STATUSES_DISAGREE, "accepted", order("order_status = 'DELIVERED', payment_status = 'CAPTURED'", "accepted"), "held by nobody"),
+    (audit.STATUSES_DISAGREE, "running", order("active_saga_id = NULL", "running"), "CREATED/PENDING and held by nobody"),
+    (audit.STATUSES_AT_THE_END, "completed", order("payment_status = 'AUTHORIZED'", "completed"), "COMPLETED/AUTHORIZED"),
+    (audit.STATUSES_AT_THE_END, "timed out", order("payment_status = 'FAILED'", "timed out"), "TIMED_OUT/FAILED"),
+    (audit.FIELDS_DISAGREE, "open", order("escrow_id = NULL", "open"), "READY_FOR_PICKUP: no escrow_id"),
+    (audit.FIELDS_DISAGREE, "open", order("runner_id = 'run_9'", "open"), "open with a runner_id"),
+    (audit.FIELDS_DISAGREE, "running", order("payment_id = 'pay_9'", "running"), "CREATED: already a payment_id"),
+    (audit.FIELDS_DISAGREE, "accepted", order("cancel_reason = 'x'", "accepted"), "not cancelled, with a reason"),
+    (audit.FIELDS_AT_THE_END, "completed", order("escrow_id = NULL", "completed"), "COMPLETED: no escrow_id"),
+    (audit.FIELDS_AT_THE_END, "declined", order("escrow_id = 'esc_9'", "declined"), "an escrow_id without payment_id"),
+    (audit.SUMS_DISAGREE, "open", order(ITEM % ("price", '"4.49"'), "open"), "^8.98 for items, food_fee 9.00"),
+    (audit.SUMS_DISAGREE, "open", order(ITEM % ("quantity", "3"), "open"), "^13.50 for items"),
+    (audit.SUMS_DISAGREE, "open", order(ITEM % ("price", '"free"'), "open"), "^NaN for items"),
+    (audit.SUMS_DISAGREE, "open", order("currency = 'USD'", "open"), "total USD 12.99"),
+    (audit.TIMES_DISAGREE, "completed", order(f"accepted_at = {LATE}", "completed"), "^accepted_at: not as"),
+    (audit.TIMES_DISAGREE, "completed", order("completed_at = NULL", "completed"), "^completed_at"),
+    (audit.TIMES_DISAGREE, "open", order("cancelled_at = created_at", "open"), "^cancelled_at"),
+    (audit.TIMES_DISAGREE, "open", order(f"updated_at = {A_DAY_AGO}", "open"), "^updated_at"),
+    (audit.FACTS_DISAGREE, "open", order("customer_id = 'cust_9'", "open"), "customer cust_9, but cust_1 was asked about"),
+    (audit.FACTS_DISAGREE, "running", order("customer_id = 'cust_9'", "running"), "customer cust_9, but cust_1 was asked about"),
+    (audit.FACTS_DISAGREE, "accepted", order("runner_id = 'run_9'", "accepted"), "runner run_9, but run_1 accepted"),
+    (audit.FACTS_DISAGREE, "accepted", order("payment_id = 'pay_9'", "accepted"), "payment pay_9, but the saga was told pay_"),
+    (audit.FACTS_DISAGREE, "accepted", order("escrow_id = 'esc_9'", "accepted"), "hold esc_9, but the saga was told esc_"),
+    (audit.FACTS_DISAGREE, "cancelled", order("cancel_reason = 'x'", "cancelled"), "another reason"),
+    (audit.FACTS_DISAGREE, "open", order("authorization_expired = true", "open"), "the history tells of 0"),
+    (audit.FACTS_DISAGREE, "open", "UPDATE campusg.sagas SET name = 'other' WHERE order_id = :open", "0 sagas have created it"),
+    (audit.SAGA_DISAGREES, "running", saga("due_at = due_at + interval '1 day'", "running"), "due only at"),
+    (audit.SAGA_DISAGREES, "running", saga("awaited_id = 'x'", "running"), "awaits another command"),
+    (audit.SAGA_DISAGREES, "running", saga("steps = '{}'", "running"), "its steps are"),
+    (audit.SAGA_DISAGREES, "running", saga("status = 'COMPENSATING'", "running"), "what is awaited is no undo"),
+    (audit.SAGA_DISAGREES, "open", "UPDATE campusg.sagas SET status = 'COMPENSATED' WHERE order_id = :open", "without an error"),
+    (audit.SAGA_DISAGREES, "open", f"UPDATE campusg.sagas SET ended_at = {LATE} WHERE order_id = :open", "the history does not know"),
+    (
+        audit.REPLIES_DISAGREE,
+        "open",
+        "UPDATE campusg.sagas SET facts = facts - 'escrow_id' WHERE order_id = :open",
+        "escrow_id is not known",
+    ),
+    (audit.HISTORY_BROKEN, "completed", FIRST % ("event = 'order.updated'", 1), "version 1: is no order.updated"),
+    (audit.HISTORY_BROKEN, "completed", FIRST % ("actor = 'customer:cust_9'", 1), "version 1: by customer:cust_9"),
+    (audit.HISTORY_BROKEN, "completed", FIRST % ("at = at + interval '1 day'", 2), "version 3: at"),
+    (
+        audit.HISTORY_BROKEN,
+        "completed",
+        FIRST % ("saga_id = NULL", 2),
+        "version 2: from CREATED/PENDING to PENDING_PAYMENT/PENDING by no saga",
+    ),
+    (audit.HISTORY_BROKEN, "completed", FIRST % ("saga_id = gen_random_uuid()", 3), "none of this order"),
+]
 
 
 @pytest.mark.parametrize(
@@ -225,8 +290,112 @@ def test_what_breaks_a_rule_is_found_with_its_order_and_nothing_else(
     assert re.search(detail, found.detail), found.detail
 
 
+@pytest.mark.parametrize(("column", "kind"), [("payment_id", "payment"), ("escrow_id", "hold")])
+def test_an_id_that_two_orders_share_is_found_at_both(orders: Orders, column: str, kind: str) -> None:
+    shared = (
+        f"UPDATE campusg.orders SET {column} = (SELECT {column} FROM campusg.orders WHERE order_id = :completed) WHERE order_id = :open"
+    )
+
+    found = broken(orders, shared, audit.IDS_SHARED)
+
+    assert {each.order_id for each in found} == {orders.ids["completed"], orders.ids["open"]}
+    assert all(re.fullmatch(f"{kind} .* is that of 2 orders", each.detail) for each in found)
+
+
+# What becomes of each column, by its type.
+MUTATIONS: dict[str, tuple[str, ...]] = {
+    "text": ("{0} || 'x'", "NULL", "'x'"),
+    "numeric": ("{0} + 0.01", "NULL"),
+    "integer": ("{0} + 1", "0"),
+    "uuid": ("gen_random_uuid()", "NULL"),
+    "timestamp with time zone": ("{0} + interval '1 day'", "{0} - interval '1 day'", "NULL", "coalesce({0}, clock_timestamp())"),
+    "boolean": ("NOT {0}",),
+    "jsonb": ("'{{}}'", "'[]'", "NULL"),
+}
+# What the audit can't and need not notice: a column, a mutation of it or all, and why.
+HARMLESS: dict[tuple[str, str, str | None], str] = {
+    ("orders", "store_location", None): "nobody else keeps it",
+    ("orders", "delivery_location", None): "nobody else keeps it",
+    ("orders", "accept_by", "{0} + interval '1 day'"): "nobody else keeps the setting that it was made by",
+    ("sagas", "definition_version", "{0} + 1"): "a newer release may have started it",
+    ("sagas", "setbacks", None): "says only how often a sweep has failed",
+    ("sagas", "correlation_id", None): "ties log lines together",
+    ("sagas", "traceparent", None): "ties log lines together",
+    ("order_history", "detail", None): "is for people",
+}
+# Of each kind one, and few enough that no rule finds more than it tells.
+SETTLED = ("completed", "cancelled", "timed out", "open", "refunded", "declined")
+COLUMNS = sa.text("""
+    SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'campusg' AND table_name IN ('orders', 'sagas', 'order_history') ORDER BY table_name, ordinal_position""")
+
+
+def mutated(session: sa.Connection, table: str, column: str, value: str, ids: list[UUID]) -> set[UUID]:
+    """The orders whose rows were changed; none where the tables refuse it themselves."""
+    statement = f"""
+        UPDATE campusg.{table} SET {column} = {value}
+        WHERE order_id = ANY(CAST(:ids AS uuid[])) AND ({value}) IS DISTINCT FROM {column} RETURNING order_id"""
+    try:
+        return set(session.execute(sa.text(statement), {"ids": ids}).scalars())
+    except sa.exc.DBAPIError as error:
+        assert str(sql_state(error)).startswith(("22", "23"))
+        return set()
+
+
+def test_whatever_becomes_of_any_column_is_noticed_or_known_to_be_harmless(orders: Orders) -> None:
+    ids = [orders.ids[fate] for fate in SETTLED]
+    unnoticed, noticed = set(), set()
+    with orders.engine.connect() as session:
+        columns = session.execute(COLUMNS).all()
+        for table, column, type in columns:
+            for mutation in MUTATIONS[type]:
+                changed = mutated(session, table, column, mutation.format(column), ids)
+                known = next((key for key in ((table, column, mutation), (table, column, None)) if key in HARMLESS), None)
+                if not changed or changed <= {each.order_id for each in violations(session)}:
+                    noticed.add((table, column))
+                else:
+                    unnoticed.add(known or (table, column, mutation))
+                session.rollback()
+    assert len(columns) > 40
+    assert unnoticed == set(HARMLESS)
+
+
+# Every step that moves money, what is asked and what undoes it: an order on which a partner answered so. (Two sagas undo alike.)
+ANSWERED: dict[str, str] = {
+    "payment.authorized": "open",
+    "payment.released": "cancelled",
+    "payment.captured": "completed",
+    "payment.refunded": "refunded",
+    "escrow.held": "open",
+    "escrow.runner_assigned": "completed",
+    "escrow.runner_unassigned": "",
+    "escrow.released": "completed",
+    "escrow.refunded": "cancelled",
+}
+# Who gave a runner's name back leaves no money behind that the name could be paid.
+NO_MONEY = {"escrow.runner_unassigned"}
+
+
+def test_every_step_that_moves_money_has_a_rule() -> None:
+    steps = [step for definition in DEFINITIONS.values() for step in definition.steps if isinstance(step, Step)]
+    exchanges = [exchange for step in steps for exchange in (step.ask, step.undo) if exchange]
+    moved = {each.done.TYPE for each in exchanges if each.command.TOPIC in (PAYMENT_COMMANDS, ESCROW_COMMANDS)}
+    assert moved == set(ANSWERED)
+
+
+@pytest.mark.parametrize("reply", sorted(set(ANSWERED) - NO_MONEY))
+def test_money_that_nobody_moved_is_noticed(orders: Orders, reply: str) -> None:
+    [found] = broken(orders, unsaid(reply, ANSWERED[reply]), audit.MONEY_ASTRAY)
+    assert found.order_id == orders.ids[ANSWERED[reply]]
+
+
+def test_an_amount_that_undid_a_part_of_a_hold_is_noticed(orders: Orders) -> None:
+    change = said('"amount": "12.99", "orderId"', '"amount": "5.00", "orderId"', "cancelled")
+    assert broken(orders, change, audit.MONEY_ASTRAY)[0].order_id == orders.ids["cancelled"]
+
+
 def test_every_rule_is_shown_to_find_something() -> None:
-    assert {rule.name for rule, *_ in BREAKAGES} == {rule.name for rule in RULES}
+    assert {rule.name for rule, *_ in BREAKAGES} | {audit.IDS_SHARED.name} == {rule.name for rule in RULES}
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 

@@ -8,9 +8,12 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from chalicelib.operations.audit.history import HISTORY_DISAGREES, HISTORY_INCOMPLETE
+from chalicelib.operations.audit.history import HISTORY_BROKEN, HISTORY_DISAGREES, HISTORY_INCOMPLETE
 from chalicelib.operations.audit.money import MONEY_ASTRAY
+from chalicelib.operations.audit.orders import FACTS_DISAGREE, IDS_SHARED, SUMS_DISAGREE, TIMES_DISAGREE
 from chalicelib.operations.audit.rule import Rule, Violation
+from chalicelib.operations.audit.sagas import REPLIES_DISAGREE, SAGA_DISAGREES
+from chalicelib.operations.audit.statuses import FIELDS_AT_THE_END, FIELDS_DISAGREE, STATUSES_AT_THE_END, STATUSES_DISAGREE
 from chalicelib.operations.audit.under_way import (
     HELD_AFTER_THE_END,
     HELD_BY_NOBODY,
@@ -29,10 +32,15 @@ MONEY_MAY_REST = timedelta(hours=24)
 MOST_A_RULE = 100
 
 __all__ = [
+    "FACTS_DISAGREE",
+    "FIELDS_AT_THE_END",
+    "FIELDS_DISAGREE",
     "HELD_AFTER_THE_END",
     "HELD_BY_NOBODY",
+    "HISTORY_BROKEN",
     "HISTORY_DISAGREES",
     "HISTORY_INCOMPLETE",
+    "IDS_SHARED",
     "LIVE_RULES",
     "MONEY_ASTRAY",
     "MONEY_OPEN",
@@ -40,11 +48,17 @@ __all__ = [
     "OPEN_WITHOUT_TIME_LIMIT",
     "OUTBOX_OLD",
     "RELAY_PERIOD",
+    "REPLIES_DISAGREE",
     "RULES",
     "SAGAS_AT_ONCE",
+    "SAGA_DISAGREES",
     "SAGA_HOLDS_NOTHING",
     "SAGA_OVERDUE",
     "SAGA_WITHOUT_COMMAND",
+    "STATUSES_AT_THE_END",
+    "STATUSES_DISAGREE",
+    "SUMS_DISAGREE",
+    "TIMES_DISAGREE",
     "Rule",
     "Violation",
     "parked",
@@ -61,8 +75,25 @@ LIVE_RULES: tuple[Rule, ...] = (
     HELD_BY_NOBODY,
     SAGAS_AT_ONCE,
     MONEY_OPEN,
+    STATUSES_DISAGREE,
+    FIELDS_DISAGREE,
 )
-RULES: tuple[Rule, ...] = (*LIVE_RULES, HELD_AFTER_THE_END, HISTORY_INCOMPLETE, HISTORY_DISAGREES, MONEY_ASTRAY)
+RULES: tuple[Rule, ...] = (
+    *LIVE_RULES,
+    HELD_AFTER_THE_END,
+    STATUSES_AT_THE_END,
+    FIELDS_AT_THE_END,
+    SUMS_DISAGREE,
+    IDS_SHARED,
+    TIMES_DISAGREE,
+    FACTS_DISAGREE,
+    SAGA_DISAGREES,
+    REPLIES_DISAGREE,
+    HISTORY_INCOMPLETE,
+    HISTORY_DISAGREES,
+    HISTORY_BROKEN,
+    MONEY_ASTRAY,
+)
 
 CLOCK = sa.text("SELECT clock_timestamp()")
 PARKED = sa.text("""

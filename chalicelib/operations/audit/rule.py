@@ -1,5 +1,6 @@
 """What a rule of the audit is, and what breaks it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,3 +22,13 @@ class Rule:
     name: str
     title: str
     sql: str
+
+
+def array(column: str) -> str:
+    """A JSON column as an array, empty where it is none: a rule must find that wrong, and not break all others."""
+    return f"CASE jsonb_typeof({column}) WHEN 'array' THEN {column} ELSE '[]' END"
+
+
+def pairs(rows: Iterable[Sequence[str]]) -> str:
+    """VALUES of these texts, which must be literals of ours."""
+    return "VALUES " + ", ".join("(" + ", ".join(f"'{text}'" for text in row) + ")" for row in rows)
