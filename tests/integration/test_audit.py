@@ -17,6 +17,7 @@ from chalicelib.operations import audit
 from chalicelib.operations.audit import LIVE_RULES, RULES, Rule, Violation, parked, violations
 from chalicelib.sagas.definition import Step
 from chalicelib.sagas.registry import DEFINITIONS
+from infra.local.books import BOOK_RULES
 from infra.local.devkeys import jwks_file
 from tests.integration.conftest import RULES as SERVICE_RULES
 from tests.integration.conftest import serve
@@ -397,6 +398,59 @@ def test_an_amount_that_undid_a_part_of_a_hold_is_noticed(orders: Orders) -> Non
 def test_every_rule_is_shown_to_find_something() -> None:
     assert {rule.name for rule, *_ in BREAKAGES} | {audit.IDS_SHARED.name} == {rule.name for rule in RULES}
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+# The simulated partners' books: whose order, what became of them, the rule and what it says.
+OTHER_BOOKS: list[tuple[str, str, str, str]] = [
+    ("cancelled", "payments SET status = 'CAPTURED'", "ledger_payments", "is CAPTURED since .*, the order is CANCELLED/RELEASED"),
+    ("cancelled", "payments SET status = 'AUTHORIZED'", "ledger_open", "authorization .* stands since .* UTC, the order is CANCELLED"),
+    ("cancelled", "holds SET status = 'RELEASED'", "ledger_holds", "is RELEASED for nobody"),
+    ("silent", "payments SET status = 'CAPTURED'", "ledger_payments", "the order is CANCELLED/FAILED"),
+    ("completed", "payments SET status = 'RELEASED'", "ledger_payments", "is RELEASED"),
+    ("completed", "payments SET amount = 12.98", "ledger_payments", "over SGD 12.98 is CAPTURED"),
+    ("completed", "payments SET currency = 'USD'", "ledger_payments", "over USD 12.99"),
+    ("completed", "payments SET customer_id = 'cust_9'", "ledger_payments", "of cust_9 over"),
+    ("completed", "holds SET status = 'HELD'", "ledger_open", "hold .* stands since"),
+    ("completed", "holds SET runner_id = 'run_9'", "ledger_holds", "RELEASED for run_9 .* of runner run_1"),
+    ("completed", "holds SET payout_account_id = 'acct_9'", "ledger_holds", "on account acct_9 .* of runner run_1 on account acct_"),
+    ("completed", "payments SET order_id = 'gone'", "ledger_payments", "is not there|the order is unknown"),
+    ("accepted", "holds SET runner_id = NULL", "ledger_holds", "is HELD for nobody"),
+    ("open", "holds SET runner_id = 'run_9'", "ledger_holds", "is HELD for run_9 .* of runner nobody"),
+    ("open", "holds SET escrow_id = 'esc_9'", "ledger_holds", "hold esc_9 .* is HELD|is not there"),
+    ("open", "payments SET status = 'RELEASED'", "ledger_payments", "is RELEASED .* READY_FOR_PICKUP/AUTHORIZED"),
+    ("refunded", "payments SET status = 'CAPTURED'", "ledger_payments", "the order is DELIVERED/REFUNDED"),
+]
+
+
+@pytest.mark.parametrize(("fate", "change", "rule", "detail"), OTHER_BOOKS, ids=[f"{fate}: {change}" for fate, change, *_ in OTHER_BOOKS])
+def test_where_the_partners_books_are_others_than_the_order_says_is_found(
+    orders: Orders, fate: str, change: str, rule: str, detail: str
+) -> None:
+    with orders.engine.connect() as session:
+        session.execute(
+            sa.text("INSERT INTO partners.orders SELECT 'gone', payments_barred, holds_barred, '{}' FROM partners.orders LIMIT 1")
+        )
+        session.execute(sa.text(f"UPDATE partners.{change} WHERE order_id = :id"), {"id": str(orders.ids[fate])})
+        found = violations(session, BOOK_RULES)
+        session.rollback()
+    assert found
+    assert {each.rule for each in found} == {rule}
+    assert {each.order_id for each in found} <= {orders.ids[fate], None}
+    assert all(re.search(detail, each.detail) for each in found), found
+
+
+def test_the_partners_books_agree_with_orders_of_every_fate(orders: Orders) -> None:
+    with orders.engine.begin() as session:
+        assert violations(session, BOOK_RULES) == []
+
+
+def test_an_order_that_a_saga_holds_is_compared_once_it_is_at_rest(orders: Orders) -> None:
+    with orders.engine.connect() as session:
+        session.execute(
+            sa.text("UPDATE partners.holds SET runner_id = 'x' WHERE order_id = :id"), {"id": str(orders.ids["refused payout"])}
+        )
+        assert violations(session, BOOK_RULES) == []
+        session.rollback()
 
 
 WELL: dict[str, tuple[Rule, str]] = {

@@ -13,6 +13,7 @@ from chalicelib.db.connection import make_engine
 from chalicelib.db.pages import first_page
 from chalicelib.ids import new_id
 from chalicelib.messaging import outbox
+from chalicelib.operations.audit import LIVE_RULES, Rule, violations
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
@@ -197,6 +198,11 @@ def settle(session: sa.Connection) -> None:
 @pytest.mark.parametrize("run", STATEMENTS.values(), ids=STATEMENTS.keys())
 def test_statements_of_the_core_use_an_index(full: World, run: Run) -> None:
     assert scans(full, run) == []
+
+
+@pytest.mark.parametrize("rule", LIVE_RULES, ids=[rule.name for rule in LIVE_RULES])
+def test_the_rules_of_every_minute_use_an_index(full: World, rule: Rule) -> None:
+    assert scans(full, lambda session: violations(session, [rule])) == []
 
 
 SWEEPS: dict[str, Run] = {name: STATEMENTS[name] for name in ("due sagas", "orders nobody accepted", "orders nobody completed")}
