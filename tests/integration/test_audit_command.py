@@ -1,6 +1,7 @@
 """`make audit` and the scheduled audit on a real database."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +50,9 @@ def test_violations_are_a_table_by_rule_and_a_failure(told: Fates, database_url:
     audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
 
     lines = audited.stdout.splitlines()
-    assert (audited.returncode, lines[0]) == (1, "2 violations")
+    assert (audited.returncode, lines[0]) == (1, "5 violations")
+    rules = {line.split(":")[0] for line in lines if re.match("[a-z_]+: ", line)}
+    assert rules == {"saga_overdue", "saga_disagrees", "money_astray", "facts_disagree", "ledger_holds"}
     overdue = lines.index("saga_overdue: a deadline that has passed is dealt with by the next sweeps")
     assert lines[overdue + 1].split() == ["order", "saga", "detail"]
     assert lines[overdue + 2].startswith(f"  {late}  {told.saga_of(late)}  create_order version 1 was due at ")

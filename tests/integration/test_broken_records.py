@@ -145,6 +145,7 @@ def test_what_other_tools_write_into_headers_makes_no_record_a_broken_one(partne
     assert partner.seconds_until_taken(placed) < 1.0
 
 
+@pytest.mark.breaks_invariants("a saga is ended by hand")
 def test_a_reply_to_a_finished_saga_is_dropped_and_delays_nobody(partner: Partner) -> None:
     world = partner.service.world
     finished, neighbour = world.place(), world.place()

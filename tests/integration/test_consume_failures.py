@@ -136,6 +136,7 @@ def test_after_five_refusals_by_the_database_the_record_is_a_dead_letter(
     assert (letter["error_class"], letter["error"]) == ("raise_exception", "SQLSTATE P0001 (raise_exception)")
 
 
+@pytest.mark.breaks_invariants("a row is spoiled")
 def test_a_saga_that_can_not_be_read_is_narrowed_down_to_its_record(
     brokerless: Service, placed: list[Placed], records: list[Record]
 ) -> None:

@@ -153,6 +153,7 @@ def test_a_completion_by_the_clock_that_was_undone_is_tried_again_only_after_the
     assert sweep(scene) == {scene.order_id}
 
 
+@pytest.mark.breaks_invariants("an order's last change is set back")
 def test_an_order_that_is_being_completed_or_cancelled_is_left_alone_by_the_clock(stage: Stage) -> None:
     scenes = [stage.scene("DELIVERED", pool=3) for _ in range(2)]
     complete()(scenes[0])
@@ -234,6 +235,7 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
     assert sweep(sound) == mended
 
 
+@pytest.mark.breaks_invariants("orders' last changes are set back")
 @pytest.mark.parametrize(("status", "chore"), [("READY_FOR_PICKUP", UnacceptedOrders()), ("DELIVERED", UncompletedOrders())])
 def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(stage: Stage, status: str, chore: Chore) -> None:
     failed, other = (stage.scene(status, pool=2) for _ in range(2))

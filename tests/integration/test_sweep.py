@@ -144,6 +144,7 @@ def test_a_saga_of_a_newer_release_is_left_alone(brokerless: Service) -> None:
 SPOILED = {"its plan raises": "bug", "its rows can't be read": "UPDATE campusg.sagas SET steps = '7' WHERE saga_id = :id"}
 
 
+@pytest.mark.breaks_invariants("a row is spoiled")
 @pytest.mark.parametrize("how", SPOILED.values(), ids=SPOILED.keys())
 def test_a_saga_that_fails_is_pushed_back_further_each_time_and_the_others_go_on(
     brokerless: Service, how: str, monkeypatch: pytest.MonkeyPatch

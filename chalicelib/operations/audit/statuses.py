@@ -55,10 +55,11 @@ def _pairs_of(statuses: tuple[str, ...]) -> str:
     known = [(order, payment, name) for (order, payment), names in STATUSES.items() for name in names if order in statuses]
     return f"""
     SELECT o.order_id, o.active_saga_id AS saga_id, concat('the order is ', o.order_status, '/', o.payment_status, ' and held by ',
-        coalesce(s.name, 'nobody'), ' since ', o.updated_at) AS detail
-    FROM campusg.orders o LEFT JOIN campusg.sagas s ON s.saga_id = o.active_saga_id
-    WHERE o.order_status IN ({_listed(statuses)}) AND coalesce(s.name, '') IN ({_listed(SAGAS)})
-      AND (o.order_status, o.payment_status, coalesce(s.name, '')) NOT IN ({pairs(known)})"""  # noqa: S608 - literals of ours
+        coalesce(o.holder, 'nobody'), ' since ', o.updated_at) AS detail
+    FROM (SELECT *, (SELECT name FROM campusg.sagas s WHERE s.saga_id = active_saga_id) AS holder
+          FROM campusg.orders WHERE order_status IN ({_listed(statuses)})) o
+    WHERE coalesce(o.holder, '') IN ({_listed(SAGAS)})
+      AND (o.order_status, o.payment_status, coalesce(o.holder, '')) NOT IN ({pairs(known)})"""  # noqa: S608 - literals of ours
 
 
 def _fields_of(statuses: tuple[str, ...]) -> str:
