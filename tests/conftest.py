@@ -61,7 +61,7 @@ def bare_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker
 @pytest.fixture
 def kafka(bare_kafka: KafkaBroker) -> KafkaBroker:
     """A broker with all topics of the service, empty, for one test."""
-    from chalicelib.messages.topics import PARTITIONS
+    from chalicelib.messages.topics import PARTITIONS, SETTINGS
 
-    bare_kafka.create_topics(PARTITIONS)
+    bare_kafka.create_topics(PARTITIONS, SETTINGS)
     return bare_kafka

@@ -25,6 +25,12 @@ PARTITIONS: dict[str, int] = {
     ORDERS_DLQ: 1,
 }
 
+# Lambda drops a record whose event is larger than 6 MB (6,291,456 bytes), and a topic's limit counts bytes as they are stored: compressed,
+# unless the broker is to store them uncompressed. No byte of a record takes more than six of its event (a control character in a header's
+# name, as JSON escapes it).
+REPLY_SETTINGS: dict[str, str] = {"compression.type": "uncompressed", "max.message.bytes": "1000000"}
+SETTINGS: dict[str, dict[str, str]] = {topic: REPLY_SETTINGS for topic in (USER_EVENTS, PAYMENT_EVENTS, ESCROW_EVENTS)}
+
 
 @dataclass(frozen=True)
 class Trigger:

@@ -70,6 +70,14 @@ class Consumer:
             count(consumed.counts)
         return consumed
 
+    def keep(self, delivery: Delivery, error: Exception, deliveries: int) -> None:
+        """Make a dead letter of a record that is not delivered any more, after so many deliveries."""
+        consumed = Consumed()
+        keys: set[UUID] = set()
+        self._bury(delivery, error, deliveries, consumed, keys)
+        self._publish(keys)
+        count(consumed.counts)
+
     def _take_first(self, deliveries: Sequence[Delivery], deadline: float, consumed: Consumed, keys: set[UUID]) -> None:
         """Take this container's first batch: counted before, and one record at a time where others died of it."""
         heads = _heads(deliveries)

@@ -35,7 +35,7 @@ def of_trigger(trigger: Trigger) -> tuple[Alarm, ...]:
         Alarm(
             f"{trigger.function}_dropped",
             "DroppedEventCount",
-            f"Lambda gave records of {trigger.topic} up: they are neither taken nor among the dead letters",
+            f"Lambda gave records of {trigger.topic} up (larger than 6 MB): neither taken nor dead letters; see operations.md",
             "AWS/Lambda",
             mapping,
             missing="notBreaching",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from infra.local.ports import HOST, accepts
@@ -75,23 +75,55 @@ def start_broker(data_dir: Path, port: int, log: Path) -> tuple[EmbeddedBroker, 
 
 
 def ensure_topics(
-    brokers: str, topics: Mapping[str, int], config: Mapping[str, str] | None = None, *, patience: float = CONNECT_PATIENCE_SECONDS
+    brokers: str,
+    topics: Mapping[str, int],
+    config: Mapping[str, str] | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    *,
+    patience: float = CONNECT_PATIENCE_SECONDS,
 ) -> None:
     """Create the topics (name to number of partitions) that are missing, with the broker's own replication factor.
 
-    `config` goes to the topics made now; others keep theirs. Raises BrokerError naming KAFKA_BROKERS and the address if no broker answers
-    within `patience` seconds, or naming the topic if it has another number of partitions.
+    `config` goes to the topics made now, and `own` to those that it names; others keep theirs. Raises BrokerError naming KAFKA_BROKERS and
+    the address if no broker answers within `patience` seconds, or naming the topic if it has another number of partitions.
     """
     admin = _connect(brokers, patience)
     try:
         existing = set(admin.list_topics())
         for name in sorted(topics.keys() - existing):
-            _create(admin, name, topics[name], config or {})
+            _create(admin, name, topics[name], {**(config or {}), **(own or {}).get(name, {})})
         _check_partitions(admin, {name: topics[name] for name in topics.keys() & existing})
     except KafkaError as error:
         raise BrokerError(f"KAFKA_BROKERS: the broker at {brokers} does not make the topics: {error}") from error
     finally:
         admin.close()
+
+
+def unbounded_topics(brokers: str, settings: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """A sentence for each topic that takes larger records than these settings (`compression.type`, `max.message.bytes`) allow.
+
+    Raises BrokerError if no broker answers; where one does not tell its topics' settings, that is the sentence.
+    """
+    admin = _connect(brokers, CONNECT_PATIENCE_SECONDS)
+    try:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted)) for name, wanted in settings.items()]
+        found = admin.describe_configs(asked, config_filter="all").get("topic", {})
+    except KafkaError:
+        return ["KAFKA_BROKERS: the broker does not tell how large a record its topics take"]
+    finally:
+        admin.close()
+    return [
+        f"KAFKA_BROKERS: topic {name} takes records of which Lambda can't hand over the event (6 MB); "
+        f"set {','.join(f'{key}={value}' for key, value in wanted.items())}"
+        for name, wanted in settings.items()
+        if not _is_bounded({key: str(value["value"]) for key, value in found.get(name, {}).items()}, wanted)
+    ]
+
+
+def _is_bounded(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    largest = found.get("max.message.bytes", "")
+    is_small = largest.isdigit() and int(largest) <= int(wanted["max.message.bytes"])
+    return is_small and found.get("compression.type") == wanted["compression.type"]
 
 
 def check_reachable(brokers: str, patience: float = CONNECT_PATIENCE_SECONDS) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from infra.local import ports
-from infra.local.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics
+from infra.local.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics, unbounded_topics
 from infra.local.checks import hidden, reason
-from infra.local.console import progress, say
+from infra.local.console import complain, progress, say
 from infra.local.devkeys import jwks_file
 from infra.local.postgres import EmbeddedPostgres
 from infra.local.process import ServerCommand, ServerError
@@ -168,9 +168,11 @@ class Stack:
             raise StackError(f"DATABASE_URL {hidden(self.database_url)}: the tables can't be made: {reason(error)}") from error
 
     def _make_topics(self) -> None:
-        from chalicelib.messages.topics import PARTITIONS
+        from chalicelib.messages.topics import PARTITIONS, SETTINGS
 
-        ensure_topics(self.bootstrap, PARTITIONS, EMBEDDED_TOPIC_CONFIG if self.broker else None)
+        ensure_topics(self.bootstrap, PARTITIONS, EMBEDDED_TOPIC_CONFIG if self.broker else None, SETTINGS)
+        if self.broker is None and (sentences := unbounded_topics(self.bootstrap, SETTINGS)):
+            complain(*sentences)
 
     def _postgres_part(self, server: EmbeddedPostgres) -> Part:
         return self._part("postgres", server.command, is_ready=server.is_ready, after_start=server.ensure_database, stop_patience=3.0)

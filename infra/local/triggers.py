@@ -16,6 +16,7 @@ from typing import NamedTuple
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from infra.aws import event_source_mappings
 from infra.local.clock import Clock
+from infra.local.dropped import DeadLetters
 from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
 from infra.local.esm.logs import configure
 from infra.local.esm.mapping import EventSourceMapping
@@ -110,7 +111,8 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
 
 
 def _poller(trigger: Trigger, settings: TriggerSettings) -> Poller:
-    return Poller(mapping_of(trigger, settings.brokers), _function(trigger), settings.brokers, LOCAL_BACKOFF, settings.readings)
+    mapping, function = mapping_of(trigger, settings.brokers), _function(trigger)
+    return Poller(mapping, function, settings.brokers, LOCAL_BACKOFF, settings.readings, destination=DeadLetters())
 
 
 def _function(declared: Trigger | Schedule) -> Function:

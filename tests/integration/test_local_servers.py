@@ -139,7 +139,7 @@ def test_a_topic_with_another_number_of_partitions_is_named(bare_kafka: KafkaBro
 
 
 def test_a_broker_that_does_not_answer_is_given_up_with_its_address(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match=r"KAFKA_BROKERS.*127\.0\.0\.1:1 "):
+    with pytest.raises(BrokerError, match=r"KAFKA_BROKERS.*127\.0\.0\.1:1$"):
         ensure_topics("127.0.0.1:1", {"orders": 3}, patience=0.5)
 
 

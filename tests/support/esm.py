@@ -12,6 +12,7 @@ from uuid import uuid4
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.local.broker import ensure_topics
+from infra.local.esm.destinations import Destination
 from infra.local.esm.invoke import Function
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
@@ -141,10 +142,14 @@ class Topic:
 
 @contextmanager
 def polling(
-    mapping: EventSourceMapping, handler: Callable[[Any, Any], Any], bootstrap: str, readings: Readings = DEFAULT
+    mapping: EventSourceMapping,
+    handler: Callable[[Any, Any], Any],
+    bootstrap: str,
+    readings: Readings = DEFAULT,
+    destination: Destination | None = None,
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
-    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2), readings)
+    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2), readings, destination=destination)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:

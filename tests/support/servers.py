@@ -56,9 +56,9 @@ class KafkaBroker:
         """What a client is given as bootstrap server."""
         return self.server.bootstrap
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
-        """Make topics: name to number of partitions."""
-        ensure_topics(self.bootstrap, partitions, EMBEDDED_TOPIC_CONFIG)
+    def create_topics(self, partitions: Mapping[str, int], own: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Make topics: name to number of partitions, and to settings of their own."""
+        ensure_topics(self.bootstrap, partitions, EMBEDDED_TOPIC_CONFIG, own)
 
 
 @contextmanager

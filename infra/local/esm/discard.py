@@ -3,7 +3,7 @@
 import logging
 
 from infra.local.esm import metrics as names
-from infra.local.esm.destinations import DeliveryFailed, open_destination
+from infra.local.esm.destinations import DeliveryFailed, Destination, open_destination
 from infra.local.esm.disposal import GivenUp
 from infra.local.esm.event import EventFrame
 from infra.local.esm.failures import Failure
@@ -17,15 +17,22 @@ log = logging.getLogger(__name__)
 class Discard:
     """Takes what a mapping gives up; afterwards it may be committed, come what may."""
 
-    def __init__(self, mapping: EventSourceMapping, bootstrap_servers: str, readings: Readings, monitor: Monitor) -> None:
-        """Nothing is connected yet."""
+    def __init__(
+        self,
+        mapping: EventSourceMapping,
+        bootstrap_servers: str,
+        readings: Readings,
+        monitor: Monitor,
+        destination: Destination | None = None,
+    ) -> None:
+        """Nothing is connected yet. `destination` stands in where the mapping has none."""
         self._mapping = mapping
         self._bootstrap_servers = bootstrap_servers
         self._monitor = monitor
         self._frame = EventFrame.of(mapping, bootstrap_servers)
-        self._destination = (
-            None if mapping.on_failure is None else open_destination(mapping.on_failure, bootstrap_servers, readings.exhausted_condition)
-        )
+        self._destination = destination
+        if mapping.on_failure is not None:
+            self._destination = open_destination(mapping.on_failure, bootstrap_servers, readings.exhausted_condition)
 
     def close(self) -> None:
         """End connections."""

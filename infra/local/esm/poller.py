@@ -7,6 +7,7 @@ from kafka.errors import KafkaError
 
 from infra.local.esm import metrics as names
 from infra.local.esm.consumer import TopicMissing
+from infra.local.esm.destinations import Destination
 from infra.local.esm.discard import Discard
 from infra.local.esm.disposal import Rules
 from infra.local.esm.filters import Filters
@@ -32,9 +33,20 @@ class Poller:
     """
 
     def __init__(
-        self, mapping: EventSourceMapping, function: Invocable, bootstrap_servers: str, backoff: Backoff, readings: Readings = DEFAULT
+        self,
+        mapping: EventSourceMapping,
+        function: Invocable,
+        bootstrap_servers: str,
+        backoff: Backoff,
+        readings: Readings = DEFAULT,
+        *,
+        destination: Destination | None = None,
     ) -> None:
-        """Nothing is opened yet. `backoff` is how long a failed batch waits; raises ValueError for a destination that can't be."""
+        """Nothing is opened yet. `backoff` is how long a failed batch waits; raises ValueError for a destination that can't be.
+
+        `destination` gets what would be dropped because the mapping has no destination of its own; it sets no limit of retries. If it
+        raises another error than DeliveryFailed, the poller begins anew from what is committed, and the records come again.
+        """
         self.mapping = mapping
         self.metrics = Metrics()
         """What was counted so far, also while `run` is at work."""
@@ -47,7 +59,7 @@ class Poller:
             function=function,
             rules=Rules(mapping, readings, backoff),
             filters=Filters(mapping.filter_patterns, readings.tombstone),
-            discard=Discard(mapping, bootstrap_servers, readings, monitor),
+            discard=Discard(mapping, bootstrap_servers, readings, monitor, destination),
             monitor=monitor,
         )
         self._stopping = threading.Event()
