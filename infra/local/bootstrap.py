@@ -79,8 +79,8 @@ def count_requirements(files: tuple[Path, ...]) -> int:
 
 
 def tell(text: str) -> None:
-    """Print a line to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Print to stderr, without what steers a terminal: pip repeats what packages say of themselves."""
+    print("".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text), file=sys.stderr, flush=True)
 
 
 def _read_stamp() -> dict[str, str] | None:

@@ -64,9 +64,8 @@ def drawn(api: Api, story: Story, order_id: str) -> list[Line]:
     found = (order["orderStatus"], order["paymentStatus"], tuple(_ending(saga) for saga in sagas))
     wanted = (story.order_status, story.payment_status, story.sagas)
     if found != wanted:
-        raise StoryError(
-            "\n".join([*(plain(line) for line in lines), f"  should have ended {_shown(wanted)}", f"  but ended         {_shown(found)}"])
-        )
+        endings = (f"  should have ended {_shown(wanted)}", f"  but ended         {_shown(found)}")
+        raise StoryError(*(plain(line) for line in lines), *endings)
     return lines
 
 
@@ -96,7 +95,7 @@ def _tell(api: Api, story: Story, played: Future[str] | None) -> bool:
             order_id = played.result() if played else story.tell(api)
             lines = drawn(api, story, order_id)
     except StoryError as error:
-        say((Styled(story.title, "title"), ": ", Styled("did not go as it should", "bad")), *str(error).split("\n"), "")
+        say((Styled(story.title, "title"), ": ", Styled("did not go as it should", "bad")), *error.args, "")
         return False
     say(*lines, "")
     return True

@@ -23,7 +23,7 @@ ORDER = {
 
 
 class StoryError(Exception):
-    """Something didn't go as the story says; the message says what."""
+    """Something didn't go as the story says; its arguments are the lines that say what."""
 
 
 class Api:

@@ -98,3 +98,8 @@ def test_a_python_without_venv_is_told_how_to_get_it(
 
 def test_only_pins_are_counted(project: Path) -> None:
     assert bootstrap.count_requirements(bootstrap.REQUIREMENTS) == 2
+
+
+def test_what_pip_says_can_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    bootstrap.tell("one\x1b[2J\x9b\u202e\ntwo")
+    assert capsys.readouterr().err == "one\ufffd[2J\ufffd\ufffd\ntwo\n"
