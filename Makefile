@@ -45,8 +45,9 @@ env: venv ## print the variables of the running stack as export lines
 diagrams: venv ## draw the sagas and list the messages anew, in infra/docs
 	@$(PY) -m infra.local diagrams
 
-declare: venv ## write triggers and alarms anew for Terraform, into infra/aws
+declare: venv ## write anew what is made from the code: chalicelib/static, infra/aws
 	@$(PY) -m infra.aws
+	@$(PY) -m infra.documents
 
 test: venv ## run all tests, as many files at a time as there are processors
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -1,0 +1,32 @@
+"""Writes the documents that `/openapi.json`, `/asyncapi.json` and `/docs` serve: `make declare`."""
+
+import json
+from typing import Any
+
+from chalicelib.entrypoints.asyncapi.document import build as build_asyncapi
+from chalicelib.entrypoints.documents import ASYNCAPI, FOLDER, OPENAPI, PAGE, servers
+from chalicelib.entrypoints.openapi.document import build as build_openapi
+from chalicelib.entrypoints.openapi.page import render
+from infra.local.console import say
+
+
+def files() -> dict[str, str]:
+    """Each generated file in `chalicelib/static/` and what must stand in it: the same text for the same code."""
+    openapi = build_openapi()
+    return {OPENAPI: _text({**openapi, **servers("/")}), ASYNCAPI: _text(build_asyncapi()), PAGE: render(openapi)}
+
+
+def main() -> None:
+    """Write every file anew."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in files().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        say(f"written: {name}")
+
+
+def _text(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()
