@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from chalicelib.entrypoints.asyncapi.document import build as build_asyncapi
 from chalicelib.entrypoints.documents import ASYNCAPI, FOLDER, OPENAPI, PAGE, servers
-from chalicelib.entrypoints.openapi.document import build as build_openapi
-from chalicelib.entrypoints.openapi.page import render
+from infra.documents.asyncapi.document import build as build_asyncapi
+from infra.documents.openapi.document import build as build_openapi
+from infra.documents.openapi.page import render
 from infra.local.console import say
 
 

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from chalicelib.entrypoints.asyncapi.catalogue import Message, of_topic
-from chalicelib.entrypoints.asyncapi.document import build
-from chalicelib.entrypoints.asyncapi.headers import DEAD_LETTER, OMITTED
 from chalicelib.messages.topics import PARTITIONS
+from infra.documents.asyncapi.catalogue import Message, of_topic
+from infra.documents.asyncapi.document import build
+from infra.documents.asyncapi.headers import DEAD_LETTER, OMITTED
 from infra.local.console import say
 
 FILE = Path(__file__).parents[1] / "docs" / "messages.md"

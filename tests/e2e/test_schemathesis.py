@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from chalicelib.entrypoints.openapi.routes import ANYONE, ROUTES
+from infra.documents.openapi.routes import ANYONE, ROUTES
 from infra.local import devkeys
 from tests.support.api import Api
 from tests.support.stack import ROOT, Stack

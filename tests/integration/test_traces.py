@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from chalicelib.entrypoints import orders
-from chalicelib.entrypoints.asyncapi.document import build
 from chalicelib.messages import topics
 from chalicelib.messages.envelope import Incoming, Outgoing
 from chalicelib.messaging.producer import Producer
 from chalicelib.observability import about, logger
+from infra.documents.asyncapi.document import build
 from infra.local.partners.batch import Known, work
 from infra.local.partners.requests import read
 from tests.integration.conftest import Service

@@ -11,8 +11,8 @@ from typing import Any
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 
-from chalicelib.entrypoints.openapi.parameters import KEY
 from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
+from infra.documents.openapi.parameters import KEY
 from tests.support.words import FOREIGN, own_words
 
 ROLE = os.environ["SCHEMATHESIS_ROLE"]

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from chalicelib.entrypoints.asyncapi import catalogue, document, examples
-from chalicelib.entrypoints.asyncapi.models import OrderMoved
 from chalicelib.messages import topics
 from chalicelib.messages.commands import COMMANDS, AuthorizePayment
 from chalicelib.messages.events import EVENTS, OrderEvent
@@ -19,6 +17,8 @@ from chalicelib.messages.replies import REPLIES
 from chalicelib.messages.wire import Wire
 from chalicelib.sagas.definition import Notify, Step
 from chalicelib.sagas.registry import DEFINITIONS
+from infra.documents.asyncapi import catalogue, document, examples
+from infra.documents.asyncapi.models import OrderMoved
 
 OFFICIAL = Path(__file__).parents[1] / "data" / "asyncapi-3.0.0.json"
 Json = dict[str, Any]

@@ -7,8 +7,6 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
-from chalicelib.entrypoints.asyncapi import catalogue, document
-from chalicelib.entrypoints.asyncapi.headers import DEAD_LETTER, OMITTED
 from chalicelib.messages import envelope
 from chalicelib.messages.envelope import Incoming, Outgoing, to_json
 from chalicelib.messages.replies import AuthorizationExpired
@@ -16,6 +14,8 @@ from chalicelib.messaging.dead_letters import DeadLetter, copy_of
 from chalicelib.messaging.decode import ExpiryReceived, ReplyReceived, receive
 from chalicelib.orders.changes import Cause, change
 from chalicelib.orders.order import OrderStatus, PaymentStatus
+from infra.documents.asyncapi import catalogue, document
+from infra.documents.asyncapi.headers import DEAD_LETTER, OMITTED
 from tests.support.examples import NOW, SAGA_ID, TRAIL, a_record, an_order, an_order_in
 
 Json = dict[str, Any]

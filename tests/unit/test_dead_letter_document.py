@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chalicelib.entrypoints.http import answer
-from chalicelib.entrypoints.openapi import models
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.dead_letter_queries import TEXT_ROOM, Buried, full_document
+from infra.documents.openapi import models
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID
 
 LAMBDA_LIMIT = 6_291_456

@@ -9,9 +9,9 @@ import pytest
 
 from chalicelib.entrypoints import documents
 from chalicelib.entrypoints.http import Request
-from chalicelib.entrypoints.openapi.document import build
-from chalicelib.entrypoints.openapi.page import render
-from chalicelib.entrypoints.openapi.routes import ROUTES
+from infra.documents.openapi.document import build
+from infra.documents.openapi.page import render
+from infra.documents.openapi.routes import ROUTES
 
 EMPTY = ("meta",)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.entrypoints.asyncapi.headers import ATTRIBUTES, DEAD_LETTER, OMITTED
 from chalicelib.messages.commands import COMMANDS
 from chalicelib.messages.events import EVENTS
 from chalicelib.messages.replies import REPLIES
 from chalicelib.messages.topics import PARTITIONS
+from infra.documents.asyncapi.headers import ATTRIBUTES, DEAD_LETTER, OMITTED
 from infra.local import message_tables
 from infra.local.message_tables import BEGIN, DOCUMENT, END, FILE, document, renewed, tables
 

@@ -18,10 +18,6 @@ from referencing.jsonschema import DRAFT202012
 from chalicelib import errors
 from chalicelib.entrypoints import documents, parameters
 from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Request
-from chalicelib.entrypoints.openapi import models, problems
-from chalicelib.entrypoints.openapi.document import build
-from chalicelib.entrypoints.openapi.parameters import HEADERS, PARAMETERS
-from chalicelib.entrypoints.openapi.routes import ANYONE, ROUTES
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import FieldError, Refusal
 from chalicelib.messaging.dead_letter_queries import Buried, full_document
@@ -31,6 +27,10 @@ from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas import state
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+from infra.documents.openapi import models, problems
+from infra.documents.openapi.document import build
+from infra.documents.openapi.parameters import HEADERS, PARAMETERS
+from infra.documents.openapi.routes import ANYONE, ROUTES
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID, a_record, a_saga, an_order, an_order_in
 from tests.unit import test_bodies
 

@@ -7,12 +7,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chalicelib.entrypoints.health import VERSION
-from chalicelib.entrypoints.openapi import examples, problems
-from chalicelib.entrypoints.openapi.models import ANSWERS, OrderWithSaga
-from chalicelib.entrypoints.openapi.parameters import HEADERS, PARAMETERS
-from chalicelib.entrypoints.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
-from chalicelib.entrypoints.openapi.schemas import Untitled
 from chalicelib.errors import Unauthorized
+from infra.documents.openapi import examples, problems
+from infra.documents.openapi.models import ANSWERS, OrderWithSaga
+from infra.documents.openapi.parameters import HEADERS, PARAMETERS
+from infra.documents.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
+from infra.documents.openapi.schemas import Untitled
 
 Json = dict[str, Any]
 Names = tuple[str, ...]

@@ -8,10 +8,10 @@ from typing import Any
 from chalicelib.entrypoints import parameters
 from chalicelib.entrypoints.bodies import PERSON_ID
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
-from chalicelib.entrypoints.openapi import examples
 from chalicelib.entrypoints.waiting import LONGEST_WAIT
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.state import SagaStatus
+from infra.documents.openapi import examples
 
 ENTITY_TAGS = r'^(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*$'
 KEY = r'^("([!#-\[\]-~]|\\["\\]){1,255}"|[!#-+\--:<-~][!-+\--~]{0,254})$'

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.entrypoints.openapi import examples
 from chalicelib.errors import (
     BadHeader,
     Cancelled,
@@ -31,6 +30,7 @@ from chalicelib.errors import (
     UnsupportedMediaType,
     WrongStatus,
 )
+from infra.documents.openapi import examples
 
 MEDIA_TYPE = "application/problem+json"
 DETAILS: dict[type[Refusal], str] = {

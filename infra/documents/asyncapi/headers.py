@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from chalicelib.entrypoints.asyncapi.catalogue import Message
-from chalicelib.entrypoints.openapi.models import TIME, UUID_TEXT
 from chalicelib.messages.commands import Command
 from chalicelib.messages.envelope import REQUIRED, SOURCE
 from chalicelib.messages.events import OrderEvent
 from chalicelib.messages.wire import ID_LIMIT
+from infra.documents.asyncapi.catalogue import Message
+from infra.documents.openapi.models import TIME, UUID_TEXT
 
 Json = dict[str, Any]
 

@@ -5,15 +5,15 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
-from chalicelib.entrypoints.asyncapi import examples
-from chalicelib.entrypoints.asyncapi.catalogue import Message, messages, of_topic
-from chalicelib.entrypoints.asyncapi.headers import UUID, dead_letter_headers, headers_of
-from chalicelib.entrypoints.asyncapi.models import OrderMoved
 from chalicelib.entrypoints.health import VERSION
-from chalicelib.entrypoints.openapi.schemas import Untitled
 from chalicelib.messages.envelope import Outgoing, from_json
 from chalicelib.messages.events import OrderEvent
 from chalicelib.messages.topics import ORDER_EVENTS, ORDERS_DLQ, PARTITIONS, TRIGGERS, Trigger
+from infra.documents.asyncapi import examples
+from infra.documents.asyncapi.catalogue import Message, messages, of_topic
+from infra.documents.asyncapi.headers import UUID, dead_letter_headers, headers_of
+from infra.documents.asyncapi.models import OrderMoved
+from infra.documents.openapi.schemas import Untitled
 
 Json = dict[str, Any]
 

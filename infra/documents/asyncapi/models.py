@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chalicelib.entrypoints.openapi.models import Document, Order
 from chalicelib.orders.order import OrderStatus, PaymentStatus
+from infra.documents.openapi.models import Document, Order
 
 
 class OrderMoved(Document):

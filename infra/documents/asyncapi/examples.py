@@ -4,12 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.entrypoints.asyncapi.catalogue import Kind, Message
-from chalicelib.entrypoints.openapi import examples as shown
 from chalicelib.messages.envelope import SOURCE, Incoming, Outgoing, Trail, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
 from chalicelib.messages.replies import Reply
 from chalicelib.messaging.dead_letters import DeadLetter, copy_of
+from infra.documents.asyncapi.catalogue import Kind, Message
+from infra.documents.openapi import examples as shown
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 MESSAGE_ID = "019aaa6e-0b43-7d10-9a52-2e4c6f8b0d13"

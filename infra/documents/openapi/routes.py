@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from chalicelib.entrypoints import bodies
-from chalicelib.entrypoints.openapi import examples, models
 from chalicelib.errors import (
     BadHeader,
     Cancelled,
@@ -38,6 +37,7 @@ from chalicelib.errors import (
     UnsupportedMediaType,
     WrongStatus,
 )
+from infra.documents.openapi import examples, models
 
 ANYONE = "anyone"
 JSON = "application/json"
