@@ -128,7 +128,7 @@ SAGAS: dict[str, tuple[str, str]] = {
     "pending = NULL": ("awaits_what_is_pending", CHECK),
     "awaited_id = NULL, pending = NULL": ("never_stuck", CHECK),
     "due_at = NULL": ("never_stuck", CHECK),
-    "correlation_id = NULL": ("correlation_id", NOT_NULL),
+    "correlation_id = NULL": ("not_null_violation", NOT_NULL),
 }
 HISTORY: dict[str, tuple[str, str]] = {
     "order_id = gen_random_uuid()": ("order_history_order_id_fkey", FOREIGN_KEY),
