@@ -9,7 +9,7 @@ from chalicelib.db.connection import Database, make_engine, verified_tls
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
-from chalicelib.operations.consume import Consumer
+from chalicelib.operations.deaths import DeathWatch
 from chalicelib.operations.expire import cancel_expired
 from chalicelib.operations.sweep import Sweeper
 from chalicelib.orders.timeouts import Timeouts
@@ -32,7 +32,7 @@ class Runtime:
         self.database = Database(make_engine(url, pool_size=size, ssl_context=self.database_tls))
         self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)
-        self.consumer = Consumer(self.database, self.rules, self.publisher.publish)
+        self.deaths = DeathWatch(self.database)
         self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_fresh)
 
 

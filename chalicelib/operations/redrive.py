@@ -88,7 +88,7 @@ def _settled(session: sa.Connection, dead_letter_id: UUID) -> str:
 
 def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> None:
     taken = take_replies(session, rules, [delivery])
-    for _, error in taken.aside:
+    for _, error in taken.failed:
         raise error
     for letter in taken.letters:
         raise WrongStatus(f"the record still can't be taken: {letter.error_class}: {letter.error}")

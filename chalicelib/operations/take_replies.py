@@ -1,4 +1,4 @@
-"""Take a batch of records: each is settled, dropped as stale, buried as a dead letter, or set aside to be tried again."""
+"""Take a batch of records: each is settled, dropped as stale, kept as a dead letter, or fails and may be tried again."""
 
 import contextlib
 from collections import Counter
@@ -43,7 +43,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Flaw:
-    """Why a record is buried."""
+    """Why a record becomes a dead letter."""
 
     error_class: str
     text: str
@@ -51,14 +51,14 @@ class Flaw:
 
 @dataclass
 class Taken:
-    """What became of a batch: messages wait under `keys`; those in `aside` failed, each with its error.
+    """What became of a batch: messages wait under `keys`; those in `failed` failed, each with its error.
 
-    `behind` are the later deliveries of their orders, which were not tried; `letters` are those that were buried, `ended` the sagas
+    `behind` are the later deliveries of their orders, which were not tried; `letters` are those that can't be taken, `ended` the sagas
     that came to their end.
     """
 
     keys: set[UUID] = field(default_factory=set)
-    aside: list[tuple[Delivery, Exception]] = field(default_factory=list)
+    failed: list[tuple[Delivery, Exception]] = field(default_factory=list)
     behind: list[Delivery] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     ended: list[Saga] = field(default_factory=list)
@@ -81,7 +81,7 @@ def concerned(received: Sequence[Received]) -> Concerned:
 
 
 def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Delivery]) -> Taken:
-    """Take the deliveries in offset order; one that raises is set aside with the later ones of its order, and the rest goes on."""
+    """Take the deliveries in offset order; one that raises fails with the later ones of its order, and the rest goes on."""
     taken = Taken()
     stopped: set[UUID] = set()
     with unit_of_work(session, rules, **concerned([delivery.received for delivery in deliveries])) as work:
@@ -96,18 +96,18 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
                     _take(work, delivery, claimed, taken)
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
                     logger.exception("A record failed", extra=_place(delivery.record))
-                    taken.aside.append((delivery, error))
+                    taken.failed.append((delivery, error))
                     if order_id:
                         stopped.add(order_id)
     taken.keys, taken.ended = work.keys, work.ended
     return taken
 
 
-def bury(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> Taken:
+def dead_letter(session: sa.Connection, rules: Rules, delivery: Delivery, error: Exception, deliveries: int) -> Taken:
     """Give up on a record that failed `deliveries` times for a reason that is no fault of the database."""
     taken = Taken()
     with unit_of_work(session, rules) as work:
-        _bury(work, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
+        _keep(work, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
     taken.keys = work.keys
     return taken
 
@@ -122,7 +122,7 @@ def _claims(work: UnitOfWork, deliveries: Sequence[Delivery]) -> Iterator[Claim]
         definition = definition_of(saga.name, saga.definition_version)
         order = work.orders[saga.order_id]
         wanted = list(partner_ids.claims(order, received.reply))
-        # Whatever is wrong with a record is found, and set aside, when it is taken.
+        # Whatever is wrong with a record is found, and makes it fail, when it is taken.
         with contextlib.suppress(Exception):
             if wanted and definition and judge(definition, saga, order, received.reply, received.causation_id) is Verdict.TAKEN:
                 yield from wanted
@@ -141,12 +141,12 @@ def _take(work: UnitOfWork, delivery: Delivery, claimed: set[Claim], taken: Take
         case ReplyReceived() as received:
             flaw = _take_reply(work, delivery, received, claimed, counts)
     if flaw:
-        _bury(work, delivery, flaw, 1, taken)
+        _keep(work, delivery, flaw, 1, taken)
 
 
-def _bury(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: int, taken: Taken) -> None:
+def _keep(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: int, taken: Taken) -> None:
     letter = _dead_letter(work, delivery, flaw, deliveries)
-    work.bury(letter)
+    work.keep(letter)
     taken.letters.append(letter)
     taken.counts["DeadLetters"] += 1
 

@@ -112,7 +112,7 @@ class UnitOfWork:
         """Change an order of this unit without any saga: one version, one history entry, one event."""
         self._change(order, cause, fresh)
 
-    def bury(self, letter: DeadLetter) -> None:
+    def keep(self, letter: DeadLetter) -> None:
         """Keep a record that can't be taken."""
         self._dead.append(letter)
 

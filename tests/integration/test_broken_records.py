@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaProducer
 
 from chalicelib.messages.topics import ORDERS_DLQ, TRIGGERS
-from chalicelib.operations.consume import DELIVERIES
+from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
 from infra.local.esm.readings import DEFAULT, Readings
 from infra.local.triggers import mapping_of

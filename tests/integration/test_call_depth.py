@@ -9,7 +9,7 @@ from tests.support.kafka_records import answer
 
 PLAN = ("chalicelib/sagas/planner.py", "plan")
 OUTBOX = ("chalicelib/messaging/outbox.py", "insert")
-MOST_FILES = 7
+MOST_FILES = 5
 
 
 def shown(title: str, paths: CallPaths) -> None:

@@ -8,9 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.entrypoints import schedules
-from chalicelib.operations import consume
-from chalicelib.operations.consume import DEATHS, DELIVERIES
+from chalicelib.entrypoints import kafka, schedules
+from chalicelib.operations.deaths import DEATHS, DELIVERIES
 from chalicelib.runtime import forget
 from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
@@ -136,7 +135,7 @@ def test_an_outage_met_while_records_are_taken_one_at_a_time_is_no_death(
         raise ConnectionResetError("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(consume, "take_replies", away)
+        patch.setattr(kafka, "take_replies", away)
         with pytest.raises(ConnectionResetError):
             brokerless.on_events(*records)
     assert brokerless.world.rows("SELECT 1 FROM campusg.delivery_failures") == []

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from chalicelib.entrypoints import kafka
 from chalicelib.errors import RecordsFailed
 from chalicelib.messages.topics import TRIGGERS
-from chalicelib.operations import consume
-from chalicelib.operations.consume import DELIVERIES
+from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
@@ -201,7 +200,7 @@ def test_what_was_committed_before_a_transient_failure_is_published(service: Ser
     placed = service.world.place_many(4)
     service.world.forget_outbox()
     records = [answer(command) for command in service.world.pending_of(placed)]
-    take, sizes = consume.take_replies, []
+    take, sizes = kafka.take_replies, []
 
     def interrupted(session: sa.Connection, rules: Any, deliveries: Any) -> Any:
         sizes.append(len(deliveries))
@@ -211,7 +210,7 @@ def test_what_was_committed_before_a_transient_failure_is_published(service: Ser
             killed(session, service.world)
         return take(session, rules, deliveries)
 
-    monkeypatch.setattr(consume, "take_replies", interrupted)
+    monkeypatch.setattr(kafka, "take_replies", interrupted)
     with pytest.raises(sa.exc.DBAPIError):
         service.on_events(*records)
     assert versions(service.world, placed) == [2, 2, 1, 1]
@@ -221,7 +220,7 @@ def test_what_was_committed_before_a_transient_failure_is_published(service: Ser
 def test_a_deadlock_is_tried_once_more(
     brokerless: Service, placed: list[Placed], records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, tries = consume.take_replies, []
+    take, tries = kafka.take_replies, []
 
     def deadlocked(session: sa.Connection, rules: Any, deliveries: Any) -> Any:
         tries.append(len(deliveries))
@@ -229,7 +228,7 @@ def test_a_deadlock_is_tried_once_more(
             session.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = 'deadlock_detected'; END $$")
         return take(session, rules, deliveries)
 
-    monkeypatch.setattr(consume, "take_replies", deadlocked)
+    monkeypatch.setattr(kafka, "take_replies", deadlocked)
     assert brokerless.on_events(*records) == NOBODY
     assert tries == [8, 8]
     assert versions(brokerless.world, placed) == [2] * 8

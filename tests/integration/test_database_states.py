@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chalicelib.db.states import STATES, Kind
 from chalicelib.observability import logger
-from chalicelib.operations.consume import DELIVERIES
+from chalicelib.operations.deaths import DELIVERIES
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
 from tests.support.failing import SECRET, raising, role_set, slow

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from chalicelib.operations.consume import DELIVERIES
+from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.kafka_records import Record, Sent, answer

@@ -18,8 +18,8 @@ from chalicelib.messaging import dead_letters
 from chalicelib.messaging.dead_letter_queries import read_dead_letter
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.operations.call import Call
-from chalicelib.operations.consume import DELIVERIES
 from chalicelib.operations.create import create_order
+from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.engine import UnitOfWork
 from chalicelib.sagas.registry import DEFINITIONS

@@ -116,7 +116,7 @@ class Fates:
             replies = [Incoming(each.topic, 0, next(OFFSETS), each.key, each.value, each.headers) for each in worked.replies]
             with world.engine.begin() as session:
                 taken = take_replies(session, world.rules, [Delivery(receive(record), new_fresh(), new_id()) for record in replies])
-            assert not taken.aside
+            assert not taken.failed
 
     def _ask(self, order_id: UUID, what: str, bearer: str, body: Any = None, *, answered: bool = True) -> None:
         answer = self.http.post(f"/api/orders/{order_id}/{what}", body or {}, bearer)

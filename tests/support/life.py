@@ -214,7 +214,7 @@ class Life:
 
     def take(self, received: Received) -> None:
         taken = take_replies(self.tables.session, self.rules, [Delivery(received, self.fresh(), self.new_id())])
-        assert (taken.aside, taken.behind) == ([], [])
+        assert (taken.failed, taken.behind) == ([], [])
 
     def record(self) -> Incoming:
         return Incoming("partner-events", 0, 0, str(self.order_id).encode(), b"{}", ())

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.entrypoints.kafka import Batch
 from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import Incoming, Trail
 from chalicelib.messaging.decode import receive
-from chalicelib.operations.consume import Consumer
 from chalicelib.operations.take_replies import Delivery
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.lifecycle import move
@@ -233,5 +233,6 @@ def consume(world: World, records: Sequence[Record]) -> None:
     """Take the records in one batch, as the Kafka functions do; none of them fails."""
     incoming = [Incoming(each.topic, each.partition, each.offset, each.key, each.value, each.headers) for each in records]
     deliveries = [Delivery(receive(each), new_fresh(), new_id()) for each in incoming]
-    consumed = Consumer(world.database, world.rules, lambda _keys: None).consume(deliveries, time.monotonic() + 30)
-    assert consumed.failed == []
+    batch = Batch(world.database, world.rules, time.monotonic() + 30)
+    batch.take(deliveries)
+    assert batch.failed == []
