@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaProducer
 
-from chalicelib.messages.topics import ORDERS_DLQ, TRIGGERS
+from chalicelib.messages.topics import ORDERS_DLQ, REPLY_SETTINGS, TRIGGERS
 from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
 from infra.local.esm.readings import DEFAULT, Readings
@@ -26,8 +26,8 @@ from tests.support.kafka_records import Record, Sent, answer
 
 TOPIC = "user-events"
 PARTITION = 0
-# As large as a record may be that the broker takes: 1 MiB with its headers and its frame.
-LARGEST = 1024 * 1024 - 1024
+# As large as a record may be that the topics of replies take, with its headers and its frame.
+LARGEST = int(REPLY_SETTINGS["max.message.bytes"]) - 1024
 
 
 @dataclass(frozen=True)
