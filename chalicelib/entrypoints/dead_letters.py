@@ -15,7 +15,7 @@ from chalicelib.observability import count, logger
 from chalicelib.operations import dismiss as dismissing
 from chalicelib.operations import redrive as redriving
 from chalicelib.operations.redrive import Redriven
-from chalicelib.orders import order as orders
+from chalicelib.orders.order import ORDER
 from chalicelib.runtime import runtime
 from chalicelib.sagas import state
 
@@ -82,4 +82,4 @@ def _told(redriven: Redriven, outcome: Literal["taken", "rehearsed"]) -> dict[st
     if outcome == "rehearsed":
         return told
     saga = {"saga": state.document(redriven.saga)} if redriven.saga else {}
-    return {**told, "order": orders.document(redriven.order), **saga}
+    return {**told, "order": ORDER.document(redriven.order), **saga}

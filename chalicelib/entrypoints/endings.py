@@ -8,7 +8,7 @@ from chalicelib.entrypoints.http import Request, answer
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, Refusal, RunnerRejected
 from chalicelib.messages import replies
-from chalicelib.orders import order as orders
+from chalicelib.orders.order import ORDER
 from chalicelib.sagas import state
 from chalicelib.sagas.queries import SagaWithOrder
 from chalicelib.sagas.registry import definition_of
@@ -48,7 +48,7 @@ def told(
 
     Only who waited is told how it ended badly: a request that merely joins a parked saga is accepted, and served when that heals.
     """
-    body = {"order": orders.document(seen.order), "saga": state.document(seen.saga)}
+    body = {"order": ORDER.document(seen.order), "saga": state.document(seen.saga)}
     if ended_well(seen.saga):
         return answer(done, body, headers)
     if not waited or seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):

@@ -23,7 +23,7 @@ from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer, seen
-from chalicelib.orders.order import FoodItem, OrderStatus, document
+from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
 
@@ -48,7 +48,7 @@ def list_(request: Request) -> Response:
     with runtime().database.transaction() as session:
         found = list_orders(session, caller, asked.filters, page=page, limit=limit)
     pages = -(-found.total // limit)
-    body = {"items": [document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit}
+    body = {"items": [ORDER.document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit}
     return answer(200, body, {"Link": page_links(request, page=page, pages=pages, limit=limit)})
 
 
@@ -56,7 +56,7 @@ def _list_by_cursor(request: Request, caller: Viewer, filters: Filters, cursor: 
     with runtime().database.transaction() as session:
         found = list_orders_after(session, caller, filters, after=cursor.after, limit=limit + 1)
     following = to_cursor(found[limit - 1].order_id) if len(found) > limit else None
-    body = {"items": [document(order) for order in found[:limit]], "limit": limit, "nextCursor": following}
+    body = {"items": [ORDER.document(order) for order in found[:limit]], "limit": limit, "nextCursor": following}
     return answer(200, body, {"Link": cursor_links(request, following=following, limit=limit)})
 
 
@@ -69,7 +69,7 @@ def read(request: Request, order_id: str) -> Response:
     etag = f'"{order.version}"'
     if not_modified(request.headers, etag):
         return Response("", {"ETag": etag}, 304)
-    return answer(200, document(order), {"ETag": etag})
+    return answer(200, ORDER.document(order), {"ETag": etag})
 
 
 def history(request: Request, order_id: str) -> Response:
@@ -128,7 +128,7 @@ def change_status(request: Request, order_id: str) -> Response:
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         order = move_status(session, change.call, known_id, change.body.status)
-        change.answer(answer(200, document(order), {"ETag": f'"{order.version}"'}), known_id)
+        change.answer(answer(200, ORDER.document(order), {"ETag": f'"{order.version}"'}), known_id)
     return change.response()
 
 

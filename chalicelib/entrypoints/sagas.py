@@ -14,7 +14,7 @@ from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call, Served
-from chalicelib.orders import order as orders
+from chalicelib.orders.order import ORDER
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import list_sagas, read_with_order
 from chalicelib.sagas.state import document
@@ -56,6 +56,6 @@ def _operate(request: Request, saga_id: str, operation: Callable[[sa.Connection,
     known_id = uuid_of(saga_id, "saga")
     with change.transaction() as session:
         served = operation(session, change.call, known_id)
-        body = {"order": orders.document(served.order), "saga": document(served.saga)}
+        body = {"order": ORDER.document(served.order), "saga": document(served.saga)}
         change.answer(answer(202, body), served.order.order_id)
     return change.response()

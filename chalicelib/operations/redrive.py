@@ -17,8 +17,7 @@ from chalicelib.observability import logger
 from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.operations.differences import Difference, differences
 from chalicelib.operations.take_replies import Delivery, concerned, take_replies
-from chalicelib.orders import order as orders
-from chalicelib.orders.order import Order
+from chalicelib.orders.order import ORDER, Order
 from chalicelib.sagas import state
 from chalicelib.sagas.engine import Rules, UnitOfWork, lock
 from chalicelib.sagas.state import Saga
@@ -115,7 +114,7 @@ def _cause(error: Exception) -> str:
 
 def _changed(before: UnitOfWork, after: UnitOfWork) -> Iterator[Difference]:
     for order_id, order in after.orders.items():
-        yield from differences("order", str(order_id), orders.document(before.orders[order_id]), orders.document(order))
+        yield from differences("order", str(order_id), ORDER.document(before.orders[order_id]), ORDER.document(order))
     for saga_id, saga in after.sagas.items():
         known = before.sagas.get(saga_id)
         yield from differences("saga", str(saga_id), state.document(known) if known else None, state.document(saga))

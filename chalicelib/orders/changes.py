@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chalicelib.messages.envelope import Outgoing, Trail, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
-from chalicelib.orders.order import Order, document
+from chalicelib.orders.order import ORDER, Order
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, n
         to=order.order_status.value,
         payment_from=before.payment_status.value if before else None,
         payment_to=order.payment_status.value,
-        order=document(order),
+        order=ORDER.document(order),
     )
     history = {
         "order_id": str(order.order_id),

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
-from chalicelib.messages.envelope import timestamp
+from chalicelib.fields import ID, MONEY, NUMBER, PERSON, TEXT, TIME, Field, Kind, Table, each, maybe, one_of
 
 
 class OrderStatus(StrEnum):
@@ -76,37 +75,45 @@ class Order:
     authorization_expired: bool = False
 
 
-def document(order: Order) -> dict[str, Any]:
-    """The order as HTTP answers and events show it: camelCase, money as strings, times RFC 3339 with `Z`."""
-    return {
-        "orderId": str(order.order_id),
-        "customerId": order.customer_id,
-        "runnerId": order.runner_id,
-        "foodItems": [{"name": item.name, "price": f"{item.price:.2f}", "quantity": item.quantity} for item in order.food_items],
-        "storeLocation": order.store_location,
-        "deliveryLocation": order.delivery_location,
-        "foodFee": f"{order.food_fee:.2f}",
-        "deliveryFee": f"{order.delivery_fee:.2f}",
-        "total": f"{order.total:.2f}",
-        "currency": order.currency,
-        "orderStatus": order.order_status.value,
-        "paymentStatus": order.payment_status.value,
-        "paymentId": order.payment_id,
-        "escrowId": order.escrow_id,
-        "acceptBy": _time(order.accept_by),
-        "activeSagaId": str(order.active_saga_id) if order.active_saga_id else None,
-        "cancelReason": order.cancel_reason,
-        "createdAt": _time(order.created_at),
-        "updatedAt": _time(order.updated_at),
-        "acceptedAt": _time(order.accepted_at),
-        "collectedAt": _time(order.collected_at),
-        "onTheWayAt": _time(order.on_the_way_at),
-        "deliveredAt": _time(order.delivered_at),
-        "completedAt": _time(order.completed_at),
-        "cancelledAt": _time(order.cancelled_at),
-        "version": order.version,
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None
+FOOD_ITEM = Table(
+    "FoodItem",
+    "",
+    (
+        Field("name", "name", TEXT),
+        Field("price", "price", MONEY),
+        Field("quantity", "quantity", Kind({"type": "integer", "minimum": 1, "maximum": 99})),
+    ),
+)
+# As HTTP answers and events show an order.
+ORDER = Table(
+    "Order",
+    "One food order. Each `…At` is set by the outcome that enters the status.",
+    (
+        Field("orderId", "order_id", ID),
+        Field("customerId", "customer_id", PERSON),
+        Field("runnerId", "runner_id", maybe(PERSON)),
+        Field("foodItems", "food_items", each(FOOD_ITEM, minItems=1, maxItems=50)),
+        Field("storeLocation", "store_location", TEXT),
+        Field("deliveryLocation", "delivery_location", TEXT),
+        Field("foodFee", "food_fee", MONEY),
+        Field("deliveryFee", "delivery_fee", MONEY),
+        Field("total", "total", MONEY),
+        Field("currency", "currency", Kind({"type": "string", "pattern": "^[A-Z]{3}$"}), "ISO 4217."),
+        Field("orderStatus", "order_status", one_of(OrderStatus)),
+        Field("paymentStatus", "payment_status", one_of(PaymentStatus)),
+        Field("paymentId", "payment_id", maybe(TEXT)),
+        Field("escrowId", "escrow_id", maybe(TEXT)),
+        Field("acceptBy", "accept_by", maybe(TIME)),
+        Field("activeSagaId", "active_saga_id", maybe(ID), "The saga that holds the order; while it is set, other changes are refused."),
+        Field("cancelReason", "cancel_reason", maybe(TEXT)),
+        Field("createdAt", "created_at", TIME),
+        Field("updatedAt", "updated_at", TIME),
+        Field("acceptedAt", "accepted_at", maybe(TIME)),
+        Field("collectedAt", "collected_at", maybe(TIME)),
+        Field("onTheWayAt", "on_the_way_at", maybe(TIME)),
+        Field("deliveredAt", "delivered_at", maybe(TIME)),
+        Field("completedAt", "completed_at", maybe(TIME)),
+        Field("cancelledAt", "cancelled_at", maybe(TIME)),
+        Field("version", "version", NUMBER, "Raised by one with every change; the entity tag."),
+    ),
+)

@@ -22,8 +22,7 @@ from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import FieldError, Refusal
 from chalicelib.messaging.dead_letter_queries import Buried, full_document
 from chalicelib.messaging.dead_letter_queries import document as document_of
-from chalicelib.orders import order as orders
-from chalicelib.orders.order import OrderStatus
+from chalicelib.orders.order import ORDER, OrderStatus
 from chalicelib.sagas import state
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
@@ -172,8 +171,8 @@ def exact(model: type[BaseModel], answered: Any) -> None:
 
 @pytest.mark.parametrize("status", OrderStatus)
 def test_orders_are_as_described(status: OrderStatus) -> None:
-    exact(models.Order, orders.document(an_order_in(status)))
-    exact(models.Order, orders.document(an_order(order_status=status, active_saga_id=SAGA_ID, cancelled_at=NOW, cancel_reason="x")))
+    exact(models.Order, ORDER.document(an_order_in(status)))
+    exact(models.Order, ORDER.document(an_order(order_status=status, active_saga_id=SAGA_ID, cancelled_at=NOW, cancel_reason="x")))
 
 
 @pytest.mark.parametrize("status", SagaStatus)

@@ -7,8 +7,7 @@ import pytest
 from chalicelib.operations.move_status import BY_HAND
 from chalicelib.orders import expiry
 from chalicelib.orders.lifecycle import ENTERED_AT, ORDER_MOVES, PAYMENT_MOVES
-from chalicelib.orders.order import OrderStatus, PaymentStatus, document
-from tests.support.examples import an_order
+from chalicelib.orders.order import ORDER, OrderStatus, PaymentStatus
 
 # The usual way, and the statuses that an order doesn't leave any more.
 WAY = "CREATED → PENDING_PAYMENT → PAYMENT_AUTHORIZED → READY_FOR_PICKUP → ACCEPTED → COLLECTED → ON_THE_WAY → DELIVERED → COMPLETED"
@@ -60,5 +59,5 @@ def test_an_expired_authorization_cancels_what_is_not_yet_collected_and_not_at_i
 
 def test_the_statuses_that_an_order_dates_are_fields_of_its_document() -> None:
     names = {name.title().replace("_", "") for name in ENTERED_AT.values()}
-    assert {name[0].lower() + name[1:] for name in names} <= set(document(an_order()))
+    assert {name[0].lower() + name[1:] for name in names} <= {field.name for field in ORDER.fields}
     assert {status.value for status in ENTERED_AT} == {"ACCEPTED", "COLLECTED", "ON_THE_WAY", "DELIVERED", "COMPLETED", "CANCELLED"}

@@ -14,8 +14,7 @@ from chalicelib.messages.envelope import Incoming, Trail, to_json
 from chalicelib.messages.replies import CustomerValidated
 from chalicelib.messaging.dead_letter_queries import Buried, document, explained, full_document
 from chalicelib.operations.differences import differences
-from chalicelib.orders import order as orders
-from chalicelib.orders.order import FoodItem, OrderStatus, PaymentStatus
+from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.sagas import state
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.definition import Step
@@ -53,7 +52,7 @@ def _order(**changes: Any) -> dict[str, Any]:
         "currency": "SGD",
         "created_at": PLACED,
     }
-    return orders.document(orders.Order(**known, **changes))
+    return ORDER.document(Order(**known, **changes))
 
 
 def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""Tables of fields: what the JSON object of an answer holds, written once for the function that makes it and for its JSON Schema.
+
+ORDER = Table("Order", "One food order.", (Field("orderId", "order_id", ID), Field("acceptBy", "accept_by", maybe(TIME))))
+ORDER.document(order)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from chalicelib.messages.envelope import timestamp
+from chalicelib.messages.wire import UUID_TEXT
+
+PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value: its JSON schema, and what makes JSON of a value (None: it is JSON already).
+
+    A `$ref` in the schema is the table or the enumeration itself, which has a schema of its own in the document.
+    """
+
+    schema: Mapping[str, Any]
+    write: Callable[[Any], Any] | None = None
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: its name in JSON, the attribute it comes from, its kind. With `optional` it is left out where the attribute is None."""
+
+    name: str
+    source: str
+    kind: Kind
+    description: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The fields of one document in their order, under the name and the description that its schema has."""
+
+    name: str
+    description: str
+    fields: tuple[Field, ...]
+
+    def document(self, value: Any) -> dict[str, Any]:
+        """The JSON object of a value, as HTTP answers show it."""
+        document = self._make(value)
+        for name in self._optional:
+            if document[name] is None:
+                del document[name]
+        return document
+
+    @cached_property
+    def _optional(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields if field.optional)
+
+    @cached_property
+    def _make(self) -> Callable[[Any], dict[str, Any]]:
+        # Compiled at first use, as `dataclasses` compiles `__init__`: the dictionary that one would write by hand. A loop over the fields
+        # takes a fifth longer for an order.
+        members = ", ".join(f"{field.name!r}: {_expression(number, field)}" for number, field in enumerate(self.fields))
+        writers = {f"write_{number}": field.kind.write for number, field in enumerate(self.fields)}
+        make: Callable[[Any], dict[str, Any]] = eval(f"lambda value: {{{members}}}", writers)  # noqa: S307 - tables are literals of ours
+        return make
+
+
+def _expression(number: int, field: Field) -> str:
+    source, write = f"value.{field.source}", f"write_{number}"
+    if field.kind.write is None:
+        return source
+    if field.kind.nullable or field.optional:
+        return f"None if (part := {source}) is None else {write}(part)"
+    return f"{write}({source})"
+
+
+TEXT = Kind({"type": "string"})
+NAME = Kind({"type": "string", "minLength": 1})
+ID = Kind({"type": "string", "format": "uuid", "pattern": f"^{UUID_TEXT.pattern}$"}, str)
+PERSON = Kind({"type": "string", "pattern": PERSON_ID})
+ACTOR = Kind({"type": "string", "pattern": r"^((customer|runner|admin):[A-Za-z0-9_.:@|-]{1,64}|partner:(user|payment|escrow)|system)$"})
+MONEY = Kind({"type": "string", "pattern": r"^[0-9]{1,4}\.[0-9]{2}$"}, lambda amount: f"{amount:.2f}")
+MOMENT = Kind(
+    {
+        "type": "string",
+        "format": "date-time",
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+        "description": "UTC, RFC 3339.",
+    }
+)
+TIME = Kind(MOMENT.schema, timestamp)
+COUNT = Kind({"type": "integer", "minimum": 0})
+NUMBER = Kind({"type": "integer", "minimum": 1})
+OBJECT = Kind({"type": "object", "additionalProperties": True})
+ANYTHING = Kind({})
+
+
+def maybe(kind: Kind) -> Kind:
+    """Null besides."""
+    return Kind({"anyOf": [kind.schema, {"type": "null"}]}, kind.write, nullable=True)
+
+
+def one_of(names: type[StrEnum]) -> Kind:
+    """A member of an enumeration, as its name."""
+    return Kind({"$ref": names}, str)
+
+
+def part(table: Table) -> Kind:
+    """A document within the document."""
+    return Kind({"$ref": table}, table.document)
+
+
+def each(table: Table, **limits: int) -> Kind:
+    """A list of documents."""
+    return Kind({"type": "array", "items": {"$ref": table}, **limits}, lambda values: [table.document(value) for value in values])
