@@ -33,9 +33,9 @@ class Stack:
         self.process = process
 
     @classmethod
-    def start(cls, data_dir: Path, **variables: object) -> Self:
+    def start(cls, data_dir: Path, checkout: Path = ROOT, **variables: object) -> Self:
         """Start a stack and wait until it is at work; `variables` are those of `make run`."""
-        stack = cls.launch(data_dir, **variables)
+        stack = cls.launch(data_dir, checkout, **variables)
 
         def at_work() -> bool:
             if stack.process.poll() is not None:
@@ -51,13 +51,13 @@ class Stack:
         return stack
 
     @classmethod
-    def launch(cls, data_dir: Path, **variables: object) -> Self:
+    def launch(cls, data_dir: Path, checkout: Path = ROOT, **variables: object) -> Self:
         """Start a stack without waiting for it."""
         log = data_dir.with_name(f"{data_dir.name}.out")
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "infra.local", "run"],
-                cwd=ROOT,
+                cwd=checkout,
                 env=environment(data_dir, **variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
