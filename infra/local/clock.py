@@ -4,49 +4,50 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from infra.local.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION, Function, FunctionError
+from infra.local.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION, FunctionError, Invocable
 
 log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Calls each function every `period_seconds`, one after the other in one thread, so that none ever overlaps itself.
+    """Calls a function every `period_seconds` in a thread of its own, so that it never overlaps itself and holds up no other.
 
-    Where a round takes longer than the period, the next one begins at once and what was missed is left out.
+    Where a call takes longer than the period, the next one begins at once and what was missed is left out.
     """
 
-    def __init__(self, functions: Sequence[Function], period_seconds: float) -> None:
-        """Nothing runs yet."""
-        self._functions = functions
+    def __init__(self, function: Invocable, period_seconds: float, first_seconds: float | None = None) -> None:
+        """Nothing runs yet. The first call comes `first_seconds` (by default a period) after the start."""
+        self._function = function
         self._period = period_seconds
+        self._first = period_seconds if first_seconds is None else first_seconds
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"clock-{function.name}", daemon=True)
 
     def start(self) -> None:
-        """Begin, with a first round one period from now."""
+        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Call nothing any more."""
+        """Call it no more."""
         self._stopping.set()
 
     def join(self, patience_seconds: float) -> None:
-        """Wait for the function under way, if the clock was started."""
+        """Wait for the call under way, if the clock was started; the function is closed at the end."""
         if self._thread.ident is not None:
             self._thread.join(patience_seconds)
 
     def _run(self) -> None:
-        due = time.monotonic() + self._period
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
-            for function in self._functions:
-                if not self._stopping.is_set():
-                    _call(function)
-            due = max(due + self._period, time.monotonic())
+        due = time.monotonic() + self._first
+        try:
+            while not self._stopping.wait(max(0.0, due - time.monotonic())):
+                _call(self._function)
+                due = max(due + self._period, time.monotonic())
+        finally:
+            self._function.close()
 
 
 def scheduled_event(function_name: str, at: datetime) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def scheduled_event(function_name: str, at: datetime) -> dict[str, Any]:
     }
 
 
-def _call(function: Function) -> None:
+def _call(function: Invocable) -> None:
     try:
         function.invoke(json.dumps(scheduled_event(function.name, datetime.now(UTC))))
     except FunctionError as error:

@@ -1,13 +1,17 @@
 """Plays what calls the Lambda functions on AWS, apart from HTTP: the Kafka event source mappings and the schedules.
 
 Run as `python -m infra.local.triggers`; settings come by environment. Functions are those of `orders_app/app.py`, called by their
-handler strings.
+handler strings. Each has a process of its own, which is killed at the function's timeout as on Lambda: forked from one that is forked
+itself from this one, after `app` was imported and before there are threads or connections.
 """
 
+import importlib
+import logging
 import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,13 +21,16 @@ from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from infra.aws import event_source_mappings
 from infra.local.clock import Clock
 from infra.local.dropped import DeadLetters
-from infra.local.esm.invoke import Function, HandlerNotFound, load_handler
+from infra.local.esm.environment import IsolatedFunction
+from infra.local.esm.forks import ForkServer
+from infra.local.esm.invoke import HandlerNotFound, load_handler
 from infra.local.esm.logs import configure
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
 from infra.local.esm.readings import Readings, UnknownReading, read_list
 from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
+from infra.local.esm.runtime import run_forked
 from infra.local.esm.service import END_PATIENCE_SECONDS, Service
 from infra.local.ready import announce
 
@@ -33,6 +40,8 @@ LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
 DEFAULT_SWEEP_SECONDS = 1.0
 # How often what is not urgent is called, as everything is on AWS.
 MINUTE = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class SettingError(Exception):
@@ -56,14 +65,21 @@ def main() -> None:
         sys.path.insert(0, str(APP_FOLDER))
     try:
         settings = read_settings(os.environ)
-        pollers = [_poller(trigger, settings) for trigger in TRIGGERS]
-        clocks = [
-            Clock([_function(schedule) for schedule in SCHEDULES if schedule.urgent], settings.sweep_seconds),
-            Clock([_function(schedule) for schedule in SCHEDULES if not schedule.urgent], max(settings.sweep_seconds, MINUTE)),
-        ]
+        for declared in (*TRIGGERS, *SCHEDULES):
+            load_handler(_handler(declared))
     except (SettingError, HandlerNotFound) as error:
         sys.exit(f"triggers: {error}")
-    run(Service(pollers), clocks)
+    # Imported by the functions on first use: so they are there, once for all.
+    importlib.import_module("kafka")
+    forks, pid = ForkServer.start(run_forked)
+    ending = threading.Event()
+    watcher = threading.Thread(target=_end_with, args=(pid, ending), daemon=True)
+    watcher.start()
+    pollers = [_poller(trigger, forks, settings) for trigger in TRIGGERS]
+    run(Service(pollers), [_clock(schedule, forks, settings.sweep_seconds) for schedule in SCHEDULES])
+    ending.set()
+    forks.close()
+    watcher.join(END_PATIENCE_SECONDS)
 
 
 def run(service: Service, clocks: Sequence[Clock]) -> None:
@@ -110,13 +126,33 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
     return from_aws(event_source_mappings.request(trigger, event_source_mappings.self_managed(brokers.split(","))), time.time())
 
 
-def _poller(trigger: Trigger, settings: TriggerSettings) -> Poller:
-    mapping, function = mapping_of(trigger, settings.brokers), _function(trigger)
+def _poller(trigger: Trigger, forks: ForkServer, settings: TriggerSettings) -> Poller:
+    mapping, function = mapping_of(trigger, settings.brokers), _function(trigger, forks)
     return Poller(mapping, function, settings.brokers, LOCAL_BACKOFF, settings.readings, destination=DeadLetters())
 
 
-def _function(declared: Trigger | Schedule) -> Function:
-    return Function(declared.function, load_handler(f"app.{declared.function}"), declared.timeout_seconds)
+def _handler(declared: Trigger | Schedule) -> str:
+    return f"app.{declared.function}"
+
+
+def _function(declared: Trigger | Schedule, forks: ForkServer) -> IsolatedFunction:
+    function = IsolatedFunction(declared.function, _handler(declared), declared.timeout_seconds, forks=forks)
+    if isinstance(declared, Trigger) or declared.urgent:
+        function.start()
+    return function
+
+
+def _clock(schedule: Schedule, forks: ForkServer, period: float) -> Clock:
+    # What a process that was killed left undone is not left a moment longer than need be.
+    return Clock(_function(schedule, forks), *((period, 0.0) if schedule.urgent else (max(period, MINUTE), None)))
+
+
+def _end_with(pid: int, ending: threading.Event) -> None:
+    """End this process, which its supervisor starts anew, when the process that forks has ended before its time."""
+    os.waitpid(pid, 0)
+    if not ending.is_set():
+        log.error("the process that forks the functions has ended")
+        os._exit(1)
 
 
 if __name__ == "__main__":

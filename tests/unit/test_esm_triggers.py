@@ -34,15 +34,34 @@ def test_the_clock_calls_each_function_again_and_again_and_goes_on_after_a_failu
     def working(event: Any, context: Any) -> None:
         calls.append(event["source"])
 
-    clock = Clock([Function("failing", failing), Function("working", working)], 0.01)
+    clocks = [Clock(Function("failing", failing), 0.01, 0.0), Clock(Function("working", working), 0.01)]
     with caplog.at_level(logging.WARNING):
+        for clock in clocks:
+            clock.start()
+        eventually(lambda: min(calls.count("failing"), calls.count("aws.events")) >= 3, what="three calls of each")
+        for clock in clocks:
+            clock.stop()
+            clock.join(5)
+
+    assert "no database" in caplog.text
+
+
+def test_a_function_that_hangs_holds_up_no_other_one() -> None:
+    calls: list[str] = []
+    go_on = threading.Event()
+    clocks = [
+        Clock(Function("hanging", lambda event, context: go_on.wait(10) and None), 0.01),
+        Clock(Function("working", lambda event, context: calls.append("called")), 0.01),
+    ]
+    for clock in clocks:
         clock.start()
-        eventually(lambda: len(calls) >= 6, what="three rounds")
+
+    eventually(lambda: len(calls) >= 3, what="three calls of the other one")
+
+    go_on.set()
+    for clock in clocks:
         clock.stop()
         clock.join(5)
-
-    assert calls[:6] == ["failing", "aws.events"] * 3
-    assert "no database" in caplog.text
 
 
 def test_a_function_that_takes_longer_than_the_period_never_overlaps_itself() -> None:
@@ -55,7 +74,7 @@ def test_a_function_that_takes_longer_than_the_period_never_overlaps_itself() ->
         go_on.wait(0.05)
         running.release()
 
-    clock = Clock([Function("slow", slow)], 0.001)
+    clock = Clock(Function("slow", slow), 0.001)
     clock.start()
     eventually(lambda: len(overlaps) >= 5, what="five rounds")
     clock.stop()
@@ -65,7 +84,7 @@ def test_a_function_that_takes_longer_than_the_period_never_overlaps_itself() ->
 
 
 def test_a_clock_that_never_started_needs_no_wait() -> None:
-    clock = Clock([], 1)
+    clock = Clock(Function("f", lambda event, context: None), 1)
     clock.stop()
     clock.join(0)
 

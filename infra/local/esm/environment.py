@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from infra.local.esm.forks import ForkedProcess, ForkFailed, ForkServer
 from infra.local.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
 from infra.local.esm.wire import Channel, ChannelClosed
 
@@ -25,6 +26,8 @@ INIT_SECONDS = 10.0
 RUNTIME_MODULE = f"{__package__}.runtime"
 _END_PATIENCE_SECONDS = 1.0
 _STANDARD_ERROR = 2
+
+_Child: TypeAlias = "subprocess.Popen[bytes] | ForkedProcess"
 
 # The kernel kills a child when the thread that started it ends, so all are started by one that lasts as long as this process.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments")
@@ -51,7 +54,7 @@ class IsolatedFunction:
     """A function in a child process: killed at its timeout, started anew by the next invocation.
 
     The child imports the handler once and runs it in its main thread; what it prints goes to this process's standard error. It dies with
-    this process. One invocation at a time; several threads may each have a function of their own.
+    this process, or with that of `forks`. One invocation at a time; several threads may each have a function of their own.
     """
 
     def __init__(
@@ -63,24 +66,29 @@ class IsolatedFunction:
         *,
         environment: Mapping[str, str] | None = None,
         freeze: bool = False,
+        forks: ForkServer | None = None,
     ) -> None:
         """Nothing runs yet. `handler` (module.function) is looked up on this process's path; `memory_size` is in MB and not enforced.
 
         `environment` are variables that the function has besides those of this process. With `freeze` the child is stopped between
-        invocations, as Lambda does it: none of its threads runs then.
+        invocations, as Lambda does it: none of its threads runs then. With `forks`, whose children run `runtime.run_forked`, the child is
+        forked from a process that has imported the handler before, with its variables: so it lacks those that name the function.
         """
         self.name = name
         self.timeout_seconds = timeout_seconds
         self._freeze = freeze
-        self._command = [sys.executable, "-u", "-m", RUNTIME_MODULE, f"--name={name}", f"--handler={handler}"]
-        self._command += [f"--timeout={timeout_seconds}", f"--memory={memory_size}"]
-        self._variables = {
-            "_HANDLER": handler,
-            "AWS_LAMBDA_FUNCTION_NAME": name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_size),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            **(environment or {}),
-        }
+        self._start: Callable[[socket.socket], _Child]
+        if forks is None:
+            self._start = _Started(name, handler, timeout_seconds, memory_size, environment or {})
+        else:
+            request = {
+                "name": name,
+                "handler": handler,
+                "timeout": timeout_seconds,
+                "memory": memory_size,
+                "variables": {**(environment or {})},
+            }
+            self._start = lambda connection: forks.fork(request, [connection.fileno(), _STANDARD_ERROR])
         self._running: _Environment | None = None
 
     @property
@@ -114,28 +122,50 @@ class IsolatedFunction:
                 self._running.signal(signal.SIGCONT)
             return self._running
         self.close()
-        self._running = _Environment(self._command, {**os.environ, "PYTHONPATH": _path(), **self._variables})
+        self._running = _Environment(self._start)
         self._running.wait_until_ready()
         return self._running
+
+
+class _Started:
+    """Starts the runtime as a process of its own, which imports the handler."""
+
+    def __init__(self, name: str, handler: str, timeout_seconds: float, memory_size: int, environment: Mapping[str, str]) -> None:
+        self._command = [sys.executable, "-u", "-m", RUNTIME_MODULE, f"--name={name}", f"--handler={handler}"]
+        self._command += [f"--timeout={timeout_seconds}", f"--memory={memory_size}"]
+        self._variables = {
+            "_HANDLER": handler,
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            **environment,
+        }
+
+    def __call__(self, connection: socket.socket) -> _Child:
+        return _starter.submit(
+            subprocess.Popen,
+            [*self._command, f"--connection={connection.fileno()}", f"--parent={os.getpid()}"],
+            env={**os.environ, "PYTHONPATH": _path(), **self._variables},
+            stdin=subprocess.DEVNULL,
+            stdout=_STANDARD_ERROR,
+            pass_fds=(connection.fileno(),),
+            # A group of its own, so that what the function starts is stopped and killed with it.
+            start_new_session=True,
+        ).result()
 
 
 class _Environment:
     """A child process and the connection to it."""
 
-    def __init__(self, command: list[str], variables: Mapping[str, str]) -> None:
+    def __init__(self, start: Callable[[socket.socket], _Child]) -> None:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
-        with theirs:
-            self.process: subprocess.Popen[bytes] = _starter.submit(
-                subprocess.Popen,
-                [*command, f"--connection={theirs.fileno()}", f"--parent={os.getpid()}"],
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=_STANDARD_ERROR,
-                pass_fds=(theirs.fileno(),),
-                # A group of its own, so that what the function starts is stopped and killed with it.
-                start_new_session=True,
-            ).result()
+        try:
+            with theirs:
+                self.process = start(theirs)
+        except ForkFailed as error:
+            self._channel.close()
+            raise FunctionError(str(error)) from error
 
     @property
     def lives(self) -> bool:
@@ -182,6 +212,7 @@ class _Environment:
     def kill(self) -> int:
         """Kill the child and all that it started, and leave no zombie."""
         self.signal(signal.SIGKILL)
+        self.process.kill()
         self._channel.close()
         return self.process.wait()
 

@@ -1,46 +1,33 @@
 """What runs in an execution environment: imports the handler once, then answers one invocation after the other.
 
-Started by `environment.py`, with a connected socket as its only tie to the process that invokes it.
+Started by `environment.py`, or forked by `forks.py`, with a connected socket as its only tie to the process that invokes it.
 """
 
 import argparse
-import ctypes
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 
+from infra.local.esm.forks import Job, die_with_parent
 from infra.local.esm.invoke import Function, HandlerNotFound, LambdaContext, load_handler
 from infra.local.esm.logs import configure
 from infra.local.esm.wire import Channel, ChannelClosed
-
-PR_SET_PDEATHSIG = 1
 
 # Run as a script, the module is not known by its name.
 log = logging.getLogger(f"{__package__}.runtime")
 
 
 def main() -> None:
-    """Import the handler, say so, and answer until the other side is gone."""
+    """The life of an environment that was started as a process of its own."""
     options = _options()
     die_with_parent(options.parent)
     configure()
     connection = socket.socket(fileno=options.connection)
     # What the handler starts must not hold the connection open.
     connection.set_inheritable(False)
-    channel = Channel(connection)
-    try:
-        function = Function(options.name, load_handler(options.handler), options.timeout, options.memory)
-    except Exception as error:
-        # An entry point: whatever stops the import is reported to the caller, and ends this process.
-        if not isinstance(error, HandlerNotFound):
-            log.exception("handler's module failed: function=%s", options.name)
-        channel.send(_failure(error))
-        sys.exit(1)
-    channel.send(b"{}")
-    serve(channel, function)
+    run(Channel(connection), options.name, options.handler, options.timeout, options.memory)
 
 
 def serve(channel: Channel, function: Function) -> None:
@@ -52,13 +39,29 @@ def serve(channel: Channel, function: Function) -> None:
             return
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; where the kernel can't, the closed connection ends it once it is idle."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl") and libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "cannot die with the parent")
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
+def run_forked(job: Job) -> None:
+    """The life of an environment that was forked from a process that has imported the handler already."""
+    connection, output = job.descriptors
+    for standard in (1, 2):
+        os.dup2(output, standard)
+    os.close(output)
+    os.environ.update(job.request["variables"])
+    channel = Channel(socket.socket(fileno=connection))
+    run(channel, job.request["name"], job.request["handler"], job.request["timeout"], job.request["memory"])
+
+
+def run(channel: Channel, name: str, handler: str, timeout_seconds: float, memory_size: int) -> None:
+    """Import the handler, say so, and answer until the other side is gone."""
+    try:
+        function = Function(name, load_handler(handler), timeout_seconds, memory_size)
+    except Exception as error:
+        # An entry point: whatever stops the import is reported to the caller, and ends this process.
+        if not isinstance(error, HandlerNotFound):
+            log.exception("handler's module failed: function=%s", name)
+        channel.send(_failure(error))
+        sys.exit(1)
+    channel.send(b"{}")
+    serve(channel, function)
 
 
 def _answer(function: Function, event: bytes) -> bytes:
