@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from infra.local.logfile import LogFile
 from infra.local.ports import HOST, accepts
 from infra.local.process import ServerCommand, ServerError, ServerProcess, last_lines
 
@@ -64,12 +65,13 @@ def start_broker(data_dir: Path, port: int, log: Path) -> tuple[EmbeddedBroker, 
     """
     broker = EmbeddedBroker(data_dir, port)
     broker.prepare()
-    process = ServerProcess(broker.command(), log)
+    output = LogFile(log)
+    process = ServerProcess(broker.command(), output)
     deadline = time.monotonic() + START_PATIENCE_SECONDS
     while not broker.is_ready():
         if process.exit_code is not None or time.monotonic() > deadline:
             process.stop()
-            raise BrokerError(f"the Kafka broker did not start:\n{last_lines(log)}")
+            raise BrokerError(f"the Kafka broker did not start:\n{last_lines(output)}")
         time.sleep(0.01)
     return broker, process
 

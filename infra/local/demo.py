@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.console import Line, Styled, complain, plain, say
+from infra.local.logfile import LogFile
 from infra.local.process import ServerCommand, ServerProcess, last_lines
 from infra.local.runfile import holder
 from infra.local.running import NotRunningError, run_info, stack_variables, telling
@@ -139,10 +140,11 @@ def _own_stack(folder: Path) -> Iterator[Place]:
     )
     # By default the signal would end this process without ending the stack and removing its folder.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    process = ServerProcess(command, folder / "run.log")
+    log = LogFile(folder / "run.log")
+    process = ServerProcess(command, log)
     try:
         with telling("starting a stack for the demo"):
-            info = _at_work(process, own, folder / "run.log")
+            info = _at_work(process, own, log)
         yield Place(info["http"]["url"], own, stack_variables(own))
     finally:
         with telling("ending the stack"):
@@ -150,7 +152,7 @@ def _own_stack(folder: Path) -> Iterator[Place]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _at_work(process: ServerProcess, folder: Path, log: Path) -> Mapping[str, Any]:
+def _at_work(process: ServerProcess, folder: Path, log: LogFile) -> Mapping[str, Any]:
     deadline = time.monotonic() + START_PATIENCE_SECONDS
     while process.exit_code is None and time.monotonic() < deadline:
         try:

@@ -19,6 +19,7 @@ import psutil
 from pg8000 import dbapi
 
 from infra.local.launch import MAPPED
+from infra.local.logfile import LogFile
 from infra.local.ports import HOST
 from infra.local.process import ServerCommand, ServerError, ServerProcess, last_lines, launcher_arguments
 
@@ -173,12 +174,13 @@ def start_postgres(data_dir: Path, port: int, log: Path) -> tuple[EmbeddedPostgr
     """
     server = EmbeddedPostgres(data_dir, port)
     server.prepare()
-    process = ServerProcess(server.command(), log)
+    output = LogFile(log)
+    process = ServerProcess(server.command(), output)
     deadline = time.monotonic() + START_PATIENCE_SECONDS
     while not server.is_ready():
         if process.exit_code is not None or time.monotonic() > deadline:
             process.stop()
-            raise PostgresError(f"PostgreSQL did not start:\n{last_lines(log)}")
+            raise PostgresError(f"PostgreSQL did not start:\n{last_lines(output)}")
         time.sleep(0.02)
     return server, process
 

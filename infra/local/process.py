@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from infra.local.logfile import LogFile
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 STOP_PATIENCE_SECONDS = 5.0
+LOG_PATIENCE_SECONDS = 0.5
 
 
 class ServerError(Exception):
@@ -32,29 +36,68 @@ class ServerCommand:
     directory: Path | None = None
 
 
-class ServerProcess:
-    """A running server. Its output goes to the end of a log file; it has a session of its own, so the terminal's Ctrl-C misses it."""
+class Process(Protocol):
+    """What `subprocess.Popen` and its likes can do."""
 
-    def __init__(self, command: ServerCommand, log: Path, pass_fds: Sequence[int] = ()) -> None:
-        """Start the server; must be called in the main thread, for a server dies with the thread that started it."""
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs; negative: minus the signal that ended it."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return the exit code; raises subprocess.TimeoutExpired."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal unless it has ended."""
+        ...
+
+
+Launch: TypeAlias = Callable[[ServerCommand, int, int], Process]
+"""Starts a command, given the descriptors of its output and of what becomes READY_FD."""
+
+
+def launcher(pass_fds: Sequence[int] = ()) -> Launch:
+    """Starts commands by launch.py; they inherit `pass_fds`.
+
+    Must be called in the main thread, for a server dies with the thread that started it.
+    """
+
+    def launch(command: ServerCommand, output: int, announce: int) -> Process:
+        return subprocess.Popen(
+            launcher_arguments(command),
+            env={**command.environment, "READY_FD": str(announce)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[*pass_fds, announce],
+        )
+
+    return launch
+
+
+class ServerProcess:
+    """A running server. Its output goes to a log; it has a session of its own, so the terminal's Ctrl-C misses it."""
+
+    def __init__(self, command: ServerCommand, log: LogFile, launch: Launch | None = None) -> None:
+        """Start the server, by launch.py or by `launch`."""
         self._command = command
+        self._log = log
         self._ready, announce = os.pipe()
         os.set_blocking(self._ready, False)
+        output = log.open()
         try:
-            with log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    launcher_arguments(command),
-                    env={**command.environment, "READY_FD": str(announce)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    pass_fds=[*pass_fds, announce],
-                )
+            self._process = (launch or launcher())(command, output, announce)
         except BaseException:
             os.close(self._ready)
             raise
         finally:
+            os.close(output)
             os.close(announce)
 
     @property
@@ -84,7 +127,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """Send SIGKILL."""
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
 
     def stop(self) -> None:
         """End it and wait for that: in good order if it can, by SIGKILL if it must."""
@@ -94,6 +137,7 @@ class ServerProcess:
                 self._process.wait(STOP_PATIENCE_SECONDS)
                 break
         self.close()
+        self._log.settle(LOG_PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Forget a server that has ended."""
@@ -111,11 +155,12 @@ def launcher_arguments(command: ServerCommand) -> list[str]:
     return [*arguments, "--", *command.arguments]
 
 
-def last_lines(log: Path, count: int = 15) -> str:
-    """The last lines of a log file, to show why a server didn't start."""
+def last_lines(log: LogFile, count: int = 15) -> str:
+    """The last lines of a log, to show why a server didn't start; waits a moment for what a server that has ended has written."""
+    log.settle(LOG_PATIENCE_SECONDS)
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 64 * 1024))
+        with log.path.open("rb") as file:
+            file.seek(max(0, log.path.stat().st_size - 64 * 1024))
             lines = file.read().decode(errors="replace").splitlines()
     except FileNotFoundError:
         return ""

@@ -1,6 +1,7 @@
 """Which parts the stack has, in which order they start and end, and what each of them is told."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,8 +14,11 @@ from infra.local.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_top
 from infra.local.checks import hidden, reason
 from infra.local.console import complain, progress, say
 from infra.local.devkeys import jwks_file
+from infra.local.esm.forks import ForkFailed
+from infra.local.logfile import LogFile
+from infra.local.part_forks import PartForks
 from infra.local.postgres import EmbeddedPostgres
-from infra.local.process import ServerCommand, ServerError
+from infra.local.process import Launch, Process, ServerCommand, ServerError, launcher
 from infra.local.runfile import RunInfo, publish, withdraw
 from infra.local.settings import StackSettings
 from infra.local.supervisor import Part, PartError, PartSpec
@@ -40,7 +44,7 @@ class Stack:
     def __init__(self, settings: StackSettings, parts_lock: int, hurry: asyncio.Event) -> None:
         """Nothing is started yet; the folders of DATA_DIR must exist. When `hurry` is set, no part's end is waited for."""
         self._settings = settings
-        self._pass_fds = [parts_lock]
+        self._launch = launcher([parts_lock])
         self._hurry = hurry
         self._keepers: list[asyncio.Task[None]] = []
         self.logs = settings.data_dir / "logs"
@@ -49,6 +53,8 @@ class Stack:
         self.broker = EmbeddedBroker(settings.data_dir, ports.free_port()) if settings.kafka_brokers is None else None
         self._postgres = self._postgres_part(self.postgres) if self.postgres else None
         self._broker = self._broker_part(self.broker) if self.broker else None
+        self._forks = PartForks([parts_lock])
+        self._preload = self._part("preload", lambda: self._module_command("infra.local.preload"), launch=self._forks.start)
         self._partners = self._python_part("partners") if settings.simulated_partners else None
         self._triggers = self._python_part("triggers", stop_patience=2.5)
         self._gateway = self._python_part("gateway")
@@ -96,7 +102,7 @@ class Stack:
                 await in_thread(self.postgres.prepare)
         if self.broker is not None:
             self.broker.prepare()
-        await _all(*(self._start(part) for part in (self._postgres, self._broker) if part is not None))
+        await _all(*(self._start(part) for part in (self._postgres, self._broker, self._preload) if part is not None))
         async with progress("making tables and topics"):
             await _all(in_thread(self._migrate), in_thread(self._make_topics))
         await _all(
@@ -111,7 +117,7 @@ class Stack:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         withdraw(self._settings.data_dir)
-        for part in (self._gateway, self._triggers, self._partners, self._broker, self._postgres):
+        for part in (self._gateway, self._triggers, self._partners, self._broker, self._postgres, self._preload):
             if part is not None and part.pid is not None:
                 async with progress(f"ending {part.name}"):
                     await part.stop()
@@ -181,29 +187,39 @@ class Stack:
         return self._part("kafka", broker.command, is_ready=broker.is_ready, after_start=self._make_topics)
 
     def _python_part(self, name: str, stop_patience: float = 2.0) -> Part:
-        return self._part(name, lambda: self._python_command(name), stop_patience=stop_patience)
+        return self._part(name, lambda: self._python_command(name), launch=self._launch_python, stop_patience=stop_patience)
 
     def _python_command(self, name: str) -> ServerCommand:
         own: Mapping[str, str] = {"HTTP_PORT": str(self.http_port)} if name == "gateway" else {}
+        return self._module_command(f"infra.local.{name}", own)
+
+    def _module_command(self, module: str, environment: Mapping[str, str] | None = None) -> ServerCommand:
         inherited = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
         return ServerCommand(
-            arguments=[sys.executable, "-m", f"infra.local.{name}"],
-            environment={**inherited, **self.variables(), **own, "PYTHONUNBUFFERED": "1"},
+            arguments=[sys.executable, "-m", module],
+            environment={**inherited, **self.variables(), **(environment or {}), "PYTHONUNBUFFERED": "1"},
             directory=ROOT,
         )
+
+    def _launch_python(self, command: ServerCommand, output: int, announce: int) -> Process:
+        """Fork the part if the process for that is there; else start it, which takes longer."""
+        if self._preload.at_work:
+            with contextlib.suppress(ForkFailed):
+                return self._forks.fork(command, output, announce)
+        return self._launch(command, output, announce)
 
     def _part(
         self,
         name: str,
         command: Callable[[], ServerCommand],
         *,
+        launch: Launch | None = None,
         is_ready: Callable[[], bool] | None = None,
         after_start: Callable[[], None] | None = None,
         stop_patience: float = 2.0,
     ) -> Part:
-        log = self.logs / f"{name}.log"
-        spec = PartSpec(name, command, log, is_ready, after_start, stop_patience)
-        return Part(spec, self._pass_fds, self._hurry)
+        log = LogFile(self.logs / f"{name}.log")
+        return Part(PartSpec(name, command, log, launch or self._launch, is_ready, after_start, stop_patience), self._hurry)
 
 
 async def _all(*works: Coroutine[None, None, None]) -> None:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from infra.local.console import progress, say
-from infra.local.process import ServerCommand, ServerError, ServerProcess, last_lines
+from infra.local.logfile import LogFile
+from infra.local.process import Launch, ServerCommand, ServerError, ServerProcess, last_lines
 from infra.local.threads import in_thread
 
 LOOK_SECONDS = 0.02
@@ -28,13 +28,14 @@ class PartError(ServerError):
 class PartSpec:
     """One server of the stack.
 
-    `is_ready` may block for a moment; where it is None the server announces itself (ready.py). `after_start` is run, in a thread, each time
-    the server has become ready, and belongs to its start. `stop_patience` in seconds.
+    `launch` starts the command. `is_ready` may block for a moment; where it is None the server announces itself (ready.py). `after_start`
+    is run, in a thread, each time the server has become ready, and belongs to its start. `stop_patience` in seconds.
     """
 
     name: str
     command: Callable[[], ServerCommand]
-    log: Path
+    log: LogFile
+    launch: Launch
     is_ready: Callable[[], bool] | None = None
     after_start: Callable[[], None] | None = None
     stop_patience: float = 2.0
@@ -43,11 +44,10 @@ class PartSpec:
 class Part:
     """A server that is kept running. All methods are for one event loop, in the main thread."""
 
-    def __init__(self, spec: PartSpec, pass_fds: Sequence[int], hurry: asyncio.Event) -> None:
-        """Nothing is started yet. The server inherits `pass_fds`; when `hurry` is set, its end is no longer waited for."""
+    def __init__(self, spec: PartSpec, hurry: asyncio.Event) -> None:
+        """Nothing is started yet. When `hurry` is set, the server's end is no longer waited for."""
         self.name = spec.name
         self._spec = spec
-        self._pass_fds = pass_fds
         self._hurry = hurry
         self._process: ServerProcess | None = None
         self._started_at = 0.0
@@ -119,7 +119,7 @@ class Part:
             self._process.close()
         self.at_work = False
         self._started_at = time.monotonic()
-        self._process = ServerProcess(self._spec.command(), self._spec.log, self._pass_fds)
+        self._process = ServerProcess(self._spec.command(), self._spec.log, self._spec.launch)
         return self._process
 
     async def _is_ready(self, process: ServerProcess) -> bool:
@@ -139,7 +139,7 @@ class Part:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _failure(self, what: str) -> str:
-        return f"{self.name} {what}; the end of {self._spec.log}:\n{last_lines(self._spec.log)}"
+        return f"{self.name} {what}; the end of {self._spec.log.path}:\n{last_lines(self._spec.log)}"
 
 
 def _ending(code: int) -> str:

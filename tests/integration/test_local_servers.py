@@ -12,6 +12,7 @@ import pytest
 from infra.local import postgres
 from infra.local.broker import BrokerError, ensure_topics, start_broker
 from infra.local.launch import MAPPED
+from infra.local.logfile import LogFile
 from infra.local.ports import free_port
 from infra.local.postgres import EmbeddedPostgres, PostgresError, identity_for, start_postgres
 from infra.local.process import ServerCommand, ServerProcess
@@ -169,7 +170,9 @@ def test_where_the_kernel_does_not_tell_a_guard_ends_the_server() -> None:
 
 def test_a_server_that_ignores_the_request_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.process.STOP_PATIENCE_SECONDS", 0.2)
-    process = ServerProcess(ServerCommand(["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]), tmp_path / "log")
+    process = ServerProcess(
+        ServerCommand(["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]), LogFile(tmp_path / "log")
+    )
     eventually((tmp_path / "log").read_text)
 
     process.stop()
@@ -187,8 +190,9 @@ def _started(data_dir: Path, port: int) -> tuple[EmbeddedPostgres, ServerProcess
 STARTER = """
 import sys, time
 from pathlib import Path
+from infra.local.logfile import LogFile
 from infra.local.process import ServerCommand, ServerProcess
-print(ServerProcess(ServerCommand(["/bin/sleep", "60"]), Path(sys.argv[1])).pid, flush=True)
+print(ServerProcess(ServerCommand(["/bin/sleep", "60"]), LogFile(Path(sys.argv[1]))).pid, flush=True)
 time.sleep(60)
 """
 GUARDED = """
