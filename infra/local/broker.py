@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from infra.local.esm.connecting import connected
 from infra.local.logfile import LogFile
 from infra.local.ports import HOST, accepts
 from infra.local.process import ServerCommand, ServerError, ServerProcess, last_lines
@@ -135,7 +136,8 @@ def check_reachable(brokers: str, patience: float = CONNECT_PATIENCE_SECONDS) ->
 
 def _connect(brokers: str, patience: float) -> KafkaAdminClient:
     try:
-        return KafkaAdminClient(
+        return connected(
+            KafkaAdminClient,
             bootstrap_servers=[part.strip() for part in brokers.split(",")],
             client_id="campusg-setup",
             bootstrap_timeout_ms=int(patience * 1000),

@@ -43,7 +43,7 @@ def _serve(connection: socket.socket, own: int) -> None:
     connection.set_inheritable(False)
     for module in (*PARTS.values(), *MORE):
         importlib.import_module(module)
-    # The service's logger writes its lines itself. Root handlers that are there when it is made leave them out; those of the parts come later.
+    # The service's logger writes its lines itself. Root handlers that are there when it is made leave them out; the parts' come later.
     logging.getLogger(importlib.import_module("chalicelib.observability").logger.name).propagate = False
     stamps = dict(_stamps())
     gc.collect()

@@ -12,9 +12,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaTimeoutError
-from kafka.net.compat import KafkaNetClient
 
 from infra.local.esm import metrics as names
+from infra.local.esm.connecting import connected
 from infra.local.esm.fetched import read_leniently
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.metrics import Metrics
@@ -37,7 +37,8 @@ def open_consumer(mapping: EventSourceMapping, bootstrap_servers: str) -> Any:
     Raises KafkaError if no broker answers within some seconds, TopicMissing.
     """
     read_leniently()
-    consumer = _connect(
+    consumer = connected(
+        KafkaConsumer,
         bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")],
         client_id=f"esm-{mapping.function_name}",
         group_id=mapping.group_id,
@@ -61,23 +62,6 @@ def open_consumer(mapping: EventSourceMapping, bootstrap_servers: str) -> Any:
         consumer.close(autocommit=False, timeout_ms=0)
         raise
     return consumer
-
-
-def _connect(**settings: Any) -> Any:
-    """A consumer that has reached a broker; raises KafkaError."""
-    clients: list[Any] = []
-
-    def client(**config: Any) -> Any:
-        clients.append(KafkaNetClient(**config))
-        return clients[-1]
-
-    try:
-        return KafkaConsumer(kafka_client=client, **settings)
-    except BaseException:
-        # kafka-python 3.0.12 leaves a thread and its sockets behind: in a long outage they add up.
-        for made in clients:
-            made.close()
-        raise
 
 
 def take_partitions(consumer: Any, mapping: EventSourceMapping) -> bool:

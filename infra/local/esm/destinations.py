@@ -15,6 +15,7 @@ from uuid import uuid4
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from infra.local.esm.connecting import connected
 from infra.local.esm.event import EncodedRecord
 from infra.local.esm.failures import RETRIES_EXHAUSTED, Failure, batch_record, compact_json, object_key, single_record
 
@@ -189,7 +190,8 @@ class KafkaTopic:
 
     def _connect(self) -> Any:
         milliseconds = int(PATIENCE_SECONDS * 1000)
-        return KafkaProducer(
+        return connected(
+            KafkaProducer,
             bootstrap_servers=[server.strip() for server in self._bootstrap_servers.split(",")],
             client_id="esm-on-failure",
             acks="all",

@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from chalicelib.messages import topics
 from chalicelib.messages.envelope import Incoming, Outgoing
+from infra.local.esm.connecting import connected
 from infra.local.esm.fetched import read_leniently, split
 from infra.local.partners import requests
 from infra.local.partners.batch import Worked
@@ -86,8 +87,12 @@ class Worker:
             self._consumer = _consumer(settings)
             stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
             self._positions = _take_partitions(self._consumer)
-            self._producer = KafkaProducer(
-                bootstrap_servers=list(settings.kafka_brokers), max_block_ms=3000, delivery_timeout_ms=5000, **CLIENT_SETTINGS
+            self._producer = connected(
+                KafkaProducer,
+                bootstrap_servers=list(settings.kafka_brokers),
+                max_block_ms=3000,
+                delivery_timeout_ms=5000,
+                **CLIENT_SETTINGS,
             )
             # What isn't acknowledged by now is sent again in the next life.
             stack.callback(self._producer.close, timeout=0)
@@ -162,7 +167,8 @@ def _pause(quiet_seconds: float) -> float:
 def _consumer(settings: Settings) -> KafkaConsumer:
     read_leniently()
     # Partitions by assign(), never by group membership: the successor of a killed member would wait for its session to run out.
-    return KafkaConsumer(
+    return connected(
+        KafkaConsumer,
         bootstrap_servers=list(settings.kafka_brokers),
         group_id=GROUP,
         enable_auto_commit=False,
