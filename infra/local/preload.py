@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from infra.local.esm.forks import Job, die_with_parent, exit_after, serve
+from infra.local.esm.forks import Job, exit_after, serve_jobs
 from infra.local.ready import announce
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,11 +35,10 @@ Stamps = Mapping[Path, int]
 def main() -> None:
     """Import everything, say so, and fork parts until the other side is gone."""
     options = _options()
-    parent = os.getpid()
-    exit_after(lambda: _serve(socket.socket(fileno=options.connection), parent))
+    exit_after(lambda: _serve(socket.socket(fileno=options.connection)))
 
 
-def _serve(connection: socket.socket, own: int) -> None:
+def _serve(connection: socket.socket) -> None:
     connection.set_inheritable(False)
     for module in (*PARTS.values(), *MORE):
         importlib.import_module(module)
@@ -49,11 +48,7 @@ def _serve(connection: socket.socket, own: int) -> None:
     gc.collect()
     gc.freeze()
     announce()
-    job = serve(connection)
-    if job is not None:
-        os.setsid()
-        die_with_parent(own)
-        _become(job, stamps)
+    serve_jobs(connection, lambda job: _become(job, stamps))
 
 
 def _become(job: Job, stamps: Stamps) -> None:

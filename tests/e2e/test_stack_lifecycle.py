@@ -77,7 +77,7 @@ def test_env_prints_variables_with_which_a_shell_reaches_the_database(stack: Sta
 def test_a_signal_ends_everything_and_a_second_stack_finds_the_rows_of_the_first(tmp_path: Path, number: signal.Signals) -> None:
     first = Stack.start(tmp_path / "data")
     order = _place_order(first)
-    pids = first.pids()
+    pids = first.tree()
 
     first.process.send_signal(number)
 
@@ -92,7 +92,7 @@ def test_a_signal_ends_everything_and_a_second_stack_finds_the_rows_of_the_first
 
 def test_parts_that_do_not_react_are_ended_all_the_same_and_at_once_by_a_second_signal(tmp_path: Path) -> None:
     running = Stack.start(tmp_path / "data")
-    pids = running.pids()
+    pids = running.tree()
     for part in ("http", "triggers", "partners"):
         os.kill(running.pid(part), signal.SIGSTOP)
 
@@ -109,7 +109,7 @@ def test_parts_that_do_not_react_are_ended_all_the_same_and_at_once_by_a_second_
 def test_stop_ends_the_stack_and_without_one_says_so(tmp_path: Path) -> None:
     running = Stack.start(tmp_path / "data", PARTNERS="none")
     assert running.run_json()["partners"] is None
-    pids = running.pids()
+    pids = running.tree()
 
     stopped = local_command("stop", running.data_dir)
 
@@ -123,7 +123,7 @@ def test_stop_ends_the_stack_and_without_one_says_so(tmp_path: Path) -> None:
 
 def test_a_killed_supervisor_takes_all_its_servers_along_and_the_next_stack_starts(tmp_path: Path) -> None:
     killed = Stack.start(tmp_path / "data")
-    pids = killed.pids()
+    pids = killed.tree()
 
     killed.process.kill()
 
@@ -140,7 +140,7 @@ def test_make_hands_variables_on_and_a_signal_sent_to_make_ends_the_stack(tmp_pa
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as make:
         started = Stack(data_dir, make)
         eventually((data_dir / "run.json").exists, within=60, what="the start of the stack")
-        pids = started.pids()
+        pids = started.tree()
         assert "STEP_TIMEOUT_SECONDS=2\n" in (data_dir / "stack.env").read_text()
         os.kill(make.pid, signal.SIGTERM)
         make.wait(15)

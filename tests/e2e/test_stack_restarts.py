@@ -3,6 +3,7 @@
 import os
 import signal
 
+import psutil
 import pytest
 import requests
 from sqlalchemy import create_engine, text
@@ -18,10 +19,12 @@ PATIENCE_SECONDS = 10
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_comes_back_where_it_was_and_orders_go_through_again(stack: Stack, part: str) -> None:
     before = stack.run_json()
+    children = [child.pid for child in psutil.Process(stack.pid(part)).children(recursive=True)]
 
     stack.kill(part)
 
     after = stack.run_json()
+    eventually(lambda: not any(is_running(pid) for pid in children), within=5, what="the end of what the killed part had started")
     assert after["http"]["url"] == before["http"]["url"]
     assert after["kafka"]["bootstrap"] == before["kafka"]["bootstrap"]
     assert after["postgres"]["url"] == before["postgres"]["url"]
@@ -36,6 +39,17 @@ def test_those_who_read_from_a_killed_broker_are_started_anew(stack: Stack) -> N
     eventually(lambda: all(stack.pid(part) != pid for part, pid in readers.items()), within=PATIENCE_SECONDS, what="new readers")
     assert not any(is_running(pid) for pid in readers.values())
     check_reachable(stack.run_json()["kafka"]["bootstrap"])
+
+
+def test_parts_come_back_also_when_the_process_that_forks_them_is_killed(stack: Stack) -> None:
+    parts = {part: stack.pid(part) for part in ("http", "triggers", "partners")}
+    parents = {psutil.Process(pid).ppid() for pid in parts.values()}
+    assert len(parents) == 1, "they are forked by one process"
+
+    os.kill(parents.pop(), signal.SIGKILL)
+
+    eventually(lambda: all(stack.pid(part) != pid for part, pid in parts.items()), within=PATIENCE_SECONDS, what="new parts")
+    eventually(lambda: _order_goes_through(stack), within=PATIENCE_SECONDS, what="an order that goes through")
 
 
 def test_a_part_that_is_killed_again_and_again_comes_back_each_time(stack: Stack) -> None:

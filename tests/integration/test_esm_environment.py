@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ import pytest
 
 from infra.local.esm import environment
 from infra.local.esm.environment import InitTimedOut, IsolatedFunction, RuntimeExited
+from infra.local.esm.forks import ForkServer
 from infra.local.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
 from tests.support.eventually import eventually
+from tests.support.stack import is_running
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HANDLER = """
-    import os, signal, socket, subprocess, sys, threading, time
+    import os, random, signal, socket, subprocess, sys, threading, time, uuid
+    import uuid_utils.compat
 
+    # Whatever state there is to begin with, a fork copies.
+    random.random(), uuid_utils.compat.uuid7(), uuid_utils.compat.uuid4()
     calls = []
     ticks = [0]
 
@@ -95,6 +101,9 @@ HANDLER = """
     def counted(event, context):
         return ticks[0]
 
+    def random_ids(event, context):
+        return [random.random(), str(uuid_utils.compat.uuid7()), str(uuid_utils.compat.uuid4()), str(uuid.uuid4())]
+
     def sockets(event, context):
         links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
         return sum(link.startswith("socket:") for link in links)
@@ -103,20 +112,49 @@ HANDLER = """
 Make = Callable[..., IsolatedFunction]
 
 
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Makes functions with the handler above, which are closed at the end."""
+@contextmanager
+def forking(*modules: str) -> Iterator[ForkServer]:
+    """A process that has imported these modules and forks functions."""
+    ours, theirs = socket.socketpair()
+    imports = "".join(f"import {module}; " for module in modules)
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    command = [sys.executable, "-u", "-c", imports + FORKING, str(theirs.fileno())]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}) as process:
+        theirs.close()
+        forks = ForkServer(ours)
+        try:
+            yield forks
+        finally:
+            forks.close()
+            process.wait(10)
+
+
+FORKING = """
+import os, socket, sys
+from infra.local.esm.forks import exit_after, serve_jobs
+from infra.local.esm.runtime import run_forked
+connection = socket.socket(fileno=int(sys.argv[1]))
+connection.set_inheritable(False)
+exit_after(lambda: serve_jobs(connection, run_forked))
+"""
+
+
+@pytest.fixture(params=["started", "forked"])
+def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Makes functions with the handler above, which are closed at the end: started, or forked from one that has imported it."""
     (tmp_path / "sample.py").write_text(textwrap.dedent(HANDLER))
     monkeypatch.syspath_prepend(str(tmp_path))
     made: list[IsolatedFunction] = []
+    with ExitStack() as stack:
+        forks = stack.enter_context(forking("sample")) if request.param == "forked" else None
 
-    def function(handler: str = "sample.handle", **options: Any) -> IsolatedFunction:
-        made.append(IsolatedFunction("f", handler, **options))
-        return made[-1]
+        def function(handler: str = "sample.handle", **options: Any) -> IsolatedFunction:
+            made.append(IsolatedFunction("f", handler, forks=forks, **options))
+            return made[-1]
 
-    yield function
-    for each in made:
-        each.close()
+        yield function
+        for each in made:
+            each.close()
 
 
 def call(function: IsolatedFunction, do: str, **more: Any) -> Any:
@@ -139,7 +177,8 @@ def test_the_handler_is_imported_once_and_called_in_the_main_thread_of_another_p
     assert first["main thread"]
     assert (first["name"], first["memory"]) == ("f", "256")
     assert 4000 < first["milliseconds"] <= 5000
-    assert first["variables"] == {"_HANDLER": "sample.handle", "AWS_LAMBDA_FUNCTION_NAME": "f", "TABLE": "orders"}
+    assert first["variables"]["TABLE"] == "orders"
+    assert (first["variables"]["_HANDLER"], first["variables"]["AWS_LAMBDA_FUNCTION_NAME"]) in [("sample.handle", "f"), (None, None)]
 
 
 @pytest.mark.rule("function-json")
@@ -298,6 +337,30 @@ def test_a_function_inherits_no_socket_but_its_own_connection(make: Make) -> Non
         first, second = make(), make()
 
         assert [call(first, "sockets"), call(second, "sockets")] == [1, 1]
+
+
+def test_two_processes_never_make_the_same_ids_and_random_numbers(make: Make) -> None:
+    first, second = call(make(), "random_ids"), call(make(), "random_ids")
+
+    assert not set(first) & set(second)
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_process_that_forks_takes_its_functions_with_it_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    (tmp_path / "sample.py").write_text(textwrap.dedent(HANDLER))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with forking("sample") as forks:
+        functions = [IsolatedFunction("f", "sample.handle", forks=forks) for _ in range(2)]
+        pids = [call(function, "tell")["pid"] for function in functions]
+        if is_killed:
+            psutil.Process(psutil.Process(pids[0]).ppid()).kill()
+            eventually(lambda: functions[0].pid is None)
+            with pytest.raises(FunctionError, match="gone or does not answer"):
+                functions[0].invoke("{}")
+
+    eventually(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_several_threads_may_each_have_a_function_and_leave_it_to_another(make: Make) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,12 +18,12 @@ from uuid import uuid4
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from chalicelib.messages import commands, envelope, topics
 from chalicelib.messages.envelope import Incoming, Outgoing, Trail
 from infra.local.broker import EMBEDDED_TOPIC_CONFIG, ensure_topics, start_broker
-from infra.local.partners import ledger, requests
+from infra.local.partners import ledger, requests, service
 from infra.local.partners.database import connect
 from infra.local.partners.service import GROUP, Worker, run
 from infra.local.partners.settings import Settings
@@ -392,6 +393,20 @@ def test_a_broker_that_is_restarted_and_lost_everything_is_served_from_its_start
     finally:
         for process_to_end in filter(None, (server, second)):
             process_to_end.kill()
+
+
+def test_a_broker_that_takes_connections_but_says_nothing_costs_no_thread_a_try(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "CLIENT_SETTINGS", {**service.CLIENT_SETTINGS, "bootstrap_timeout_ms": 100})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        deaf = Settings(settings.database_url, (f"127.0.0.1:{silent.getsockname()[1]}",))
+        before = threading.active_count()
+        for _ in range(4):
+            with pytest.raises(KafkaError):
+                Worker(deaf)
+
+    assert threading.active_count() == before
 
 
 def test_two_processes_may_start_at_once_on_an_empty_database(world: World, settings: Settings) -> None:

@@ -87,6 +87,10 @@ class Stack:
         """The pids of all parts that the stack started itself."""
         return [part["pid"] for part in self.run_json().values() if part and part["pid"]]
 
+    def tree(self) -> list[int]:
+        """The pids of all processes that the supervisor has started, and of those that these have."""
+        return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
+
     def kill(self, part: str) -> None:
         """Kill a part by SIGKILL and wait until run.json names its successor and everything is at work again."""
         killed = self.pid(part)

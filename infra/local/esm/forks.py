@@ -95,7 +95,7 @@ class ForkServer:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            exit_after(lambda: _serve_jobs(theirs, parent, work))
+            exit_after(lambda: _begin(theirs, parent, work))
         theirs.close()
         return cls(ours), pid
 
@@ -120,11 +120,56 @@ class ForkServer:
         self._channel.close()
 
 
-def serve(connection: socket.socket) -> Job | None:
-    """Fork a child for each request; returns its job in the child, and None in this process when the other side is gone.
+def serve_jobs(connection: socket.socket, work: Callable[[Job], None]) -> None:
+    """Fork a child for each request, which does `work` and returns as well; return in this process when the other side is gone.
 
-    Must be called in the main thread, without any other. At the end all children are killed.
+    Must be called in the main thread, without any other. At the end all children are killed. Each has a session of its own.
     """
+    own = os.getpid()
+    job = _serve(connection)
+    if job is not None:
+        os.setsid()
+        die_with_parent(own)
+        work(job)
+
+
+def exit_after(work: Callable[[], None]) -> NoReturn:
+    """Do the work and end this process, with the exit code and the message that the interpreter would have ended it with."""
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException:  # noqa: BLE001 - the end of a process: it is written down
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code & 0xFF)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; where the kernel can't, the closed connection ends it once it is idle."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "prctl") and libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot die with the parent")
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
+
+
+def _begin(connection: socket.socket, parent: int, work: Callable[[Job], None]) -> None:
+    die_with_parent(parent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    serve_jobs(connection, work)
+
+
+def _serve(connection: socket.socket) -> Job | None:
+    """Returns its job in each child, and None in this process at the end."""
     channel, children = Channel(connection), dict[int, int]()
     wake, waker = os.pipe()
     for descriptor in (wake, waker):
@@ -155,46 +200,6 @@ def serve(connection: socket.socket) -> Job | None:
             except (ChannelClosed, OSError):
                 _end(children)
                 return None
-
-
-def exit_after(work: Callable[[], None]) -> NoReturn:
-    """Do the work and end this process, with the exit code and the message that the interpreter would have ended it with."""
-    code = 1
-    try:
-        work()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - the end of a process: it is written down
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code & 0xFF)
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; where the kernel can't, the closed connection ends it once it is idle."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl") and libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "cannot die with the parent")
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
-
-
-def _serve_jobs(connection: socket.socket, parent: int, work: Callable[[Job], None]) -> None:
-    die_with_parent(parent)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    own = os.getpid()
-    job = serve(connection)
-    if job is not None:
-        os.setsid()
-        die_with_parent(own)
-        work(job)
 
 
 def _receive(connection: socket.socket, channel: Channel) -> tuple[Job, int]:
