@@ -64,14 +64,16 @@ INSERT = sa.text("""
         AS r(position int, ordering_key uuid, bucket smallint, message_id text, topic text, key text, value text, headers jsonb)
     ORDER BY position""")
 
+# A holder that was killed took its connection with it. Where that outlives the holder, as behind a proxy, the lease runs out.
 CLAIM = inlined(
     """
     WITH free AS (
-        SELECT bucket FROM campusg.outbox_buckets
-        WHERE bucket IN :buckets AND leased_until <= clock_timestamp()
+        SELECT bucket FROM campusg.outbox_buckets b
+        WHERE bucket IN :buckets AND (leased_until <= clock_timestamp() OR holder_pid IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = b.holder_pid))
         ORDER BY bucket FOR UPDATE SKIP LOCKED)
     UPDATE campusg.outbox_buckets b
-    SET holder = :holder, leased_until = clock_timestamp() + make_interval(secs => :seconds)
+    SET holder = :holder, holder_pid = pg_backend_pid(), leased_until = clock_timestamp() + make_interval(secs => :seconds)
     FROM free WHERE b.bucket = free.bucket
     RETURNING b.bucket""",
     buckets=sa.SmallInteger,
@@ -115,7 +117,7 @@ SETTLE = inlined(
                       not_before = clock_timestamp() + make_interval(secs => least({BACKOFF_SECONDS} * 2 ^ least(failures, 10),
                                                                                    {LONGEST_BACKOFF_SECONDS}))
                   WHERE id IN :failed)
-    UPDATE campusg.outbox_buckets SET leased_until = '-infinity', holder = NULL
+    UPDATE campusg.outbox_buckets SET leased_until = '-infinity', holder = NULL, holder_pid = NULL
     WHERE bucket IN :buckets AND holder = :holder""",  # noqa: S608 - literals of ours
     acknowledged=sa.BigInteger,
     failed=sa.BigInteger,
@@ -149,7 +151,10 @@ def insert(session: sa.Connection, queued: Sequence[Queued]) -> None:
 
 
 def claim(session: sa.Connection, buckets: Iterable[int], holder: UUID, lease: timedelta) -> list[int]:
-    """Lease those of `buckets` that nobody has leased, and return them; locks their bucket rows until the commit."""
+    """Lease those of `buckets` that nobody has leased, and return them; locks their bucket rows until the commit.
+
+    A lease ends with its time, or with the connection of `session`.
+    """
     parameters = {"buckets": list(buckets), "holder": holder, "seconds": int(lease.total_seconds())}
     return list(session.execute(CLAIM, parameters).scalars())
 

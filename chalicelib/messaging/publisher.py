@@ -18,7 +18,8 @@ from chalicelib.messaging.producer import Producer, concerns_record
 from chalicelib.observability import about, logger
 
 SEND_SECONDS = 7.0
-# Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed. Safety doesn't rest on it.
+# Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed, where its connection to the database
+# outlives it. Safety doesn't rest on it.
 LEASE = timedelta(seconds=SEND_SECONDS + 1)
 MOST_ROWS = 2_000
 # The relay's share: as long as such a round takes, who publishes an order of these buckets has to wait.

@@ -47,7 +47,7 @@ DELETE FROM campusg.outbox;
 DELETE FROM campusg.dead_letters;
 DELETE FROM campusg.delivery_failures;
 DELETE FROM campusg.order_setbacks;
-UPDATE campusg.outbox_buckets SET holder = NULL, leased_until = '-infinity'
+UPDATE campusg.outbox_buckets SET holder = NULL, holder_pid = NULL, leased_until = '-infinity'
 """
 
 

@@ -3,10 +3,12 @@
 from datetime import timedelta
 from uuid import UUID
 
+from chalicelib.db.connection import make_engine
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
 from tests.support.database import World
+from tests.support.eventually import eventually
 
 LEASE = timedelta(seconds=15)
 EVERY = range(outbox.BUCKETS)
@@ -63,6 +65,25 @@ def test_the_lease_of_a_dead_holder_runs_out(world: World) -> None:
     assert claim(world, 7) == [7]
     settle(world, dead, 7)
     assert claim(world, 7) == []
+
+
+def test_the_lease_of_a_holder_whose_connection_is_gone_is_over(world: World) -> None:
+    killed = make_engine(world.engine.url.render_as_string(hide_password=False), pool_size=1)
+    with killed.begin() as session:
+        assert outbox.claim(session, [7, 8], new_id(), LEASE) == [7, 8]
+    assert claim(world, 7) == [], "its connection is idle, but there"
+
+    killed.dispose()
+
+    eventually(lambda: claim(world, 7) == [7], within=5)
+    assert claim(world, 7, 8) == [8]
+
+
+def test_a_lease_of_which_nobody_knows_the_connection_runs_its_time(world: World) -> None:
+    with world.engine.begin() as session:
+        session.exec_driver_sql("UPDATE campusg.outbox_buckets SET leased_until = 'infinity', holder_pid = NULL WHERE bucket = 7")
+
+    assert claim(world, 7, 8) == [8]
 
 
 def test_a_bucket_that_is_being_claimed_is_skipped_without_waiting(world: World) -> None:
