@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from infra.aws import event_source_mappings
+from infra.local import ready
 from infra.local.clock import Clock
 from infra.local.dropped import DeadLetters
 from infra.local.esm.environment import IsolatedFunction
@@ -32,7 +33,6 @@ from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.runtime import run_forked
 from infra.local.esm.service import END_PATIENCE_SECONDS, Service
-from infra.local.ready import announce
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
 # Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
@@ -71,7 +71,7 @@ def main() -> None:
         sys.exit(f"triggers: {error}")
     # Imported by the functions on first use: so they are there, once for all.
     importlib.import_module("kafka")
-    forks, pid = ForkServer.start(run_forked)
+    forks, pid = ForkServer.start(run_forked, ready.descriptors())
     ending = threading.Event()
     watcher = threading.Thread(target=_end_with, args=(pid, ending), daemon=True)
     watcher.start()
@@ -93,7 +93,7 @@ def run(service: Service, clocks: Sequence[Clock]) -> None:
     def begin() -> None:
         for clock in clocks:
             clock.start()
-        announce()
+        ready.announce()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -87,14 +87,19 @@ class ForkServer:
         self._lock = Lock()
 
     @classmethod
-    def start(cls, work: Callable[[Job], None]) -> tuple[Self, int]:
-        """Fork this process, which must have one thread, into one that forks others, each of which does `work`; also returns its pid."""
+    def start(cls, work: Callable[[Job], None], not_inherited: Sequence[int] = ()) -> tuple[Self, int]:
+        """Fork this process, which must have one thread, into one that forks others, each of which does `work`; also returns its pid.
+
+        The descriptors `not_inherited` are closed there.
+        """
         ours, theirs = socket.socketpair()
         parent = os.getpid()
         gc.freeze()
         pid = os.fork()
         if pid == 0:
             ours.close()
+            for descriptor in not_inherited:
+                os.close(descriptor)
             exit_after(lambda: _begin(theirs, parent, work))
         theirs.close()
         return cls(ours), pid
