@@ -17,7 +17,7 @@ from chalicelib.operations import redrive as redriving
 from chalicelib.operations.redrive import Redriven
 from chalicelib.orders.order import ORDER
 from chalicelib.runtime import runtime
-from chalicelib.sagas import state
+from chalicelib.sagas.state import SAGA
 
 
 def list_(request: Request) -> Response:
@@ -81,5 +81,5 @@ def _told(redriven: Redriven, outcome: Literal["taken", "rehearsed"]) -> dict[st
     }
     if outcome == "rehearsed":
         return told
-    saga = {"saga": state.document(redriven.saga)} if redriven.saga else {}
+    saga = {"saga": SAGA.document(redriven.saga)} if redriven.saga else {}
     return {**told, "order": ORDER.document(redriven.order), **saga}

@@ -8,11 +8,9 @@ from chalicelib.entrypoints.http import Request, answer
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, Refusal, RunnerRejected
 from chalicelib.messages import replies
-from chalicelib.orders.order import ORDER
-from chalicelib.sagas import state
 from chalicelib.sagas.queries import SagaWithOrder
 from chalicelib.sagas.registry import definition_of
-from chalicelib.sagas.state import ErrorCode, Saga, SagaStatus
+from chalicelib.sagas.state import ORDER_WITH_SAGA, ErrorCode, Saga, SagaStatus
 
 BAD_ENDS: dict[ErrorCode, type[Refusal]] = {
     ErrorCode.DECLINED: PaymentDeclined,
@@ -48,7 +46,7 @@ def told(
 
     Only who waited is told how it ended badly: a request that merely joins a parked saga is accepted, and served when that heals.
     """
-    body = {"order": ORDER.document(seen.order), "saga": state.document(seen.saga)}
+    body = ORDER_WITH_SAGA.document(seen)
     if ended_well(seen.saga):
         return answer(done, body, headers)
     if not waited or seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):

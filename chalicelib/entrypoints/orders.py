@@ -1,8 +1,6 @@
 """The endpoints under /api/orders."""
 
-from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from chalice.app import Response
 
@@ -15,7 +13,6 @@ from chalicelib.entrypoints.links import cursor_links, page_links
 from chalicelib.entrypoints.parameters import read_order_list
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.ids import new_id
-from chalicelib.messages.envelope import timestamp
 from chalicelib.operations import give_back
 from chalicelib.operations.accept import accept_order
 from chalicelib.operations.cancel import cancel_order, ended_well
@@ -24,7 +21,7 @@ from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer, seen
 from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
-from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
+from chalicelib.orders.queries import HISTORY_ENTRY, Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
 
 
@@ -80,7 +77,7 @@ def history(request: Request, order_id: str) -> Response:
         rows = history_of(session, known_id)
     if not rows or not _may_see(caller, rows[0]):
         raise NotFound("there is no such order")
-    return answer(200, {"items": [_entry(row) for row in rows if row["version"] is not None]})
+    return answer(200, {"items": [HISTORY_ENTRY.document(row) for row in rows if row.version is not None]})
 
 
 def accept(request: Request, order_id: str) -> Response:
@@ -145,22 +142,5 @@ def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:
     return NewOrder(customer_id, items, details.store_location, details.delivery_location, details.delivery_fee)
 
 
-def _may_see(caller: Viewer, row: Mapping[str, Any]) -> bool:
-    status = OrderStatus(row["order_status"])
-    return caller.may_see(customer_id=row["customer_id"], runner_id=row["runner_id"], status=status)
-
-
-def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
-    saga_id: UUID | None = row["saga_id"]
-    return {
-        "version": row["version"],
-        "at": timestamp(row["at"]),
-        "event": row["event"],
-        "from": row["status_from"],
-        "to": row["status_to"],
-        "paymentFrom": row["payment_from"],
-        "paymentTo": row["payment_to"],
-        "actor": row["actor"],
-        "sagaId": str(saga_id) if saga_id else None,
-        "detail": row["detail"],
-    }
+def _may_see(caller: Viewer, row: Any) -> bool:
+    return caller.may_see(customer_id=row.customer_id, runner_id=row.runner_id, status=OrderStatus(row.order_status))

@@ -14,10 +14,9 @@ from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call, Served
-from chalicelib.orders.order import ORDER
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import list_sagas, read_with_order
-from chalicelib.sagas.state import document
+from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
 
 
 def read(request: Request, saga_id: str) -> Response:
@@ -28,7 +27,7 @@ def read(request: Request, saga_id: str) -> Response:
         seen = read_with_order(session, known_id)
     if seen is None or not caller.may_follow(seen.order):
         raise NotFound("there is no such saga")
-    return answer(200, document(seen.saga))
+    return answer(200, SAGA.document(seen.saga))
 
 
 def list_(request: Request) -> Response:
@@ -38,7 +37,7 @@ def list_(request: Request) -> Response:
     with runtime().database.transaction() as session:
         found = list_sagas(session, filters, limit + 1)
     following = to_cursor(found[limit - 1].saga_id) if len(found) > limit else None
-    return answer(200, {"items": [document(saga) for saga in found[:limit]], "limit": limit, "nextCursor": following})
+    return answer(200, {"items": [SAGA.document(saga) for saga in found[:limit]], "limit": limit, "nextCursor": following})
 
 
 def retry(request: Request, saga_id: str) -> Response:
@@ -56,6 +55,5 @@ def _operate(request: Request, saga_id: str, operation: Callable[[sa.Connection,
     known_id = uuid_of(saga_id, "saga")
     with change.transaction() as session:
         served = operation(session, change.call, known_id)
-        body = {"order": ORDER.document(served.order), "saga": document(served.saga)}
-        change.answer(answer(202, body), served.order.order_id)
+        change.answer(answer(202, ORDER_WITH_SAGA.document(served)), served.order.order_id)
     return change.response()

@@ -18,9 +18,8 @@ from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.operations.differences import Difference, differences
 from chalicelib.operations.take_replies import Delivery, concerned, take_replies
 from chalicelib.orders.order import ORDER, Order
-from chalicelib.sagas import state
 from chalicelib.sagas.engine import Rules, UnitOfWork, lock
-from chalicelib.sagas.state import Saga
+from chalicelib.sagas.state import SAGA, Saga
 
 LATEST_MESSAGE = sa.text("SELECT coalesce(max(id), 0) FROM campusg.outbox WHERE ordering_key = ANY(CAST(:order_ids AS uuid[]))")
 NEW_MESSAGES = sa.text("""
@@ -117,7 +116,7 @@ def _changed(before: UnitOfWork, after: UnitOfWork) -> Iterator[Difference]:
         yield from differences("order", str(order_id), ORDER.document(before.orders[order_id]), ORDER.document(order))
     for saga_id, saga in after.sagas.items():
         known = before.sagas.get(saga_id)
-        yield from differences("saga", str(saga_id), state.document(known) if known else None, state.document(saga))
+        yield from differences("saga", str(saga_id), SAGA.document(known) if known else None, SAGA.document(saga))
 
 
 def _sent(session: sa.Connection, order_ids: list[UUID], latest: int) -> Iterator[Difference]:

@@ -1,6 +1,6 @@
 """Reading orders for people: one statement a question, none of them locks."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,8 +8,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.fields import ACTOR, ID, NUMBER, OBJECT, TIME, Field, Kind, Table, maybe
+from chalicelib.messages.events import EVENTS
 from chalicelib.orders.access import Viewer
-from chalicelib.orders.order import Order
+from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.orders.store import COLUMNS, from_row
 
 
@@ -38,6 +40,23 @@ HISTORY = sa.text("""
     FROM campusg.orders o LEFT JOIN campusg.order_history h USING (order_id)
     WHERE o.order_id = :order_id ORDER BY h.version""")
 
+HISTORY_ENTRY = Table(
+    "HistoryEntry",
+    "What one outcome changed; an entry without any other change raises the version too.",
+    (
+        Field("version", "version", NUMBER),
+        Field("at", "at", TIME),
+        Field("event", "event", Kind({"type": "string", "enum": list(EVENTS)})),
+        Field("from", "status_from", maybe(Kind({"$ref": OrderStatus}))),
+        Field("to", "status_to", Kind({"$ref": OrderStatus})),
+        Field("paymentFrom", "payment_from", maybe(Kind({"$ref": PaymentStatus}))),
+        Field("paymentTo", "payment_to", Kind({"$ref": PaymentStatus})),
+        Field("actor", "actor", ACTOR),
+        Field("sagaId", "saga_id", maybe(ID)),
+        Field("detail", "detail", OBJECT),
+    ),
+)
+
 CONDITIONS: dict[str, str] = {
     "statuses": "order_status = ANY(CAST(:statuses AS text[]))",
     "payment_status": "payment_status = :payment_status",
@@ -57,9 +76,9 @@ def get_order(session: sa.Connection, order_id: UUID) -> Order | None:
     return from_row(row) if row else None
 
 
-def history_of(session: sa.Connection, order_id: UUID) -> list[Mapping[str, Any]]:
+def history_of(session: sa.Connection, order_id: UUID) -> Sequence[sa.Row[Any]]:
     """The order's history, oldest first; each row also has the order's customer_id, runner_id and order_status. Empty: no such order."""
-    return [dict(row) for row in session.execute(HISTORY, {"order_id": order_id}).mappings()]
+    return session.execute(HISTORY, {"order_id": order_id}).all()
 
 
 def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, page: int, limit: int) -> Page:

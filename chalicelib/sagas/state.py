@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from chalicelib.messages.envelope import Outgoing, Trail, timestamp
+from chalicelib.fields import COUNT, ID, MOMENT, NAME, NUMBER, TEXT, TIME, Field, Table, each, maybe, one_of, part
+from chalicelib.messages.envelope import Outgoing, Trail
+from chalicelib.orders.order import ORDER
 
 
 class SagaStatus(StrEnum):
@@ -123,27 +125,37 @@ class Saga:
         return next(step for step in self.steps if step.name == name)
 
 
-def document(saga: Saga) -> dict[str, Any]:
-    """The saga as HTTP answers show it."""
-    return {
-        "sagaId": str(saga.saga_id),
-        "name": saga.name,
-        "definitionVersion": saga.definition_version,
-        "orderId": str(saga.order_id),
-        "status": saga.status.value,
-        "currentStep": saga.current_step,
-        "error": {"code": saga.error.code.value, "detail": saga.error.detail} if saga.error else None,
-        "steps": [
-            {
-                "name": step.name,
-                "status": step.status.value,
-                "attempts": step.attempts,
-                "commandId": step.command_id,
-                "startedAt": step.started_at,
-                "endedAt": step.ended_at,
-            }
-            for step in saga.steps
-        ],
-        "startedAt": timestamp(saga.started_at),
-        "endedAt": timestamp(saga.ended_at) if saga.ended_at else None,
-    }
+SAGA_ERROR = Table("SagaError", "", (Field("code", "code", one_of(ErrorCode)), Field("detail", "detail", TEXT)))
+# A saga of an older release keeps its name and the names of its steps, so neither is a closed list.
+STEP = Table(
+    "Step",
+    "",
+    (
+        Field("name", "name", NAME),
+        Field("status", "status", one_of(StepStatus)),
+        Field("attempts", "attempts", COUNT),
+        Field("commandId", "command_id", maybe(TEXT)),
+        Field("startedAt", "started_at", maybe(MOMENT)),
+        Field("endedAt", "ended_at", maybe(MOMENT)),
+    ),
+)
+# As HTTP answers show a saga.
+SAGA = Table(
+    "Saga",
+    "One run of a saga over an order.",
+    (
+        Field("sagaId", "saga_id", ID),
+        Field("name", "name", NAME),
+        Field("definitionVersion", "definition_version", NUMBER),
+        Field("orderId", "order_id", ID),
+        Field("status", "status", one_of(SagaStatus)),
+        Field("currentStep", "current_step", maybe(TEXT), "Null when the saga has ended."),
+        Field("error", "error", maybe(part(SAGA_ERROR))),
+        Field("steps", "steps", each(STEP)),
+        Field("startedAt", "started_at", TIME),
+        Field("endedAt", "ended_at", maybe(TIME)),
+    ),
+)
+ORDER_WITH_SAGA = Table(
+    "OrderWithSaga", "Read together: one snapshot.", (Field("order", "order", part(ORDER)), Field("saga", "saga", part(SAGA)))
+)

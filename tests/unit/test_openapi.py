@@ -23,9 +23,8 @@ from chalicelib.errors import FieldError, Refusal
 from chalicelib.messaging.dead_letter_queries import Buried, full_document
 from chalicelib.messaging.dead_letter_queries import document as document_of
 from chalicelib.orders.order import ORDER, OrderStatus
-from chalicelib.sagas import state
 from chalicelib.sagas.registry import DEFINITIONS
-from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus
+from chalicelib.sagas.state import SAGA, ErrorCode, SagaError, SagaStatus
 from infra.documents.openapi import models, problems
 from infra.documents.openapi.document import build
 from infra.documents.openapi.parameters import HEADERS, PARAMETERS
@@ -178,8 +177,8 @@ def test_orders_are_as_described(status: OrderStatus) -> None:
 @pytest.mark.parametrize("status", SagaStatus)
 @pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=lambda definition: definition.name)
 def test_sagas_are_as_described(definition: Any, status: SagaStatus) -> None:
-    exact(models.Saga, state.document(a_saga(definition, status=status)))
-    exact(models.Saga, state.document(a_saga(definition, status=status, error=SagaError(ErrorCode.SILENT, "no answer"), ended_at=NOW)))
+    exact(models.Saga, SAGA.document(a_saga(definition, status=status)))
+    exact(models.Saga, SAGA.document(a_saga(definition, status=status, error=SagaError(ErrorCode.SILENT, "no answer"), ended_at=NOW)))
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["all known", "nothing known"])

@@ -15,10 +15,9 @@ from chalicelib.messages.replies import CustomerValidated
 from chalicelib.messaging.dead_letter_queries import Buried, document, explained, full_document
 from chalicelib.operations.differences import differences
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
-from chalicelib.sagas import state
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.definition import Step
-from chalicelib.sagas.state import Saga, SagaStatus, StepState, StepStatus
+from chalicelib.sagas.state import SAGA, Saga, SagaStatus, StepState, StepStatus
 
 ORDER_ID = UUID("019aaa6e-0b40-7c1e-9d3f-5a1b7c2d4e6f")
 SAGA_ID = UUID("019aaa6e-0b41-7f02-8a4d-1c9e3b5d7f80")
@@ -56,7 +55,7 @@ def _order(**changes: Any) -> dict[str, Any]:
 
 
 def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:
-    return state.document(
+    return SAGA.document(
         Saga(SAGA_ID, ORDER_ID, CREATE_ORDER.name, CREATE_ORDER.version, status, steps, Trail(CORRELATION_ID), PLACED, ended_at=ended_at)
     )
 
