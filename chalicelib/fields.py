@@ -104,6 +104,11 @@ def maybe(kind: Kind) -> Kind:
     return Kind({"anyOf": [kind.schema, {"type": "null"}]}, kind.write, nullable=True)
 
 
+def among(*names: str) -> Kind:
+    """One of a few names."""
+    return Kind({"type": "string", "enum": list(names)})
+
+
 def one_of(names: type[StrEnum]) -> Kind:
     """A member of an enumeration, as its name."""
     return Kind({"$ref": names}, str)

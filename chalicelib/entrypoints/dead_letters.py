@@ -1,7 +1,5 @@
 """The endpoints under /api/dead-letters."""
 
-from typing import Any, Literal
-
 from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import DismissBody, RedriveBody
@@ -10,14 +8,13 @@ from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.parameters import read_dead_letter_filters
 from chalicelib.errors import NotFound
-from chalicelib.messaging.dead_letter_queries import document, explained, full_document, list_dead_letters, read_dead_letter
+from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
+from chalicelib.messaging.dead_letter_queries import list_dead_letters, read_dead_letter
 from chalicelib.observability import count, logger
 from chalicelib.operations import dismiss as dismissing
 from chalicelib.operations import redrive as redriving
-from chalicelib.operations.redrive import Redriven
-from chalicelib.orders.order import ORDER
+from chalicelib.operations.redrive import REDRIVEN, REHEARSED
 from chalicelib.runtime import runtime
-from chalicelib.sagas.state import SAGA
 
 
 def list_(request: Request) -> Response:
@@ -27,7 +24,7 @@ def list_(request: Request) -> Response:
     with runtime().database.transaction() as session:
         found = list_dead_letters(session, filters, limit + 1)
     following = to_cursor(found[limit - 1].dead_letter_id) if len(found) > limit else None
-    return answer(200, {"items": [document(letter) for letter in found[:limit]], "limit": limit, "nextCursor": following})
+    return answer(200, {"items": [DEAD_LETTER.document(letter) for letter in found[:limit]], "limit": limit, "nextCursor": following})
 
 
 def read(request: Request, dead_letter_id: str) -> Response:
@@ -48,11 +45,11 @@ def redrive(request: Request, dead_letter_id: str) -> Response:
     if change.body.dry_run:
         # Nothing begins by it, so its Idempotency-Key stays free.
         with change.transaction() as session:
-            change.answer(answer(200, _told(redriving.rehearse(session, change.call, known_id), "rehearsed")), changed=False)
+            change.answer(answer(200, REHEARSED.document(redriving.rehearse(session, change.call, known_id))), changed=False)
         return change.response()
     with change.transaction() as session:
         redriven = redriving.redrive(session, change.call, known_id)
-        change.answer(answer(202, _told(redriven, "taken")), redriven.order.order_id)
+        change.answer(answer(202, REDRIVEN.document(redriven)), redriven.order.order_id)
     fields = {"dead_letter_id": dead_letter_id, "operator": change.caller.actor(), "order_id": str(redriven.order.order_id)}
     logger.info("A dead letter was redriven", extra=fields)
     count({"DeadLettersRedriven": 1})
@@ -65,21 +62,8 @@ def dismiss(request: Request, dead_letter_id: str) -> Response:
     known_id = uuid_of(dead_letter_id, "dead letter")
     with change.transaction() as session:
         dismissed = dismissing.dismiss(session, change.call, known_id, change.body.reason)
-        change.answer(answer(200, explained(dismissed.letter)), *dismissed.order_ids, changed=dismissed.changed)
+        change.answer(answer(200, DISMISSED_DEAD_LETTER.document(dismissed.letter)), *dismissed.order_ids, changed=dismissed.changed)
     if dismissed.changed:
         logger.info("A dead letter was dismissed", extra={"dead_letter_id": dead_letter_id, "operator": change.caller.actor()})
         count({"DeadLettersDismissed": 1})
     return change.response()
-
-
-def _told(redriven: Redriven, outcome: Literal["taken", "rehearsed"]) -> dict[str, Any]:
-    """What the operator is told; order and saga only as they really are."""
-    told = {
-        "deadLetter": document(redriven.letter),
-        "outcome": outcome,
-        "changes": [change.document() for change in redriven.changes],
-    }
-    if outcome == "rehearsed":
-        return told
-    saga = {"saga": SAGA.document(redriven.saga)} if redriven.saga else {}
-    return {**told, "order": ORDER.document(redriven.order), **saga}

@@ -1,7 +1,6 @@
 """Dead letters for people: listed, shown, counted, and claimed by whoever has them redriven or dismisses them."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.messages.envelope import Incoming, timestamp
-
-# Lambda's answer may have 6 MB = 6,291,456 bytes (AWS Lambda developer guide, quotas; the runtime refuses a larger one). That leaves
-# 790 KB: 64 KiB of control characters take 459 KB as JSON within JSON, and everything else of a letter at most 20 KB.
-RECORD_ROOM = 5_500_000
-TEXT_ROOM = 64 * 1024
+from chalicelib.messages.envelope import Incoming
 
 
 @dataclass(frozen=True)
@@ -37,6 +31,11 @@ class Buried:
     dismissed_at: datetime | None = None
     dismissed_by: str | None = None
     dismiss_reason: str | None = None
+
+    @property
+    def explanation(self) -> str:
+        """The error's class and text."""
+        return f"{self.error_class}: {self.error}"
 
 
 @dataclass(frozen=True)
@@ -135,76 +134,6 @@ def dismiss(session: sa.Connection, letter: Buried) -> bool:
 def waiting(session: sa.Connection) -> dict[str, int]:
     """How many dead letters wait to be redriven or dismissed, by error class; locks nothing."""
     return {row.error_class: row.number for row in session.execute(WAITING)}
-
-
-def document(letter: Buried) -> dict[str, Any]:
-    """The dead letter as HTTP answers show it in lists."""
-    return {
-        "deadLetterId": str(letter.dead_letter_id),
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "type": letter.type,
-        "orderId": str(letter.order_id) if letter.order_id else None,
-        "sagaId": str(letter.saga_id) if letter.saga_id else None,
-        "error": f"{letter.error_class}: {letter.error}",
-        "deliveryCount": letter.delivery_count,
-        "at": timestamp(letter.at),
-        "redrivenAt": timestamp(letter.redriven_at) if letter.redriven_at else None,
-        "dismissedAt": timestamp(letter.dismissed_at) if letter.dismissed_at else None,
-    }
-
-
-def explained(letter: Buried) -> dict[str, Any]:
-    """The dead letter as HTTP answers show it alone: also who dismissed it, and why."""
-    return {**document(letter), "dismissedBy": letter.dismissed_by, "dismissReason": letter.dismiss_reason}
-
-
-def full_document(letter: Buried, record: Incoming) -> dict[str, Any]:
-    """The dead letter with the record's bytes in base64, and the value as text where it is UTF-8.
-
-    Of what doesn't fit into an answer of Lambda's the largest part is null, and its size is given instead.
-    """
-    parts: dict[str, Any] = {
-        "key": _base64(record.key),
-        "value": _base64(record.value),
-        "headers": [[name, _base64(value)] for name, value in record.headers],
-    }
-    headers_size = sum(len(name.encode()) + len(value) for name, value in record.headers)
-    sizes = {"key": len(record.key or b""), "value": len(record.value or b""), "headers": headers_size}
-    omitted = {}
-    room = {name: _room(part) for name, part in parts.items()}
-    while sum(room.values()) > RECORD_ROOM:
-        largest = max(room, key=room.__getitem__)
-        parts[largest] = None
-        omitted[f"{largest}Omitted"] = sizes[largest]
-        del room[largest]
-    return {**explained(letter), **parts, **omitted, **_value_text(record.value)}
-
-
-def _value_text(value: bytes | None) -> dict[str, Any]:
-    """The value's text, as much of it as may be shown; nothing where it is no UTF-8."""
-    try:
-        text = value.decode() if value is not None else None
-    except UnicodeDecodeError:
-        return {}
-    if value is None or text is None:
-        return {}
-    if len(value) <= TEXT_ROOM:
-        return {"valueText": text}
-    # A character that the cut goes through is left out.
-    return {"valueText": value[:TEXT_ROOM].decode(errors="ignore"), "valueTextTruncated": True}
-
-
-def _room(part: str | list[list[str]] | None) -> int:
-    """How many bytes of Lambda's answer it takes: that is JSON, and has the body as a text. Base64 needs no escapes there."""
-    if part is None or isinstance(part, str):
-        return len(part or "")
-    return len(json.dumps(json.dumps(part, ensure_ascii=False), ensure_ascii=False).encode())
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
 
 
 def _buried(row: Mapping[Any, Any]) -> Buried:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+from chalicelib.fields import ANYTHING, TEXT, Field, Table, among
 
 Subject: TypeAlias = Literal["order", "saga", "message"]
 
@@ -17,9 +19,19 @@ class Difference:
     before: Any
     after: Any
 
-    def document(self) -> dict[str, Any]:
-        """The difference as HTTP answers show it."""
-        return {"what": self.what, "id": self.id, "pointer": self.pointer, "from": self.before, "to": self.after}
+
+POINTER = "A JSON pointer (RFC 6901) into the order or saga, as HTTP answers show it."
+DIFFERENCE = Table(
+    "Difference",
+    "One place that differs. A saga or a message that begins by it differs as a whole.",
+    (
+        Field("what", "what", among(*get_args(Subject))),
+        Field("id", "id", TEXT),
+        Field("pointer", "pointer", TEXT, POINTER),
+        Field("from", "before", ANYTHING),
+        Field("to", "after", ANYTHING),
+    ),
+)
 
 
 def differences(what: Subject, id: str, before: Any, after: Any) -> list[Difference]:

@@ -4,18 +4,21 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.db.states import Kind, kind_of, name_of, sql_state
 from chalicelib.errors import NotFound, Refusal, WrongStatus
+from chalicelib.fields import Field, Table, among, each, part
 from chalicelib.messaging import dead_letter_queries
+from chalicelib.messaging.dead_letter_documents import DEAD_LETTER
 from chalicelib.messaging.dead_letter_queries import Buried
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
 from chalicelib.observability import logger
 from chalicelib.operations.call import Call, refuse_unless_at
-from chalicelib.operations.differences import Difference, differences
+from chalicelib.operations.differences import DIFFERENCE, Difference, differences
 from chalicelib.operations.take_replies import Delivery, concerned, take_replies
 from chalicelib.orders.order import ORDER, Order
 from chalicelib.sagas.engine import Rules, UnitOfWork, lock
@@ -27,6 +30,9 @@ NEW_MESSAGES = sa.text("""
     WHERE ordering_key = ANY(CAST(:order_ids AS uuid[])) AND id > :latest ORDER BY id""")
 
 
+Outcome: TypeAlias = Literal["taken", "rehearsed"]
+
+
 @dataclass(frozen=True)
 class Redriven:
     """A dead letter that was taken: its order and the saga that it concerned as they are then, and all that it changed."""
@@ -35,6 +41,21 @@ class Redriven:
     order: Order
     saga: Saga | None
     changes: tuple[Difference, ...]
+    outcome: Outcome = "taken"
+
+
+REDRIVEN = Table(
+    "Redriven",
+    "What taking a dead letter changed, or would change. The order and the saga it concerned come where it was really taken.",
+    (
+        Field("deadLetter", "letter", part(DEAD_LETTER)),
+        Field("outcome", "outcome", among(*get_args(Outcome))),
+        Field("changes", "changes", each(DIFFERENCE, minItems=1)),
+        Field("order", "order", part(ORDER), optional=True),
+        Field("saga", "saga", part(SAGA), optional=True),
+    ),
+)
+REHEARSED = Table(REDRIVEN.name, REDRIVEN.description, REDRIVEN.fields[:3])
 
 
 def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriven:
@@ -76,7 +97,7 @@ def rehearse(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriv
     with session.begin_nested() as trial:
         redriven = redrive(session, call, dead_letter_id)
         trial.rollback()
-    return replace(redriven, letter=replace(redriven.letter, redriven_at=None))
+    return replace(redriven, letter=replace(redriven.letter, redriven_at=None), outcome="rehearsed")
 
 
 def _settled(session: sa.Connection, dead_letter_id: UUID) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.fields import ACTOR, ID, NUMBER, OBJECT, TIME, Field, Kind, Table, maybe
+from chalicelib.fields import ACTOR, ID, NUMBER, OBJECT, TIME, Field, Kind, Table, among, maybe
 from chalicelib.messages.events import EVENTS
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
@@ -46,7 +46,7 @@ HISTORY_ENTRY = Table(
     (
         Field("version", "version", NUMBER),
         Field("at", "at", TIME),
-        Field("event", "event", Kind({"type": "string", "enum": list(EVENTS)})),
+        Field("event", "event", among(*EVENTS)),
         Field("from", "status_from", maybe(Kind({"$ref": OrderStatus}))),
         Field("to", "status_to", Kind({"$ref": OrderStatus})),
         Field("paymentFrom", "payment_from", maybe(Kind({"$ref": PaymentStatus}))),

@@ -8,7 +8,8 @@ import pytest
 
 from chalicelib.entrypoints.http import answer
 from chalicelib.messages.envelope import Incoming
-from chalicelib.messaging.dead_letter_queries import TEXT_ROOM, Buried, full_document
+from chalicelib.messaging.dead_letter_documents import TEXT_ROOM, full_document
+from chalicelib.messaging.dead_letter_queries import Buried
 from infra.documents.openapi import models
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID
 

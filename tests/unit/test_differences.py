@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.operations.differences import Difference, differences
+from chalicelib.operations.differences import DIFFERENCE, Difference, differences
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_each_place_that_differs_is_told_with_both_values(before: Any, after: An
 def test_a_difference_is_shown_as_a_json_patch_would_point_at_it() -> None:
     [difference] = differences("saga", "s-1", {"status": "RUNNING"}, {"status": "COMPLETED"})
 
-    assert difference.document() == {"what": "saga", "id": "s-1", "pointer": "/status", "from": "RUNNING", "to": "COMPLETED"}
+    assert DIFFERENCE.document(difference) == {"what": "saga", "id": "s-1", "pointer": "/status", "from": "RUNNING", "to": "COMPLETED"}

@@ -20,8 +20,8 @@ from chalicelib.entrypoints import documents, parameters
 from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Request
 from chalicelib.entrypoints.problems import problem
 from chalicelib.errors import FieldError, Refusal
-from chalicelib.messaging.dead_letter_queries import Buried, full_document
-from chalicelib.messaging.dead_letter_queries import document as document_of
+from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, full_document
+from chalicelib.messaging.dead_letter_queries import Buried
 from chalicelib.orders.order import ORDER, OrderStatus
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SAGA, ErrorCode, SagaError, SagaStatus
@@ -188,7 +188,7 @@ def test_dead_letters_are_as_described(known: bool, value: bytes | None) -> None
     maybe = {"type": "user.renamed", "redriven_at": NOW} if known else {"type": None, "redriven_at": None}
     letter = Buried(SAGA_ID, "user-events", 0, 7, **ids, **maybe, error_class="Misfit", error="", delivery_count=1, at=NOW)  # type: ignore[arg-type]
 
-    exact(models.DeadLetter, document_of(letter))
+    exact(models.DeadLetter, DEAD_LETTER.document(letter))
     exact(models.WholeDeadLetter, full_document(letter, a_record(value, {"ce_id": "m-1"})))
 
 

@@ -12,8 +12,9 @@ from chalicelib.messages import topics
 from chalicelib.messages.commands import AuthorizePayment
 from chalicelib.messages.envelope import Incoming, Trail, to_json
 from chalicelib.messages.replies import CustomerValidated
-from chalicelib.messaging.dead_letter_queries import Buried, document, explained, full_document
-from chalicelib.operations.differences import differences
+from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
+from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.operations.differences import DIFFERENCE, differences
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.definition import Step
@@ -119,6 +120,7 @@ _BURIED = Buried(
     at=OPENED,
     redriven_at=None,
 )
+_DISMISSED = replace(_BURIED, dismissed_at=OPENED, dismissed_by="admin:ops_1", dismiss_reason="The partner has settled it.")
 _RECORD = Incoming(
     _BURIED.topic,
     _BURIED.partition,
@@ -131,7 +133,7 @@ _CHANGES = [
     *differences("order", str(ORDER_ID), NEW, {**NEW, "orderStatus": "PENDING_PAYMENT", "version": 2}),
     *differences("message", COMMAND_ID, None, {"type": AuthorizePayment.TYPE, "topic": topics.PAYMENT_COMMANDS}),
 ]
-_REDRIVEN = {"changes": [change.document() for change in _CHANGES], "order": NEW, "saga": RUNNING}
+_REDRIVEN = {"changes": [DIFFERENCE.document(change) for change in _CHANGES], "order": NEW, "saga": RUNNING}
 _DATABASE = {"status": "ok", "milliseconds": 1.8}
 NO_KAFKA = {"status": "unavailable", "detail": "no answer within 2 s"}
 
@@ -146,10 +148,10 @@ ANSWERS: dict[str, Any] = {
     "saga": DONE,
     "saga-page": {"items": [DONE], "limit": 10, "nextCursor": None},
     "dead-letter": full_document(_BURIED, _RECORD),
-    "dead-letter-page": {"items": [document(_BURIED)], "limit": 10, "nextCursor": None},
-    "dismissed": explained(replace(_BURIED, dismissed_at=OPENED, dismissed_by="admin:ops_1", dismiss_reason="The partner has settled it.")),
-    "rehearsed": {"deadLetter": document(_BURIED), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
-    "redriven": {"deadLetter": document(replace(_BURIED, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
+    "dead-letter-page": {"items": [DEAD_LETTER.document(_BURIED)], "limit": 10, "nextCursor": None},
+    "dismissed": DISMISSED_DEAD_LETTER.document(_DISMISSED),
+    "rehearsed": {"deadLetter": DEAD_LETTER.document(_BURIED), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
+    "redriven": {"deadLetter": DEAD_LETTER.document(replace(_BURIED, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
     "alive": {"status": "ok", "version": VERSION},
     "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
     "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},
