@@ -1,14 +1,16 @@
 """The endpoints under /api/dead-letters."""
 
+from operator import attrgetter
+
 from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import DismissBody, RedriveBody
 from chalicelib.entrypoints.changes import Change
-from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
+from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, cursor_page
 from chalicelib.entrypoints.parameters import read_dead_letter_filters
 from chalicelib.errors import NotFound
-from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
+from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, full_document
 from chalicelib.messaging.dead_letter_queries import list_dead_letters, read_dead_letter
 from chalicelib.observability import count, logger
 from chalicelib.operations import dismiss as dismissing
@@ -23,8 +25,7 @@ def list_(request: Request) -> Response:
     filters, limit = read_dead_letter_filters(request.query)
     with runtime().database.transaction() as session:
         found = list_dead_letters(session, filters, limit + 1)
-    following = to_cursor(found[limit - 1].dead_letter_id) if len(found) > limit else None
-    return answer(200, {"items": [DEAD_LETTER.document(letter) for letter in found[:limit]], "limit": limit, "nextCursor": following})
+    return answer(200, DEAD_LETTER_CURSOR_PAGE.document(cursor_page(found, limit, attrgetter("dead_letter_id"))))
 
 
 def read(request: Request, dead_letter_id: str) -> Response:

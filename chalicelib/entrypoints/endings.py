@@ -46,12 +46,11 @@ def told(
 
     Only who waited is told how it ended badly: a request that merely joins a parked saga is accepted, and served when that heals.
     """
-    body = ORDER_WITH_SAGA.document(seen)
     if ended_well(seen.saga):
-        return answer(done, body, headers)
+        return answer(done, ORDER_WITH_SAGA.document(seen), headers)
     if not waited or seen.saga.status in (SagaStatus.RUNNING, SagaStatus.COMPENSATING):
-        return answer(202, body, headers)
-    return problem(_bad_end(seen.saga), request.path, request.correlation_id, headers, body)
+        return answer(202, ORDER_WITH_SAGA.document(seen), headers)
+    return problem(_bad_end(seen.saga), request.path, request.correlation_id, headers, seen)
 
 
 def _bad_end(saga: Saga) -> Refusal:

@@ -1,5 +1,6 @@
 """The endpoints under /api/orders."""
 
+from operator import attrgetter
 from typing import Any
 
 from chalice.app import Response
@@ -7,9 +8,10 @@ from chalice.app import Response
 from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody
 from chalicelib.entrypoints.changes import Change
 from chalicelib.entrypoints.conditions import not_modified
-from chalicelib.entrypoints.cursors import Cursor, to_cursor
+from chalicelib.entrypoints.cursors import Cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.links import cursor_links, page_links
+from chalicelib.entrypoints.lists import HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, Entries, NumberedPage, cursor_page
 from chalicelib.entrypoints.parameters import read_order_list
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.ids import new_id
@@ -21,7 +23,7 @@ from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer, seen
 from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
-from chalicelib.orders.queries import HISTORY_ENTRY, Filters, get_order, history_of, list_orders, list_orders_after
+from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
 
 
@@ -44,17 +46,15 @@ def list_(request: Request) -> Response:
         return _list_by_cursor(request, caller, asked.filters, asked.cursor, limit)
     with runtime().database.transaction() as session:
         found = list_orders(session, caller, asked.filters, page=page, limit=limit)
-    pages = -(-found.total // limit)
-    body = {"items": [ORDER.document(order) for order in found.orders], "total": found.total, "page": page, "pages": pages, "limit": limit}
-    return answer(200, body, {"Link": page_links(request, page=page, pages=pages, limit=limit)})
+    shown = NumberedPage(found.orders, found.total, page, limit)
+    return answer(200, ORDER_PAGE.document(shown), {"Link": page_links(request, page=page, pages=shown.pages, limit=limit)})
 
 
 def _list_by_cursor(request: Request, caller: Viewer, filters: Filters, cursor: Cursor, limit: int) -> Response:
     with runtime().database.transaction() as session:
         found = list_orders_after(session, caller, filters, after=cursor.after, limit=limit + 1)
-    following = to_cursor(found[limit - 1].order_id) if len(found) > limit else None
-    body = {"items": [ORDER.document(order) for order in found[:limit]], "limit": limit, "nextCursor": following}
-    return answer(200, body, {"Link": cursor_links(request, following=following, limit=limit)})
+    shown = cursor_page(found, limit, attrgetter("order_id"))
+    return answer(200, ORDER_CURSOR_PAGE.document(shown), {"Link": cursor_links(request, following=shown.next_cursor, limit=limit)})
 
 
 def read(request: Request, order_id: str) -> Response:
@@ -77,7 +77,7 @@ def history(request: Request, order_id: str) -> Response:
         rows = history_of(session, known_id)
     if not rows or not _may_see(caller, rows[0]):
         raise NotFound("there is no such order")
-    return answer(200, {"items": [HISTORY_ENTRY.document(row) for row in rows if row.version is not None]})
+    return answer(200, HISTORY.document(Entries([row for row in rows if row.version is not None])))
 
 
 def accept(request: Request, order_id: str) -> Response:

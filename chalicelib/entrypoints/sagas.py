@@ -1,6 +1,7 @@
 """The endpoints under /api/sagas."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -8,8 +9,8 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import NoBody
 from chalicelib.entrypoints.changes import Change
-from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
+from chalicelib.entrypoints.lists import SAGA_CURSOR_PAGE, cursor_page
 from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.operations import operate
@@ -36,8 +37,7 @@ def list_(request: Request) -> Response:
     filters, limit = read_saga_filters(request.query)
     with runtime().database.transaction() as session:
         found = list_sagas(session, filters, limit + 1)
-    following = to_cursor(found[limit - 1].saga_id) if len(found) > limit else None
-    return answer(200, {"items": [SAGA.document(saga) for saga in found[:limit]], "limit": limit, "nextCursor": following})
+    return answer(200, SAGA_CURSOR_PAGE.document(cursor_page(found, limit, attrgetter("saga_id"))))
 
 
 def retry(request: Request, saga_id: str) -> Response:
