@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from chalicelib.errors import FieldError, Invalid
+from chalicelib.fields import PERSON_ID
 from chalicelib.messages.numbers import amount, whole
 from chalicelib.messages.wire import storable
 from chalicelib.orders.order import OrderStatus
@@ -26,7 +27,6 @@ from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
 from chalicelib.validation import found
 
 PLAIN_DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
-PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
 # Characters that leave a text blank, as the inside of a class: white space and controls, format characters (zero-width, direction, tags),
 # fillers, combining marks of the blocks for all scripts, variation selectors (Unicode categories Z, Cc, Cf, Mn, and the five letters that
 # are drawn as nothing: U+115F, U+1160, U+2800, U+3164, U+FFA0).

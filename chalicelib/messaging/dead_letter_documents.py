@@ -56,7 +56,7 @@ WHOLE_DEAD_LETTER = Table(
         Field(
             "valueTextTruncated",
             "value_text_truncated",
-            Kind({"type": "boolean"}),
+            Kind({"type": "boolean", "default": False}),
             "Whether the value goes on behind its text.",
             optional=True,
         ),

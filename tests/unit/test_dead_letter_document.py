@@ -5,15 +5,17 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from chalicelib.entrypoints.http import answer
 from chalicelib.messages.envelope import Incoming
-from chalicelib.messaging.dead_letter_documents import TEXT_ROOM, full_document
+from chalicelib.messaging.dead_letter_documents import TEXT_ROOM, WHOLE_DEAD_LETTER, full_document
 from chalicelib.messaging.dead_letter_queries import Buried
-from infra.documents.openapi import models
+from infra.documents.schemas import of_tables
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID
 
 LAMBDA_LIMIT = 6_291_456
+SCHEMA = of_tables([WHOLE_DEAD_LETTER])[WHOLE_DEAD_LETTER.name]
 MEGABYTE = 1_000_000
 LETTER = Buried(
     SAGA_ID,
@@ -37,7 +39,7 @@ LETTER = Buried(
 def shown(key: bytes | None = b"k", value: bytes | None = b"{}", headers: tuple[tuple[str, bytes], ...] = ()) -> dict[str, Any]:
     """The document, which must be as described and fit into an answer."""
     document = full_document(LETTER, Incoming("user-events", 0, 7, key, value, headers))
-    models.WholeDeadLetter.model_validate(document)
+    Draft202012Validator(SCHEMA).validate(document)
     sent = answer(200, document, {"X-Correlation-Id": "c" * 128}).to_dict()
     assert len(json.dumps(sent, ensure_ascii=False).encode()) < LAMBDA_LIMIT
     return document

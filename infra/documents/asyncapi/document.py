@@ -1,9 +1,6 @@
 """The AsyncAPI 3.0 document, put together from topics, triggers, messages and sagas. Always the same, to the byte, for one release."""
 
-from typing import Any
-
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import models_json_schema
 
 from chalicelib.entrypoints.health import VERSION
 from chalicelib.messages.envelope import Outgoing, from_json
@@ -11,15 +8,12 @@ from chalicelib.messages.events import OrderEvent
 from chalicelib.messages.topics import ORDER_EVENTS, ORDERS_DLQ, PARTITIONS, TRIGGERS, Trigger
 from infra.documents.asyncapi import examples
 from infra.documents.asyncapi.catalogue import Message, messages, of_topic
+from infra.documents.asyncapi.events import ORDER_MOVED
 from infra.documents.asyncapi.headers import UUID, dead_letter_headers, headers_of
-from infra.documents.asyncapi.models import OrderMoved
-from infra.documents.openapi.schemas import Untitled
-
-Json = dict[str, Any]
+from infra.documents.schemas import Json, of_models, of_tables, reference
 
 BINDING = "0.5.0"
 DEAD_LETTER = "dead-letter"
-SCHEMA = "#/components/schemas/{model}"
 ABOUT = """\
 What the order service says and hears on Kafka, from its own point of view: it sends what is marked send, receives what is marked receive.
 
@@ -116,14 +110,13 @@ def _in_channel(topic: str, name: str) -> Json:
 
 def _message(message: Message) -> Json:
     correlation = "command" if message.answers else "reply" if message.asked else "request"
-    model = OrderMoved if issubclass(message.kind, OrderEvent) else message.kind
     return {
         "name": message.type,
         "title": message.kind.__name__,
         "summary": "; ".join(message.occasions),
         "contentType": "application/json",
         "headers": headers_of(message),
-        "payload": {"$ref": SCHEMA.format(model=model.__name__)},
+        "payload": reference(ORDER_MOVED if issubclass(message.kind, OrderEvent) else message.kind),
         "correlationId": {"$ref": f"#/components/correlationIds/{correlation}"},
         "tags": [{"name": _owner(message)}],
         "bindings": {"kafka": {"key": {**UUID, "description": "The order's id."}, "bindingVersion": BINDING}},
@@ -162,11 +155,6 @@ def _owner(message: Message) -> str:
 
 def _schemas() -> Json:
     """What we write as it is written, what we read as it may come."""
-    models: list[Any] = [
-        (message.kind, "serialization" if message.ours else "validation") for message in messages() if message.topic != ORDER_EVENTS
-    ]
-    _, made = models_json_schema([*models, (OrderMoved, "validation")], by_alias=True, ref_template=SCHEMA, schema_generator=Untitled)
-    schemas: Json = made["$defs"]
-    for schema in schemas.values():
-        schema.pop("title", None)
+    kinds = [(message.kind, message.ours) for message in messages() if message.topic != ORDER_EVENTS]
+    schemas = {**of_models([(kind, "serialization" if ours else "validation") for kind, ours in kinds]), **of_tables([ORDER_MOVED])}
     return dict(sorted(schemas.items()))

@@ -2,17 +2,18 @@
 
 from typing import Any
 
+from chalicelib.fields import ID as OUR_ID
+from chalicelib.fields import MOMENT
 from chalicelib.messages.commands import Command
 from chalicelib.messages.envelope import REQUIRED, SOURCE
 from chalicelib.messages.events import OrderEvent
 from chalicelib.messages.wire import ID_LIMIT
 from infra.documents.asyncapi.catalogue import Message
-from infra.documents.openapi.models import TIME, UUID_TEXT
 
 Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
-UUID: Json = {"type": "string", "format": "uuid", "pattern": UUID_TEXT}
+UUID: Json = {**OUR_ID.schema}
 ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_LIMIT}
 NUMBER: Json = {"type": "string", "pattern": "^[0-9]+$"}
 
@@ -20,7 +21,7 @@ ATTRIBUTES: Json = {
     "ce_specversion": {"type": "string", "pattern": r"^1\.", "description": "The version of CloudEvents."},
     "ce_id": {**ID, "description": "One try at one effect: a message sent again has the same, and the same bytes."},
     "ce_source": {"type": "string", "minLength": 1},
-    "ce_time": {"type": "string", "format": "date-time", "pattern": TIME, "description": "When the message was written."},
+    "ce_time": {**MOMENT.schema, "description": "When the message was written."},
     "ce_subject": {**UUID, "description": "The order's id."},
     "content-type": {"type": "string", "const": "application/json"},
     "ce_sagaid": {**UUID, "description": "The saga that the message belongs to."},

@@ -1,23 +1,18 @@
-"""The OpenAPI 3.1 document, put together from routes, models, parameters and problems. Always the same, to the byte, for one release."""
+"""The OpenAPI 3.1 document, put together from routes, bodies, tables of fields, parameters and problems. The same for the same code."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from chalicelib.entrypoints.health import VERSION
+from chalicelib.entrypoints.problems import PROBLEM
 from chalicelib.errors import Unauthorized
+from chalicelib.sagas.state import ORDER_WITH_SAGA
 from infra.documents.openapi import examples, problems
-from infra.documents.openapi.models import ANSWERS, OrderWithSaga
 from infra.documents.openapi.parameters import HEADERS, PARAMETERS
 from infra.documents.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
-from infra.documents.openapi.schemas import Untitled
+from infra.documents.schemas import Json, of_models, of_tables, reference
 
-Json = dict[str, Any]
 Names = tuple[str, ...]
 
-SCHEMA = "#/components/schemas/{model}"
 ABOUT = """\
 Orders of CampusG: placed by customers, brought by runners, carried through by sagas.
 
@@ -76,12 +71,9 @@ def build() -> Json:
 
 
 def _schemas() -> Json:
-    bodies: list[type[BaseModel]] = list(dict.fromkeys(route.body for route in ROUTES if route.body))
-    models: list[Any] = [(model, "validation") for model in (*bodies, *ANSWERS)]
-    _, made = models_json_schema(models, by_alias=True, ref_template=SCHEMA, schema_generator=Untitled)
-    schemas: Json = made["$defs"]
-    for schema in schemas.values():
-        schema.pop("title", None)
+    bodies = dict.fromkeys(route.body for route in ROUTES if route.body)
+    tables = [table for route in ROUTES for success in route.success.values() for table in success.tables]
+    schemas = {**of_models([(body, "validation") for body in bodies]), **of_tables([*tables, PROBLEM])}
     return dict(sorted(schemas.items()))
 
 
@@ -97,7 +89,7 @@ def _operation(route: Route) -> Json:
         "security": [{"bearer": []}] if secured else [],
     }
     if route.body:
-        schema = {"$ref": SCHEMA.format(model=route.body.__name__)}
+        schema = reference(route.body)
         content = {JSON: {"schema": schema, "example": route.example}}
         operation["requestBody"] = {"required": not route.may_be_empty, "content": content}
     return operation
@@ -126,11 +118,11 @@ def _by_status(route: Route) -> list[Errors]:
 
 def _good(success: Success, limits: Names) -> Json:
     response: Json = {"description": success.says, "headers": _headers((*ALWAYS, *success.sure), (*success.maybe, *limits))}
-    schemas = [{"$ref": SCHEMA.format(model=model.__name__)} for model in success.models]
+    schemas = [reference(table) for table in success.tables]
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
         response["content"] = {success.media_type: {"schema": schema, **_examples(success.examples)}}
-    if OrderWithSaga in success.models:
+    if ORDER_WITH_SAGA in success.tables:
         response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in NEXT}
     elif success.media_type != JSON:
         response["content"] = {success.media_type: {"schema": {"type": "string"}}}

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.entrypoints import parameters
-from chalicelib.entrypoints.bodies import PERSON_ID
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
 from chalicelib.entrypoints.waiting import LONGEST_WAIT
+from chalicelib.fields import PERSON_ID
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.state import SagaStatus
 from infra.documents.openapi import examples

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
 from chalicelib.entrypoints import bodies
+from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, SAGA_CURSOR_PAGE
 from chalicelib.errors import (
     BadHeader,
     Cancelled,
@@ -37,7 +36,12 @@ from chalicelib.errors import (
     UnsupportedMediaType,
     WrongStatus,
 )
-from infra.documents.openapi import examples, models
+from chalicelib.fields import Table
+from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, WHOLE_DEAD_LETTER
+from chalicelib.operations.redrive import REDRIVEN
+from chalicelib.orders.order import ORDER
+from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
+from infra.documents.openapi import answers, examples
 
 ANYONE = "anyone"
 JSON = "application/json"
@@ -46,11 +50,11 @@ Errors = tuple[type[Refusal], ...]
 
 @dataclass(frozen=True)
 class Success:
-    """A good answer: `models` are what its body can be (none: no JSON), `examples` their names, `sure` the headers it always has, `maybe`
+    """A good answer: `tables` are what its body can be (none: no JSON), `examples` their names, `sure` the headers it always has, `maybe`
     those it can have."""
 
     says: str
-    models: tuple[type[BaseModel], ...] = ()
+    tables: tuple[Table, ...] = ()
     examples: tuple[str, ...] = ()
     sure: tuple[str, ...] = ()
     maybe: tuple[str, ...] = ()
@@ -80,21 +84,21 @@ ONCE: Errors = (BadHeader, KeyReused, InFlight)
 FOR_A_SAGA = ("orderId", "Idempotency-Key", "If-Match", "Prefer")
 
 WAITED = ("Preference-Applied", "Idempotency-Replayed")
-ORDER = {200: Success("The order.", (models.Order,), ("open",), sure=("ETag",))}
+READ = {200: Success("The order.", (ORDER,), ("open",), sure=("ETag",))}
 STARTED = {
-    200: Success("The saga ended well inside the wait, or before.", (models.OrderWithSaga,), ("ended-well",), maybe=WAITED),
-    202: Success("The saga is under way.", (models.OrderWithSaga,), ("under-way",), maybe=WAITED),
+    200: Success("The saga ended well inside the wait, or before.", (ORDER_WITH_SAGA,), ("ended-well",), maybe=WAITED),
+    202: Success("The saga is under way.", (ORDER_WITH_SAGA,), ("under-way",), maybe=WAITED),
 }
 PLACED = {
-    201: Success("The order opened inside the wait.", (models.OrderWithSaga,), ("ended-well",), ("Location",), WAITED),
-    202: Success("The order is being made.", (models.OrderWithSaga,), ("under-way",), ("Location",), WAITED),
+    201: Success("The order opened inside the wait.", (ORDER_WITH_SAGA,), ("ended-well",), ("Location",), WAITED),
+    202: Success("The order is being made.", (ORDER_WITH_SAGA,), ("under-way",), ("Location",), WAITED),
 }
-OPERATED = {202: Success("The saga goes on.", (models.OrderWithSaga,), ("under-way",), maybe=("Idempotency-Replayed",))}
-REDRIVEN = {
-    200: Success("What would change; nothing has.", (models.Redriven,), ("rehearsed",)),
-    202: Success("It was taken, as if it had come just now.", (models.Redriven,), ("redriven",), maybe=("Idempotency-Replayed",)),
+OPERATED = {202: Success("The saga goes on.", (ORDER_WITH_SAGA,), ("under-way",), maybe=("Idempotency-Replayed",))}
+TAKEN = {
+    200: Success("What would change; nothing has.", (REDRIVEN,), ("rehearsed",)),
+    202: Success("It was taken, as if it had come just now.", (REDRIVEN,), ("redriven",), maybe=("Idempotency-Replayed",)),
 }
-DISMISSED = {200: Success("It is dismissed.", (models.DismissedDeadLetter,), ("dismissed",), maybe=("Idempotency-Replayed",))}
+DISMISSED = {200: Success("It is dismissed.", (DISMISSED_DEAD_LETTER,), ("dismissed",), maybe=("Idempotency-Replayed",))}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -116,7 +120,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/orders",
         "List orders, newest first",
         "customer: own orders; runner: open orders and own; admin: all",
-        {200: Success("One page.", (models.OrderPage, models.OrderCursorPage), ("page", "cursor-page"), ("Link",))},
+        {200: Success("One page.", (ORDER_PAGE, ORDER_CURSOR_PAGE), ("page", "cursor-page"), ("Link",))},
         (*ASKED, Invalid),
         ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", "createdBefore", "page", "cursor", "limit"),
     ),
@@ -126,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/orders/{orderId}",
         "Read an order",
         "its customer, its runner, any runner while it is READY_FOR_PICKUP, admin",
-        {**ORDER, 304: Success("The caller's copy is current.", sure=("ETag",))},
+        {**READ, 304: Success("The caller's copy is current.", sure=("ETag",))},
         (*ASKED, NotFound),
         ("orderId", "If-None-Match"),
     ),
@@ -136,7 +140,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/orders/{orderId}/history",
         "Read all that happened to an order, oldest first",
         "as the order",
-        {200: Success("One entry a version.", (models.History,), ("history",))},
+        {200: Success("One entry a version.", (HISTORY,), ("history",))},
         (*ASKED, NotFound),
         ("orderId",),
     ),
@@ -146,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/orders/{orderId}/status",
         "Set an order COLLECTED, ON_THE_WAY, DELIVERED, one after the other",
         "its runner, admin",
-        {200: Success("The order.", (models.Order,), ("collected",), sure=("ETag",))},
+        {200: Success("The order.", (ORDER,), ("collected",), sure=("ETag",))},
         (*ASKED, *SENT, BadHeader, NotFound, PreconditionFailed, HeldBySaga, WrongStatus),
         ("orderId", "If-Match"),
         bodies.StatusBody,
@@ -221,7 +225,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/sagas",
         "List sagas, newest first",
         "admin",
-        {200: Success("One page.", (models.SagaCursorPage,), ("saga-page",))},
+        {200: Success("One page.", (SAGA_CURSOR_PAGE,), ("saga-page",))},
         (*ASKED, Invalid),
         ("sagaStatus", "sagaName", "sagaOrderId", "cursor", "limit"),
     ),
@@ -231,7 +235,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/sagas/{sagaId}",
         "Read a saga and where its steps stand",
         "customer and runner of its order, admin",
-        {200: Success("The saga.", (models.Saga,), ("saga",))},
+        {200: Success("The saga.", (SAGA,), ("saga",))},
         (*ASKED, NotFound),
         ("sagaId",),
     ),
@@ -265,7 +269,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/dead-letters",
         "List records that could not be taken, newest first",
         "admin",
-        {200: Success("One page.", (models.DeadLetterCursorPage,), ("dead-letter-page",))},
+        {200: Success("One page.", (DEAD_LETTER_CURSOR_PAGE,), ("dead-letter-page",))},
         (*ASKED, Invalid),
         ("errorClass", "deadLetterOrderId", "deadLetterSagaId", "topic", "redriven", "dismissed", "cursor", "limit"),
     ),
@@ -275,7 +279,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/dead-letters/{deadLetterId}",
         "Read a record that could not be taken, to the byte",
         "admin",
-        {200: Success("The dead letter.", (models.WholeDeadLetter,), ("dead-letter",))},
+        {200: Success("The dead letter.", (WHOLE_DEAD_LETTER,), ("dead-letter",))},
         (*ASKED, NotFound),
         ("deadLetterId",),
     ),
@@ -285,7 +289,7 @@ ROUTES: tuple[Route, ...] = (
         "/api/dead-letters/{deadLetterId}/redrive",
         "Take a dead letter after all, or see what that would change",
         "admin",
-        REDRIVEN,
+        TAKEN,
         (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
         ("deadLetterId", "Idempotency-Key", "If-Match"),
         bodies.RedriveBody,
@@ -304,7 +308,7 @@ ROUTES: tuple[Route, ...] = (
         {"reason": "The partner has settled it."},
         may_be_empty=False,
     ),
-    Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (models.Alive,), ("alive",))}),
+    Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (answers.ALIVE,), ("alive",))}),
     Route(
         "readiness",
         "GET",
@@ -312,11 +316,11 @@ ROUTES: tuple[Route, ...] = (
         "Can it work",
         ANYONE,
         {
-            200: Success("Database and Kafka answer.", (models.Readiness,), ("ready",)),
-            503: Success("One of them doesn't, within two seconds.", (models.Readiness,), ("not-ready",)),
+            200: Success("Database and Kafka answer.", (answers.READINESS,), ("ready",)),
+            503: Success("One of them doesn't, within two seconds.", (answers.READINESS,), ("not-ready",)),
         },
     ),
-    Route("openapi", "GET", "/openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (models.OpenApi,))}),
-    Route("asyncapi", "GET", "/asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (models.AsyncApi,))}),
+    Route("openapi", "GET", "/openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (answers.OPEN_API,))}),
+    Route("asyncapi", "GET", "/asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (answers.ASYNC_API,))}),
     Route("docs", "GET", "/docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
 )
