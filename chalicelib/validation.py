@@ -21,7 +21,6 @@ SENTENCES: dict[str, str] = {
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
     "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
     "int_parsing": "must be a whole number",
     "int_parsing_size": "must be a whole number of fewer digits",
     "float_parsing": "must be a number",

@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 
+from chalicelib.errors import SettingsError
 from infra.local.console import complain, hand_over, show_tracebacks
-from infra.local.settings import SettingsError, data_dir, read_settings
+from infra.local.settings import data_dir, read_settings
 
 
 def main() -> int:

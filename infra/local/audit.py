@@ -12,7 +12,7 @@ from chalicelib.operations.audit import RULES, Violation
 from infra.local.books import BOOK_RULES
 from infra.local.checks import hidden, reason
 from infra.local.console import complain, say
-from infra.local.running import NotRunningError, operator_session, target_database, target_variable, telling
+from infra.local.running import NotRunningError, operator_session, target_database, target_settings, telling
 
 TITLES = {rule.name: rule.title for rule in (*RULES, *BOOK_RULES)}
 # The last table that the simulated partners make, all in one transaction.
@@ -23,7 +23,7 @@ def audit() -> int:
     """Print every violation; return 1 if there is any, or the database can't be asked, else 0."""
     try:
         url = target_database()
-        period = timedelta(seconds=float(target_variable("SWEEP_SECONDS", "1")))
+        period = timedelta(seconds=target_settings().sweep_seconds)
     except (NotRunningError, ValueError) as error:
         complain(f"make audit: {error}")
         return 1

@@ -1,14 +1,14 @@
 """Whether the servers that DATABASE_URL and KAFKA_BROKERS name can be used, asked before anything is started."""
 
 from sqlalchemy import create_engine
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from chalicelib.db.server import unfit
-from infra.local.settings import SettingsError
+from chalicelib.errors import SettingsError
+from chalicelib.settings import DATABASE_FORM, is_database_url
 
-DRIVER = "postgresql+pg8000"
 DATABASE_PATIENCE_SECONDS = 6
 
 
@@ -17,7 +17,9 @@ def check_database(given: str, *, writes: bool = True) -> None:
 
     Without `writes` one that can only be read will do.
     """
-    url = _parse(given)
+    if not is_database_url(given):
+        raise SettingsError(f"DATABASE_URL: must be {DATABASE_FORM}")
+    url = make_url(given)
     shown = url.render_as_string(hide_password=True)
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": DATABASE_PATIENCE_SECONDS})
     try:
@@ -27,18 +29,6 @@ def check_database(given: str, *, writes: bool = True) -> None:
         raise SettingsError(f"DATABASE_URL {shown}: {reason(error)}") from error
     if wrong:
         raise SettingsError(f"DATABASE_URL {shown}: {wrong}")
-
-
-def _parse(given: str) -> URL:
-    try:
-        url = make_url(given)
-    except (ArgumentError, ValueError) as error:
-        # The cause would show the password.
-        raise SettingsError(f"DATABASE_URL is no URL of the form {DRIVER}://user:password@host:port/database") from error
-    if url.drivername != DRIVER or not url.host or not url.database:
-        shown = url.render_as_string(hide_password=True)
-        raise SettingsError(f"DATABASE_URL {shown}: must have the form {DRIVER}://user:password@host:port/database")
-    return url
 
 
 def hidden(url: str) -> str:

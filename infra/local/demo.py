@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.settings import SharedSettings
 from infra.local.console import Line, Styled, complain, plain, say
 from infra.local.logfile import LogFile
 from infra.local.process import ServerCommand, ServerProcess, last_lines
@@ -104,10 +105,9 @@ def _tell(api: Api, story: Story, played: Future[str] | None) -> bool:
 
 def _slow_stories(variables: Mapping[str, str]) -> tuple[Sequence[Story], Sequence[str]]:
     """Those that fit into the minute by the stack's settings, and a sentence for each that doesn't."""
-    accept = float(variables.get("ACCEPT_TIMEOUT_SECONDS", "1800"))
-    timeout, attempts = float(variables.get("STEP_TIMEOUT_SECONDS", "10")), int(variables.get("STEP_MAX_ATTEMPTS", "5"))
-    silence = timeout * (2.0 ** min(attempts, 30) - 1)
-    candidates = {SILENT: silence, TIMED_OUT: accept}
+    settings = SharedSettings.read(variables)
+    silence = settings.step_timeout_seconds * (2.0 ** min(settings.step_max_attempts, 30) - 1)
+    candidates = {SILENT: silence, TIMED_OUT: settings.accept_timeout_seconds}
     told = [
         f"{story.title}, {story.order_status} after {seconds:.0f} s by this stack's settings"
         for story, seconds in candidates.items()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from chalicelib.errors import SettingsError
 from infra.local import ports
 from infra.local.broker import check_reachable
 from infra.local.checks import check_database
@@ -22,7 +23,7 @@ from infra.local.files import make_private_folder
 from infra.local.launch import PR_SET_PDEATHSIG
 from infra.local.process import ServerError
 from infra.local.runfile import StackLock, StackLockedError, holder, stack_lock, withdraw
-from infra.local.settings import SettingsError, StackSettings, data_dir
+from infra.local.settings import StackSettings, data_dir
 from infra.local.stack import Stack
 from infra.local.threads import in_thread
 
@@ -151,7 +152,7 @@ async def _check(settings: StackSettings) -> None:
             raise SettingsError(f"HTTP_PORT {settings.http_port} can't be used on {ports.HOST}: {reason}")
     if settings.database_url is not None:
         async with progress("reaching the database"):
-            await in_thread(partial(check_database, settings.database_url))
+            await in_thread(partial(check_database, settings.database_url.get_secret_value()))
     if settings.kafka_brokers is not None:
         async with progress("reaching Kafka"):
             await in_thread(partial(check_reachable, settings.kafka_brokers))

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from infra.local.checks import check_database
 from infra.local.console import complain
 from infra.local.runfile import RUN_FILE, VARIABLES_FILE, holder
-from infra.local.settings import data_dir
+from infra.local.settings import StackSettings, data_dir, read_settings
 
 TELL_EVERY_SECONDS = 2.0
 # Longer than any statement of an operator's command may take: pg8000 uses it for every read.
@@ -58,9 +58,10 @@ def target_database() -> str:
     return str(run_info(data_dir())["postgres"]["url"])
 
 
-def target_variable(name: str, default: str) -> str:
-    """A setting as it was given to this command, else as the stack of DATA_DIR has it, else the default."""
-    return os.environ.get(name, "").strip() or stack_variables(data_dir()).get(name, default)
+def target_settings() -> StackSettings:
+    """The settings as they were given to this command, else as the stack of DATA_DIR has them; raises SettingsError."""
+    given = {name: value for name, value in os.environ.items() if value.strip()}
+    return read_settings({**stack_variables(data_dir()), **given})
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Stack:
         self._broker = self._broker_part(self.broker) if self.broker else None
         self._forks = PartForks([parts_lock])
         self._preload = self._part("preload", lambda: self._module_command("infra.local.preload"), launch=self._forks.start)
-        self._partners = self._python_part("partners") if settings.simulated_partners else None
+        self._partners = self._python_part("partners") if settings.partners == "simulated" else None
         self._triggers = self._python_part("triggers", stop_patience=2.5)
         self._gateway = self._python_part("gateway")
 
@@ -72,7 +72,8 @@ class Stack:
     @property
     def database_url(self) -> str:
         """Where the database is, password included."""
-        return self._settings.database_url or (self.postgres.url() if self.postgres else "")
+        given = self._settings.database_url
+        return given.get_secret_value() if given else self.postgres.url() if self.postgres else ""
 
     def variables(self) -> dict[str, str]:
         """What the service's own code must find in its environment to work on this stack."""
@@ -81,12 +82,7 @@ class Stack:
             "DATABASE_POOL_SIZE": str(DATABASE_POOL_SIZE),
             "KAFKA_BROKERS": self.bootstrap,
             "DEV_JWKS_FILE": str(jwks_file(self._settings.data_dir)),
-            "ACCEPT_TIMEOUT_SECONDS": self._settings.accept_timeout_seconds,
-            "COMPLETE_TIMEOUT_SECONDS": self._settings.complete_timeout_seconds,
-            "STEP_TIMEOUT_SECONDS": self._settings.step_timeout_seconds,
-            "STEP_MAX_ATTEMPTS": self._settings.step_max_attempts,
-            "SWEEP_SECONDS": self._settings.sweep_seconds,
-            "TRIGGER_READINGS": self._settings.trigger_readings,
+            **self._settings.variables(),
             "POWERTOOLS_SERVICE_NAME": "orders",
             "POWERTOOLS_METRICS_DISABLED": "true",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "orders_app"))),

@@ -7,17 +7,17 @@ itself from this one, after `app` was imported and before there are threads or c
 
 import importlib
 import logging
-import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from chalicelib.errors import SettingsError
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
+from chalicelib.settings import Brokers
 from infra.aws import event_source_mappings
 from infra.local import ready
 from infra.local.clock import Clock
@@ -28,32 +28,26 @@ from infra.local.esm.invoke import HandlerNotFound, load_handler
 from infra.local.esm.logs import configure
 from infra.local.esm.mapping import EventSourceMapping
 from infra.local.esm.poller import Poller
-from infra.local.esm.readings import Readings, UnknownReading, read_list
+from infra.local.esm.readings import read_list
 from infra.local.esm.request import from_aws
 from infra.local.esm.retry import Backoff
 from infra.local.esm.runtime import run_forked
 from infra.local.esm.service import END_PATIENCE_SECONDS, Service
+from infra.local.settings import TriggerSettings
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
 # Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
 LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
-DEFAULT_SWEEP_SECONDS = 1.0
 # How often what is not urgent is called, as everything is on AWS.
 MINUTE = 60.0
 
 log = logging.getLogger(__name__)
 
 
-class SettingError(Exception):
-    """A setting that is missing or wrong; the text names it."""
+class Settings(TriggerSettings):
+    """What the triggers need to know."""
 
-
-class TriggerSettings(NamedTuple):
-    """What the environment says."""
-
-    brokers: str
-    sweep_seconds: float
-    readings: Readings
+    kafka_brokers: Brokers
 
 
 def main() -> None:
@@ -64,10 +58,10 @@ def main() -> None:
     if str(APP_FOLDER) not in sys.path:
         sys.path.insert(0, str(APP_FOLDER))
     try:
-        settings = read_settings(os.environ)
+        settings = Settings.read(os.environ)
         for declared in (*TRIGGERS, *SCHEDULES):
             load_handler(_handler(declared))
-    except (SettingError, HandlerNotFound) as error:
+    except (SettingsError, HandlerNotFound) as error:
         sys.exit(f"triggers: {error}")
     # Imported by the functions on first use: so they are there, once for all.
     importlib.import_module("kafka")
@@ -102,33 +96,15 @@ def run(service: Service, clocks: Sequence[Clock]) -> None:
         clock.join(max(0.0, started + END_PATIENCE_SECONDS - time.monotonic()))
 
 
-def read_settings(environment: Mapping[str, str]) -> TriggerSettings:
-    """KAFKA_BROKERS, SWEEP_SECONDS (1 if unset) and TRIGGER_READINGS (`name=value,…`); raises SettingError."""
-    brokers = environment.get("KAFKA_BROKERS", "").strip()
-    if not brokers:
-        raise SettingError("KAFKA_BROKERS is needed: host:port of the Kafka brokers, comma-separated")
-    text = environment.get("SWEEP_SECONDS", "").strip()
-    try:
-        period = float(text) if text else DEFAULT_SWEEP_SECONDS
-    except ValueError as error:
-        raise SettingError(f"SWEEP_SECONDS is a number of seconds, not {text!r}") from error
-    if not (math.isfinite(period) and period > 0):
-        raise SettingError(f"SWEEP_SECONDS is a number above 0, not {text!r}")
-    try:
-        readings = read_list(environment.get("TRIGGER_READINGS", ""))
-    except UnknownReading as error:
-        raise SettingError(f"TRIGGER_READINGS: {error}") from error
-    return TriggerSettings(brokers, period, readings)
-
-
 def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
     """The event source mapping of a trigger, read from the very request that the deployment makes."""
     return from_aws(event_source_mappings.request(trigger, event_source_mappings.self_managed(brokers.split(","))), time.time())
 
 
-def _poller(trigger: Trigger, forks: ForkServer, settings: TriggerSettings) -> Poller:
-    mapping, function = mapping_of(trigger, settings.brokers), _function(trigger, forks)
-    return Poller(mapping, function, settings.brokers, LOCAL_BACKOFF, settings.readings, destination=DeadLetters())
+def _poller(trigger: Trigger, forks: ForkServer, settings: Settings) -> Poller:
+    brokers = settings.kafka_brokers
+    mapping, readings = mapping_of(trigger, brokers), read_list(settings.trigger_readings)
+    return Poller(mapping, _function(trigger, forks), brokers, LOCAL_BACKOFF, readings, destination=DeadLetters())
 
 
 def _handler(declared: Trigger | Schedule) -> str:

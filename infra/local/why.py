@@ -17,7 +17,7 @@ from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, StepState, Try
 from infra.local.checks import hidden, reason
 from infra.local.console import complain, say
-from infra.local.running import NotRunningError, operator_session, target_database, target_variable, telling
+from infra.local.running import NotRunningError, operator_session, target_database, target_settings, telling
 from infra.local.waits import Unpublished, duration, waits_for
 
 MOST_ROWS = 10
@@ -130,8 +130,8 @@ def _asked(environment: Mapping[str, str]) -> tuple[str, UUID]:
 
 
 def _policy() -> RetryPolicy:
-    seconds, attempts = target_variable("STEP_TIMEOUT_SECONDS", "10"), target_variable("STEP_MAX_ATTEMPTS", "5")
-    return RetryPolicy(timedelta(seconds=float(seconds)), int(attempts))
+    settings = target_settings()
+    return RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
 
 
 def _saga(known: Known) -> list[str]:

@@ -16,6 +16,8 @@ PASSWORD = "hush-hush"
     [
         {"HTTP_PORT": "abc"},
         {"STEP_TIMEOUT_SECONDS": "-1"},
+        {"ACCEPT_TIMEOUT_SECONDS": "40000000"},
+        {"CORS_ALLOW_ORIGIN": "orders.example"},
         {"DATABASE_URL": f"postgresql://user:{PASSWORD}@127.0.0.1/orders"},
         {"DATABASE_URL": f"postgresql+pg8000://user:{PASSWORD}@127.0.0.1:1/orders"},
         {"DATABASE_URL": f"nonsense {PASSWORD}"},

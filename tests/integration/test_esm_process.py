@@ -143,7 +143,8 @@ def test_a_function_that_does_not_end_is_left_behind_within_three_seconds_and_it
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"), [("KAFKA_BROKERS", "", "KAFKA_BROKERS is needed"), ("SWEEP_SECONDS", "x", "SWEEP_SECONDS is a number")]
+    ("name", "value", "message"),
+    [("KAFKA_BROKERS", "", "KAFKA_BROKERS: is missing"), ("SWEEP_SECONDS", "x", "SWEEP_SECONDS: must be")],
 )
 def test_a_wrong_setting_ends_the_triggers_with_a_message(tmp_path: Path, name: str, value: str, message: str) -> None:
     environment = {**os.environ, "KAFKA_BROKERS": "127.0.0.1:1", name: value}

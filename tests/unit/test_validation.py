@@ -101,9 +101,9 @@ def test_settings_are_refused_in_our_words() -> None:
     with pytest.raises(SettingsError) as raised:
         Settings.read({"DATABASE_POOL_SIZE": "many", "STEP_MAX_ATTEMPTS": "0", "KAFKA_SECURITY": "x"})
     assert str(raised.value).split("; ") == [
+        "STEP_MAX_ATTEMPTS: must be at least 1",
         "DATABASE_URL: is missing",
         "DATABASE_POOL_SIZE: must be a whole number",
         "KAFKA_BROKERS: is missing",
         "KAFKA_SECURITY: must be one of PLAINTEXT, TLS, MSK_IAM",
-        "STEP_MAX_ATTEMPTS: must be at least 1",
     ]
