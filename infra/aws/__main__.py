@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.messages.topics import TRIGGERS
 from infra.aws import alarms, event_source_mappings
-from infra.local.console import say
+from infra.console import say
 
 FOLDER = Path(__file__).parent
 

@@ -1,13 +1,15 @@
-"""Writes the documents that `/openapi.json`, `/asyncapi.json` and `/docs` serve: `make declare`."""
+"""Writes the documents that the routes serve, and what is made of infra/docs: `make declare`."""
 
 import json
 from typing import Any
 
 from chalicelib.entrypoints.documents import ASYNCAPI, FOLDER, OPENAPI, PAGE, servers
+from infra.console import say
 from infra.documents.asyncapi.document import build as build_asyncapi
+from infra.documents.diagrams import diagrams
+from infra.documents.message_tables import list_messages
 from infra.documents.openapi.document import build as build_openapi
 from infra.documents.openapi.page import render
-from infra.local.console import say
 
 
 def files() -> dict[str, str]:
@@ -22,6 +24,8 @@ def main() -> None:
     for name, text in files().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
         say(f"written: {name}")
+    diagrams()
+    list_messages()
 
 
 def _text(content: Any) -> str:

@@ -99,7 +99,7 @@ class Lives:
         (folder / "unruly.py").write_text(Path(esm_unruly.__file__).read_text())
         options = ["--mapping", "mappings.json", "--handler", "unruly.handle", "--timeout", str(TIMEOUT_SECONDS)]
         waits = ["--first-wait", "0.02", "--longest-wait", "0.1", "--reading", f"partial={partial}"]
-        self._command = [sys.executable, "-m", "infra.local.esm", *options, *waits]
+        self._command = [sys.executable, "-m", "infra.esm", *options, *waits]
 
     @contextmanager
     def life(self) -> Iterator["subprocess.Popen[bytes]"]:

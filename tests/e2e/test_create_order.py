@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from infra.local.partners.ledger import ledger_of, open_money
+from infra.partners.ledger import ledger_of, open_money
 from tests.support.api import DETAILS, Api
 from tests.support.auditing import assert_no_violations
 from tests.support.eventually import eventually

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from chalicelib.orders.order import OrderStatus
-from infra.local import demo
-from infra.local.runfile import holder
+from infra.stack import demo
+from infra.stack.runfile import holder
 from tests.support.stack import Stack, local_command
 
 OFFSET = re.compile(r"^ +\+\d+\.\d{3} s ", re.MULTILINE)

@@ -13,7 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.local import devkeys
+from infra.stack import devkeys
 from tests.support import gateway
 from tests.support.api import DETAILS, Api
 from tests.support.stack import Stack

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from infra.documents.openapi.routes import ANYONE, ROUTES
-from infra.local import devkeys
+from infra.stack import devkeys
 from tests.support.api import Api
 from tests.support.stack import ROOT, Stack
 

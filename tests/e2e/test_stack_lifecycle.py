@@ -12,7 +12,7 @@ import pytest
 import requests
 from sqlalchemy import create_engine, text
 
-from infra.local.broker import check_reachable
+from infra.stack.broker import check_reachable
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 from tests.support.stack import PARTS, ROOT, Stack, is_running, local_command
@@ -34,7 +34,7 @@ def test_run_json_names_every_part_and_only_its_owner_may_read_it(stack: Stack) 
 
 
 def test_each_pid_is_that_of_the_process_that_does_the_work(stack: Stack) -> None:
-    for part, sign in {"postgres": "postgres", "kafka": "noida-db", "triggers": "infra.local.triggers"}.items():
+    for part, sign in {"postgres": "postgres", "kafka": "noida-db", "triggers": "infra.stack.triggers"}.items():
         assert any(sign in word for word in psutil.Process(stack.pid(part)).cmdline())
 
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from sqlalchemy import create_engine, text
 
-from infra.local.broker import check_reachable
+from infra.stack.broker import check_reachable
 from tests.support.eventually import eventually
 from tests.support.stack import PARTS, Stack, is_running
 

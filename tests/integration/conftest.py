@@ -17,7 +17,7 @@ from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from chalicelib.runtime import Runtime, forget, runtime
 from chalicelib.settings import Settings
-from infra.local.devkeys import jwks_file
+from infra.stack.devkeys import jwks_file
 from tests.support.database import World
 from tests.support.http_client import Http
 from tests.support.kafka_records import Record, Sent, lambda_event, on_topic

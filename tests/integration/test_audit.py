@@ -17,8 +17,8 @@ from chalicelib.operations import audit
 from chalicelib.operations.audit import LIVE_RULES, RULES, Rule, Violation, parked, violations
 from chalicelib.sagas.definition import Step
 from chalicelib.sagas.registry import DEFINITIONS
-from infra.local.books import BOOK_RULES
-from infra.local.devkeys import jwks_file
+from infra.operator.books import BOOK_RULES
+from infra.stack.devkeys import jwks_file
 from tests.integration.conftest import RULES as SERVICE_RULES
 from tests.integration.conftest import serve
 from tests.support.database import World

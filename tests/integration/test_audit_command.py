@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from infra.local.clock import scheduled_event
+from infra.stack.clock import scheduled_event
 from tests.integration.conftest import EMPTY, Context, Service
 from tests.support.fates import Fates, fates
 from tests.support.servers import PostgresServer

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from infra.local.why import look, screen
+from infra.operator.why import look, screen
 from tests.integration.conftest import Service
 from tests.support.fates import Fates, fates
 from tests.support.kafka_records import answer

@@ -16,8 +16,8 @@ from kafka import KafkaProducer
 from chalicelib.messages.topics import ORDERS_DLQ, REPLY_SETTINGS, TRIGGERS
 from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
-from infra.local.esm.readings import DEFAULT, Readings
-from infra.local.triggers import mapping_of
+from infra.esm.readings import DEFAULT, Readings
+from infra.stack.triggers import mapping_of
 from tests.integration.conftest import Service
 from tests.support.database import Placed
 from tests.support.esm import polling

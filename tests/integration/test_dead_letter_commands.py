@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import dead_letters, devkeys, operator_api
-from infra.local.running import NotRunningError
+from infra.operator import api as operator_api
+from infra.operator import dead_letters
+from infra.stack import devkeys
+from infra.stack.running import NotRunningError
 from tests.integration.conftest import Service
 from tests.support.database import Placed
 from tests.support.edge import Edge, serving
@@ -234,7 +236,7 @@ def test_an_api_that_limits_its_callers_is_waited_for(brokerless: Service, run: 
         waits.append(seconds)
         brokerless.world.rows("DELETE FROM campusg.request_rates")
 
-    monkeypatch.setattr("infra.local.operator_api.time.sleep", wait)
+    monkeypatch.setattr("infra.operator.api.time.sleep", wait)
 
     assert run(dead_letters.redrive, ERROR="UnknownDefinition").code == 0
     assert len(waits) == 1

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from chalicelib.db.connection import make_engine
 from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters, list_dead_letters, read_dead_letter, waiting
-from infra.local.clock import scheduled_event
+from infra.stack.clock import scheduled_event
 from tests.integration.conftest import Context, Service
 from tests.support.http_client import Http
 from tests.support.kafka_records import Record, answer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.batch import MAXIMUM_PAYLOAD_BYTES
-from infra.local.esm.mapping import ProvisionedPollers
+from infra.esm.batch import MAXIMUM_PAYLOAD_BYTES
+from infra.esm.mapping import ProvisionedPollers
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker

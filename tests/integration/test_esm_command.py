@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm import service
-from infra.local.esm.__main__ import main
-from infra.local.esm.invoke import Function
-from infra.local.esm.poller import Poller
-from infra.local.esm.request import from_aws
-from infra.local.esm.retry import Backoff
+from infra.esm import service
+from infra.esm.__main__ import main
+from infra.esm.invoke import Function
+from infra.esm.poller import Poller
+from infra.esm.request import from_aws
+from infra.esm.retry import Backoff
 from tests.support.esm import Topic, calls
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -78,7 +78,7 @@ def mapping(topic: Topic, function: str = "f", **parameters: object) -> dict[str
 def command(folder: Path, mappings: object, *options: str) -> list[str]:
     (folder / "sample.py").write_text(textwrap.dedent(HANDLERS))
     (folder / "mappings.json").write_text(json.dumps(mappings))
-    return [sys.executable, "-m", "infra.local.esm", "--mapping", "mappings.json", *options]
+    return [sys.executable, "-m", "infra.esm", "--mapping", "mappings.json", *options]
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import pytest
 from kafka import KafkaConsumer
 from moto.server import ThreadedMotoServer
 
-from infra.local.esm import destinations
-from infra.local.esm.destinations import DeliveryFailed, Destination, open_destination
-from infra.local.esm.event import EventFrame, encode_record
-from infra.local.esm.failures import RETRIES_EXHAUSTED, Failure
-from infra.local.esm.readings import Readings
-from infra.local.ports import free_port
+from infra.esm import destinations
+from infra.esm.destinations import DeliveryFailed, Destination, open_destination
+from infra.esm.event import EventFrame, encode_record
+from infra.esm.failures import RETRIES_EXHAUSTED, Failure
+from infra.esm.readings import Readings
+from infra.stack.ports import free_port
 from tests.support.esm import FakeRecord, Topic
 from tests.support.servers import KafkaBroker
 

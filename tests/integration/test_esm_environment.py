@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.local.esm import environment
-from infra.local.esm.environment import InitTimedOut, IsolatedFunction, RuntimeExited
-from infra.local.esm.forks import ForkServer
-from infra.local.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
+from infra.esm import environment
+from infra.esm.environment import InitTimedOut, IsolatedFunction, RuntimeExited
+from infra.esm.forks import ForkServer
+from infra.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
 from tests.support.eventually import eventually
 from tests.support.stack import is_running
 
@@ -131,8 +131,8 @@ def forking(*modules: str) -> Iterator[ForkServer]:
 
 FORKING = """
 import os, socket, sys
-from infra.local.esm.forks import exit_after, serve_jobs
-from infra.local.esm.runtime import run_forked
+from infra.esm.forks import exit_after, serve_jobs
+from infra.esm.runtime import run_forked
 connection = socket.socket(fileno=int(sys.argv[1]))
 connection.set_inheritable(False)
 exit_after(lambda: serve_jobs(connection, run_forked))
@@ -383,7 +383,7 @@ def test_a_function_dies_with_the_process_that_called_it(make: Make, tmp_path: P
     script = textwrap.dedent(
         f"""
         import json, sys, time
-        from infra.local.esm.environment import IsolatedFunction
+        from infra.esm.environment import IsolatedFunction
         function = IsolatedFunction("f", "sample.handle", 60, freeze={freeze})
         print(function.invoke(json.dumps({{"do": "tell"}}))["pid"], flush=True)
         function.invoke(json.dumps({{"do": "hang"}})) if not {freeze} else time.sleep(60)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.mapping import ProvisionedPollers
-from infra.local.esm.readings import Readings
+from infra.esm.mapping import ProvisionedPollers
+from infra.esm.readings import Readings
 from tests.support.esm import Recorder, Topic, failed, polling, records_of
 from tests.support.eventually import eventually
 from tests.support.kafka_records import on_topic

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from kafka.errors import KafkaError
 
-from infra.local.broker import start_broker
-from infra.local.esm import consumer, feed
-from infra.local.esm.invoke import Function
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.poller import Poller
-from infra.local.esm.retry import Backoff
-from infra.local.ports import free_port
+from infra.esm import consumer, feed
+from infra.esm.invoke import Function
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.poller import Poller
+from infra.esm.retry import Backoff
+from infra.stack.broker import start_broker
+from infra.stack.ports import free_port
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm import feed
+from infra.esm import feed
 from tests.support.esm import Recorder, Topic, failed, polling, records_of
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.consumer import open_consumer
-from infra.local.esm.feed import Feed
-from infra.local.esm.probe import LIST_OFFSETS, EndProbe, EndsUnknown
+from infra.esm.consumer import open_consumer
+from infra.esm.feed import Feed
+from infra.esm.probe import LIST_OFFSETS, EndProbe, EndsUnknown
 from tests.support.esm import Topic
 from tests.support.servers import KafkaBroker
 

@@ -56,7 +56,7 @@ class Triggers:
             "READY_FD": str(write),
             **environment,
         }
-        self.process = subprocess.Popen([sys.executable, "-m", "infra.local.triggers"], cwd=ROOT, env=self.environment, pass_fds=[write])
+        self.process = subprocess.Popen([sys.executable, "-m", "infra.stack.triggers"], cwd=ROOT, env=self.environment, pass_fds=[write])
         self.started.append(self.process)
         os.close(write)
         with os.fdopen(read, "rb") as ready:
@@ -150,7 +150,7 @@ def test_a_wrong_setting_ends_the_triggers_with_a_message(tmp_path: Path, name: 
     environment = {**os.environ, "KAFKA_BROKERS": "127.0.0.1:1", name: value}
 
     ended = subprocess.run(
-        [sys.executable, "-m", "infra.local.triggers"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "infra.stack.triggers"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
     )
 
     assert ended.returncode == 1
@@ -163,7 +163,7 @@ def test_an_application_that_lacks_a_declared_function_ends_the_triggers_with_a_
     environment = {**os.environ, "KAFKA_BROKERS": "127.0.0.1:1", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'orders_app'}"}
 
     ended = subprocess.run(
-        [sys.executable, "-m", "infra.local.triggers"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "infra.stack.triggers"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
     )
 
     assert ended.returncode == 1

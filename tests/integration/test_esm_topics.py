@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from infra.local.esm import consumer, session
+from infra.esm import consumer, session
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker

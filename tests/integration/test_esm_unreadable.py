@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from kafka import codec
 
-from infra.local.esm import feed
-from infra.local.esm import metrics as names
-from infra.local.esm.readings import Readings
-from infra.local.esm.service import Service
+from infra.esm import feed
+from infra.esm import metrics as names
+from infra.esm.readings import Readings
+from infra.esm.service import Service
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.proxy import standing_before

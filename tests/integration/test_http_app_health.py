@@ -13,7 +13,7 @@ from chalicelib.db import readiness
 from chalicelib.db.connection import Database, make_engine
 from chalicelib.entrypoints import health
 from chalicelib.messaging.producer import Producer
-from infra.local.ports import free_port
+from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support.failing import SECRET, raising, role_set
 from tests.support.http_client import NEW_ORDER_BODY, Http

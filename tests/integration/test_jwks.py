@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from chalicelib.entrypoints import jwks, tokens
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings
-from infra.local.ports import free_port
+from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support import gateway
 from tests.support.edge import ORDERS, Edge, serving

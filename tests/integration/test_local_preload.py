@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.esm.forks import ForkServer
-from infra.local.logfile import LogFile
-from infra.local.process import ServerCommand, ServerProcess
+from infra.esm.forks import ForkServer
+from infra.stack.logfile import LogFile
+from infra.stack.process import ServerCommand, ServerProcess
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = """
 import os, sys, time
-from infra.local.ready import announce
+from infra.stack.ready import announce
 
 def main():
     print("{said}", os.environ["COLOUR"], os.environ.get("HOME"), flush=True)
@@ -33,7 +33,7 @@ if __name__ == "__main__":
 PRELOAD = """
 import sys
 from pathlib import Path
-from infra.local import preload
+from infra.stack import preload
 preload.ROOT = Path(sys.argv[-1])
 preload.PARTS = {"some_part": "some_part"}
 preload.MORE = ()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import postgres
-from infra.local.broker import BrokerError, ensure_topics, start_broker
-from infra.local.launch import MAPPED
-from infra.local.logfile import LogFile
-from infra.local.ports import free_port
-from infra.local.postgres import EmbeddedPostgres, PostgresError, identity_for, start_postgres
-from infra.local.process import ServerCommand, ServerProcess
+from infra.stack import postgres
+from infra.stack.broker import BrokerError, ensure_topics, start_broker
+from infra.stack.launch import MAPPED
+from infra.stack.logfile import LogFile
+from infra.stack.ports import free_port
+from infra.stack.postgres import EmbeddedPostgres, PostgresError, identity_for, start_postgres
+from infra.stack.process import ServerCommand, ServerProcess
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 from tests.support.stack import is_running
@@ -169,7 +169,7 @@ def test_where_the_kernel_does_not_tell_a_guard_ends_the_server() -> None:
 
 
 def test_a_server_that_ignores_the_request_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.local.process.STOP_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("infra.stack.process.STOP_PATIENCE_SECONDS", 0.2)
     process = ServerProcess(
         ServerCommand(["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]), LogFile(tmp_path / "log")
     )
@@ -190,14 +190,14 @@ def _started(data_dir: Path, port: int) -> tuple[EmbeddedPostgres, ServerProcess
 STARTER = """
 import sys, time
 from pathlib import Path
-from infra.local.logfile import LogFile
-from infra.local.process import ServerCommand, ServerProcess
+from infra.stack.logfile import LogFile
+from infra.stack.process import ServerCommand, ServerProcess
 print(ServerProcess(ServerCommand(["/bin/sleep", "60"]), LogFile(Path(sys.argv[1]))).pid, flush=True)
 time.sleep(60)
 """
 GUARDED = """
 import os, signal, sys
-from infra.local.launch import leave_guard
+from infra.stack.launch import leave_guard
 leave_guard(int(sys.argv[1]), signal.SIGKILL)
 os.execv("/bin/sleep", ["sleep", "60"])
 """

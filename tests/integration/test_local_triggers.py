@@ -46,7 +46,7 @@ def ticking(event, context):
 RUN = """
 import sys
 from chalicelib.messages.topics import Schedule, Trigger
-from infra.local import triggers
+from infra.stack import triggers
 triggers.TRIGGERS = (Trigger(sys.argv[1], "on_events", timeout_seconds=1),)
 triggers.SCHEDULES = (Schedule("hanging", timeout_seconds=1), Schedule("ticking", timeout_seconds=1))
 triggers.main()

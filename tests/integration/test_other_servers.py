@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from chalicelib.db.connection import make_engine
 from chalicelib.db.migrations import upgrade
 from chalicelib.errors import SettingsError
-from infra.local import checks
-from infra.local.devkeys import jwks_file
+from infra.stack import checks
+from infra.stack.devkeys import jwks_file
 from tests.integration.conftest import RULES, Service, serve
 from tests.support.database import World
 from tests.support.http_client import NEW_ORDER_BODY, Http

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from chalicelib.messages.topics import PARTITIONS, SETTINGS, TRIGGERS
-from infra.local.broker import ensure_topics, unbounded_topics
-from infra.local.dropped import DeadLetters
-from infra.local.esm import metrics as names
-from infra.local.esm.batch import OpenBatch
-from infra.local.esm.event import EventFrame, encode_record
-from infra.local.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE, Failure
-from infra.local.triggers import mapping_of
+from infra.esm import metrics as names
+from infra.esm.batch import OpenBatch
+from infra.esm.event import EventFrame, encode_record
+from infra.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE, Failure
+from infra.stack.broker import ensure_topics, unbounded_topics
+from infra.stack.dropped import DeadLetters
+from infra.stack.triggers import mapping_of
 from tests.integration.conftest import Service
 from tests.support.esm import FakeRecord, Recorder, Topic, polling
 from tests.support.eventually import eventually

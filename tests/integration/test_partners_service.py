@@ -22,14 +22,14 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 
 from chalicelib.messages import commands, envelope, topics
 from chalicelib.messages.envelope import Incoming, Outgoing, Trail
-from infra.local.broker import EMBEDDED_TOPIC_CONFIG, ensure_topics, start_broker
-from infra.local.partners import ledger, requests, service
-from infra.local.partners.database import connect
-from infra.local.partners.service import GROUP, Worker, run
-from infra.local.partners.settings import Settings
-from infra.local.partners.store import Store
-from infra.local.ports import free_port
-from infra.local.process import ServerProcess
+from infra.partners import ledger, requests, service
+from infra.partners.database import connect
+from infra.partners.service import GROUP, Worker, run
+from infra.partners.settings import Settings
+from infra.partners.store import Store
+from infra.stack.broker import EMBEDDED_TOPIC_CONFIG, ensure_topics, start_broker
+from infra.stack.ports import free_port
+from infra.stack.process import ServerProcess
 from tests.support import record_batches
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -144,9 +144,7 @@ def process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """The partners as the process they are, once they have said that they are ready."""
     reading, writing = os.pipe()
     environment = {**os.environ, "DATABASE_URL": settings.database_url, "KAFKA_BROKERS": ",".join(settings.kafka_brokers)}
-    child = subprocess.Popen(
-        [sys.executable, "-m", "infra.local.partners"], env={**environment, "READY_FD": str(writing)}, pass_fds=[writing]
-    )
+    child = subprocess.Popen([sys.executable, "-m", "infra.partners"], env={**environment, "READY_FD": str(writing)}, pass_fds=[writing])
     os.close(writing)
     try:
         with os.fdopen(reading, "rb") as pipe:
@@ -436,7 +434,7 @@ def test_the_process_ends_within_two_seconds_of_sigterm_also_when_the_database_h
 
 def test_a_missing_setting_ends_the_process_with_a_sentence(kafka: KafkaBroker) -> None:
     environment = {**os.environ, "DATABASE_URL": "", "KAFKA_BROKERS": kafka.bootstrap}
-    result = subprocess.run([sys.executable, "-m", "infra.local.partners"], env=environment, capture_output=True, text=True, timeout=20)
+    result = subprocess.run([sys.executable, "-m", "infra.partners"], env=environment, capture_output=True, text=True, timeout=20)
     assert result.returncode != 0
     assert "DATABASE_URL" in result.stderr.splitlines()[-1]
 

@@ -16,7 +16,7 @@ from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.messaging import producer as producing
 from chalicelib.messaging.producer import Producer
-from infra.local.ports import free_port
+from infra.stack.ports import free_port
 from tests.integration.test_publisher import event
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker

@@ -18,8 +18,8 @@ from chalicelib.messaging import producer as producing
 from chalicelib.messaging import publisher as publishing
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
-from infra.local.broker import ensure_topics, start_broker
-from infra.local.ports import free_port
+from infra.stack.broker import ensure_topics, start_broker
+from infra.stack.ports import free_port
 from tests.integration.test_publisher import EVENTS, event, publisher_of, sequences
 from tests.support.database import World
 from tests.support.kafka_records import on_topic

@@ -13,7 +13,7 @@ import pytest
 from chalicelib.db.connection import Database, make_engine
 from chalicelib.entrypoints.http import BODY_LIMIT
 from chalicelib.messaging.producer import Producer
-from infra.local.ports import free_port
+from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support.database import World
 from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_RUNNER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work, serving

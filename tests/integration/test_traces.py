@@ -17,8 +17,8 @@ from chalicelib.messages.envelope import Incoming, Outgoing
 from chalicelib.messaging.producer import Producer
 from chalicelib.observability import about, logger
 from infra.documents.asyncapi.document import build
-from infra.local.partners.batch import Known, work
-from infra.local.partners.requests import read
+from infra.partners.batch import Known, work
+from infra.partners.requests import read
 from tests.integration.conftest import Service
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import Record, Sent, answer

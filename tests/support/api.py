@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from infra.local import devkeys
+from infra.stack import devkeys
 
 DETAILS: dict[str, Any] = {
     "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from chalice.app import Chalice
 
 from chalicelib.db.connection import Database
-from infra.local import devkeys
+from infra.stack import devkeys
 from tests.support import gateway
 from tests.support.database import World
 from tests.support.kafka_records import Record, Sent

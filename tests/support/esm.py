@@ -11,13 +11,13 @@ from uuid import uuid4
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from infra.local.broker import ensure_topics
-from infra.local.esm.destinations import Destination
-from infra.local.esm.invoke import Function
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.poller import Poller
-from infra.local.esm.readings import DEFAULT, Readings
-from infra.local.esm.retry import Backoff
+from infra.esm.destinations import Destination
+from infra.esm.invoke import Function
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.poller import Poller
+from infra.esm.readings import DEFAULT, Readings
+from infra.esm.retry import Backoff
+from infra.stack.broker import ensure_topics
 from tests.support.eventually import eventually
 
 

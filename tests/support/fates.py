@@ -13,8 +13,8 @@ from chalicelib.ids import new_fresh, new_id
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
-from infra.local.partners import requests
-from infra.local.partners.store import Store
+from infra.partners import requests
+from infra.partners.store import Store
 from tests.integration.conftest import Service
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import OFFSETS

@@ -21,8 +21,8 @@ from chalicelib.operations import operate
 from chalicelib.operations.call import Call
 from chalicelib.operations.sweep import SilentCommands
 from chalicelib.sagas.registry import DEFINITIONS
-from infra.local.console import complain
-from infra.local.saga_map import REFUSED, SILENT
+from infra.console import complain
+from infra.documents.saga_map import REFUSED, SILENT
 from tests.support.database import World
 from tests.support.examples import POLICY, RULES
 from tests.support.interleaving import ADMIN, TRAIL, Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back

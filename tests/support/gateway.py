@@ -12,9 +12,9 @@ from typing import Any
 from chalice.app import Chalice
 from chalice.config import Config
 
-from infra.local.gateway.project import create_server
-from infra.local.gateway.server import GatewayServer
-from infra.local.ports import HOST
+from infra.gateway.project import create_server
+from infra.gateway.server import GatewayServer
+from infra.stack.ports import HOST
 
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "correlationId"}
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from chalice.app import Chalice
 from chalice.test import Client
 
-from infra.local.devkeys import token
+from infra.stack.devkeys import token
 
 NEW_ORDER_BODY: Mapping[str, Any] = {
     "orderDetails": {

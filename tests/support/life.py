@@ -29,8 +29,8 @@ from chalicelib.sagas.due import Due
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.outcomes import Fresh
 from chalicelib.sagas.state import Saga, SagaStatus
-from infra.local.partners.accounts import Account
-from infra.local.partners.decisions import Attempt, decide, payout_account
+from infra.partners.accounts import Account
+from infra.partners.decisions import Attempt, decide, payout_account
 from tests.support.database import NEW_ORDER
 from tests.support.memory_tables import Tables
 from tests.support.saga_language import UNWILLING, header

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from infra.local.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics, start_broker
-from infra.local.ports import free_port
-from infra.local.postgres import EmbeddedPostgres, start_postgres
+from infra.stack.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics, start_broker
+from infra.stack.ports import free_port
+from infra.stack.postgres import EmbeddedPostgres, start_postgres
 
 TEMPLATE = "migrated_template"
 

@@ -15,6 +15,7 @@ from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("http", "triggers", "partners", "kafka", "postgres")
+OPERATOR = ("audit", "why", "dead-letters", "redrive", "dismiss")
 VARIABLES = (
     *("HTTP_PORT", "DATABASE_URL", "KAFKA_BROKERS", "PARTNERS", "DATA_DIR", "ACCEPT_TIMEOUT_SECONDS", "COMPLETE_TIMEOUT_SECONDS"),
     *("STEP_TIMEOUT_SECONDS", "STEP_MAX_ATTEMPTS", "SWEEP_SECONDS", "ROLE", "SUB", "PYTHON"),
@@ -56,7 +57,7 @@ class Stack:
         log = data_dir.with_name(f"{data_dir.name}.out")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "infra.local", "run"],
+                [sys.executable, "-m", "infra.stack", "run"],
                 cwd=checkout,
                 env=environment(data_dir, **variables),
                 stdin=subprocess.DEVNULL,
@@ -131,7 +132,7 @@ def environment(data_dir: Path, **variables: object) -> dict[str, str]:
 def local_command(command: str, data_dir: Path, **variables: object) -> "subprocess.CompletedProcess[str]":
     """Run one of the Makefile's commands to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "infra.local", command],
+        [sys.executable, "-m", "infra.operator" if command in OPERATOR else "infra.stack", command],
         cwd=ROOT,
         env=environment(data_dir, **variables),
         stdin=subprocess.DEVNULL,

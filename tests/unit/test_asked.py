@@ -15,7 +15,7 @@ from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.sagas.state import SagaStatus
-from infra.local.saga_map import REFUSED, SILENT
+from infra.documents.saga_map import REFUSED, SILENT
 from tests.support.examples import RULES, TRAIL
 from tests.support.life import ADMIN, CUSTOMER, Life
 from tests.support.memory_tables import in_memory

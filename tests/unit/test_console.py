@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from chalicelib.observability import logger
-from infra.local import console
-from infra.local.console import Styled, complain, say, show_tracebacks, visible
-from infra.local.partners.__main__ import JsonLines
+from infra import console
+from infra.console import Styled, complain, say, show_tracebacks, visible
+from infra.partners.__main__ import JsonLines
 from tests.support.stack import ROOT
 from tests.support.steering import STEERING
 
 # Servers write log files, and what a command shows of those goes through the door. The last two run where nothing can be imported.
-SERVERS = ("infra/local/gateway/", "infra/local/esm/", "infra/local/partners/", "infra/local/triggers.py")
-OTHERS = (*SERVERS, "infra/local/launch.py", "infra/local/bootstrap.py")
+SERVERS = ("infra/gateway/", "infra/esm/", "infra/partners/", "infra/stack/triggers.py")
+OTHERS = (*SERVERS, "infra/stack/launch.py", "infra/stack/bootstrap.py")
 DIRECT = {"print", "sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "traceback.print_exc"}
 
 

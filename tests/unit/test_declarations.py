@@ -12,7 +12,7 @@ from chalicelib.messages.topics import TRIGGERS, Trigger
 from infra.aws import event_source_mappings
 from infra.aws.__main__ import files
 from infra.aws.alarms import ALARMS
-from infra.local.triggers import mapping_of
+from infra.stack.triggers import mapping_of
 
 ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/campusg/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
 RICH = Trigger(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from infra.local.esm.batch import MAXIMUM_PAYLOAD_BYTES, UNTRIED, Batch, OpenBatch
-from infra.local.esm.event import EncodedRecord, EventFrame, encode_record
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.retry import Backoff
+from infra.esm.batch import MAXIMUM_PAYLOAD_BYTES, UNTRIED, Batch, OpenBatch
+from infra.esm.event import EncodedRecord, EventFrame, encode_record
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.retry import Backoff
 from tests.support.esm import FakeRecord
 
 FRAME = EventFrame.of(EventSourceMapping("f", ("orders",), "TRIM_HORIZON"), "b:9092")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from kafka.errors import NotCoordinatorError
 
-from infra.local.esm.consumer import Commits
-from infra.local.esm.metrics import Metrics
+from infra.esm.consumer import Commits
+from infra.esm.metrics import Metrics
 
 
 class Coordinator:

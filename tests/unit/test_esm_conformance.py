@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from infra.local.esm.readings import Readings
+from infra.esm.readings import Readings
 from tests.support.conformance import DOCUMENT, HEADING, TESTS, Found, MarkedTest, Rule, fill_in, find_markers, read_table, violations
 
 SWITCHES: Mapping[str, Sequence[str]] = {field.name: get_args(get_type_hints(Readings)[field.name]) for field in fields(Readings)}

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from infra.local.esm import destinations
-from infra.local.esm.destinations import AwsService, KafkaTopic, check_destination, open_destination
-from infra.local.esm.event import EncodedRecord, EventFrame, encode_record
-from infra.local.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE, Failure, batch_record, object_key, single_record
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.readings import Readings
+from infra.esm import destinations
+from infra.esm.destinations import AwsService, KafkaTopic, check_destination, open_destination
+from infra.esm.event import EncodedRecord, EventFrame, encode_record
+from infra.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE, Failure, batch_record, object_key, single_record
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.readings import Readings
 from tests.support.esm import FakeRecord
 
 SAMPLES = Path(__file__).parents[1] / "data" / "lambda_events"

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.batch import Batch, Tries
-from infra.local.esm.disposal import Disposal, Failed, GivenUp, Reported, Rules, commits
-from infra.local.esm.event import EncodedRecord
-from infra.local.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.partial import FailedItem
-from infra.local.esm.readings import DEFAULT, Readings
-from infra.local.esm.retry import Backoff
+from infra.esm.batch import Batch, Tries
+from infra.esm.disposal import Disposal, Failed, GivenUp, Reported, Rules, commits
+from infra.esm.event import EncodedRecord
+from infra.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.partial import FailedItem
+from infra.esm.readings import DEFAULT, Readings
+from infra.esm.retry import Backoff
 
 NOW_MS = 1_000_000_000
 HOUR_MS = 3_600_000

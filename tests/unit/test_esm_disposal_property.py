@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.local.esm.batch import Batch
-from infra.local.esm.disposal import Failed, Outcome, Reported, Rules, commits
-from infra.local.esm.event import EncodedRecord
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.partial import FailedItem
-from infra.local.esm.readings import Readings
-from infra.local.esm.retry import Backoff
-from infra.local.esm.waiting import Waiting
+from infra.esm.batch import Batch
+from infra.esm.disposal import Failed, Outcome, Reported, Rules, commits
+from infra.esm.event import EncodedRecord
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.partial import FailedItem
+from infra.esm.readings import Readings
+from infra.esm.retry import Backoff
+from infra.esm.waiting import Waiting
 
 FOR_EVER = 10_000
 MOST_STEPS = 2_000

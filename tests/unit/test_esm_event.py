@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.event import EventFrame, encode_record
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.readings import Readings
+from infra.esm.event import EventFrame, encode_record
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.readings import Readings
 from tests.support.esm import FakeRecord
 
 SAMPLES = Path(__file__).parents[1] / "data" / "lambda_events"

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import TopicPartition, codec
 
-from infra.local.esm.codecs import missing_codecs
-from infra.local.esm.event import encode_record
-from infra.local.esm.fetched import FetchedRecords, PartitionRecords, Unreadable, split
+from infra.esm.codecs import missing_codecs
+from infra.esm.event import encode_record
+from infra.esm.fetched import FetchedRecords, PartitionRecords, Unreadable, split
 from tests.support.record_batches import (
     CODECS,
     IS_CONTROL,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.local.esm.filters import MAXIMUM_PATTERN_LENGTH, Filters, InvalidFilter
+from infra.esm.filters import MAXIMUM_PATTERN_LENGTH, Filters, InvalidFilter
 from tests.support.ruler import ruler_matches
 
 FIELD = "f"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.invoke import Function, FunctionError, FunctionTimedOut, HandlerNotFound, LambdaContext, function_arn, load_handler
+from infra.esm.invoke import Function, FunctionError, FunctionTimedOut, HandlerNotFound, LambdaContext, function_arn, load_handler
 
 
 def test_a_handler_string_leads_to_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

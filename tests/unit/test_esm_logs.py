@@ -2,7 +2,7 @@
 
 import logging
 
-from infra.local.esm.logs import OnceInAWhile
+from infra.esm.logs import OnceInAWhile
 
 
 def record(name: str, level: int = logging.ERROR) -> logging.LogRecord:
@@ -15,7 +15,7 @@ def test_the_kafka_client_is_heard_once_in_a_while_and_everybody_else_always() -
 
     assert quiet.filter(record("kafka.net.manager"))
     assert not quiet.filter(record("kafka.cluster"))
-    assert quiet.filter(record("infra.local.esm.poller"))
+    assert quiet.filter(record("infra.esm.poller"))
     now[0] = 110.0
     assert not quiet.filter(record("kafka.cluster", logging.INFO))
     assert quiet.filter(record("kafka.cluster"))

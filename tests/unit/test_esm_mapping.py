@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.local.esm.mapping import EventSourceMapping, InvalidMapping, ProvisionedPollers
-from infra.local.esm.request import NOT_FOR_KAFKA, PARAMETERS, from_aws
+from infra.esm.mapping import EventSourceMapping, InvalidMapping, ProvisionedPollers
+from infra.esm.request import NOT_FOR_KAFKA, PARAMETERS, from_aws
 
 NOW = 1_800_000_000
 LEAST: dict[str, Any] = {"FunctionName": "on_orders", "Topics": ["orders"], "StartingPosition": "TRIM_HORIZON"}

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.local.esm import metrics
-from infra.local.esm.metrics import GROUPS, Metrics, UnknownMetric
+from infra.esm import metrics
+from infra.esm.metrics import GROUPS, Metrics, UnknownMetric
 
 # For Amazon MSK and self-managed Apache Kafka, from the table in the AWS Lambda developer guide, "Types of metrics for Lambda functions".
 DOCUMENTED = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.event import EncodedRecord
-from infra.local.esm.partial import FailedItem, MalformedResponse, checkpoint, failed_items
+from infra.esm.event import EncodedRecord
+from infra.esm.partial import FailedItem, MalformedResponse, checkpoint, failed_items
 
 RECORDS = [EncodedRecord(partition, offset, "", 0) for partition, offset in ((0, 5), (0, 6), (2, 9), (3, 1))]
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from infra.local.esm.readings import DEFAULT, Readings, UnknownReading, read
+from infra.esm.readings import DEFAULT, Readings, UnknownReading, read
 
 
 def test_without_settings_every_reading_has_its_default() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from infra.local.esm.logs import Lines
-from infra.local.esm.mapping import EventSourceMapping
-from infra.local.esm.metrics import POLLED, Metrics
-from infra.local.esm.monitor import Monitor
-from infra.local.esm.system_log import PartitionOffsets, SystemLog
+from infra.esm.logs import Lines
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.metrics import POLLED, Metrics
+from infra.esm.monitor import Monitor
+from infra.esm.system_log import PartitionOffsets, SystemLog
 
 OFFSETS = {1: PartitionOffsets(end=10, consumed=8, processed=6, committed=7), 0: PartitionOffsets(5, 4, 4, None)}
 
@@ -20,7 +20,7 @@ def mapping(**parameters: Any) -> EventSourceMapping:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [json.loads(record.getMessage()) for record in caplog.records if record.name.startswith("infra.local.esm")]
+    return [json.loads(record.getMessage()) for record in caplog.records if record.name.startswith("infra.esm")]
 
 
 def tell_everything(log: SystemLog) -> None:
@@ -86,8 +86,8 @@ def test_a_line_of_json_stands_alone_and_others_begin_with_time_and_level() -> N
     def line(name: str) -> str:
         return Lines().format(logging.LogRecord(name, logging.INFO, "f", 1, "%s", ('{"a":1}',), None))
 
-    assert line("infra.local.esm.system_log") == '{"a":1}'
-    assert line("infra.local.esm.poller").endswith('INFO infra.local.esm.poller {"a":1}')
+    assert line("infra.esm.system_log") == '{"a":1}'
+    assert line("infra.esm.poller").endswith('INFO infra.esm.poller {"a":1}')
 
 
 @pytest.mark.rule("metrics-lag")

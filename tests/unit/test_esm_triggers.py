@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import SettingsError
-from infra.local.clock import Clock, scheduled_event
-from infra.local.esm.invoke import Function
-from infra.local.triggers import Settings
+from infra.esm.invoke import Function
+from infra.stack.clock import Clock, scheduled_event
+from infra.stack.triggers import Settings
 from tests.support.eventually import eventually
 
 

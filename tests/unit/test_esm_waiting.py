@@ -2,9 +2,9 @@
 
 import pytest
 
-from infra.local.esm.batch import Batch
-from infra.local.esm.waiting import Waiting
-from infra.local.esm.window import Window
+from infra.esm.batch import Batch
+from infra.esm.waiting import Waiting
+from infra.esm.window import Window
 
 
 def batch(*partitions: int, due: float = 0.0) -> Batch:

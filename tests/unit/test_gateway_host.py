@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.gateway.host import check_host
-from infra.local.gateway.problems import Problem
+from infra.gateway.host import check_host
+from infra.gateway.problems import Problem
 from tests.data.gateway_project.app import app
 from tests.support.gateway import exchange, serving
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.gateway import handler
-from infra.local.gateway.server import GatewayServer
-from infra.local.gateway.wire import BODY_LIMIT, REQUEST_LINE_LIMIT
-from infra.local.ports import HOST
+from infra.gateway import handler
+from infra.gateway.server import GatewayServer
+from infra.gateway.wire import BODY_LIMIT, REQUEST_LINE_LIMIT
+from infra.stack.ports import HOST
 from tests.data.gateway_project.app import GUESTS, app
 from tests.support.eventually import eventually
 from tests.support.gateway import call, connected, exchange, read_answer, serving
@@ -260,7 +260,7 @@ def test_the_access_log_has_one_line_a_request_without_query_headers_or_body(ser
     eventually(lambda: server.running == 0, what="quiet")
     port = server.server_port
     headers = {"Authorization": "Bearer good", "X-Correlation-Id": "seen"}
-    with caplog.at_level("INFO", logger="infra.local.gateway.access"):
+    with caplog.at_level("INFO", logger="infra.gateway.access"):
         call(port, "PATCH", "/things/1?secret=query", b'{"secret": "body"}', headers)
         exchange(port, b"SECRET\r\n\r\n")
         eventually(lambda: len(caplog.messages) == 2, what="two lines")

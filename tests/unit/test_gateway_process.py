@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ports import HOST, accepts, free_port
+from infra.stack.ports import HOST, accepts, free_port
 from tests.support.eventually import eventually
 from tests.support.gateway import call, connected, read_answer
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "data" / "gateway_project"
-SERVE_PROJECT = f"from pathlib import Path; from infra.local.gateway.__main__ import main; main(Path({str(PROJECT)!r}))"
+SERVE_PROJECT = f"from pathlib import Path; from infra.gateway.__main__ import main; main(Path({str(PROJECT)!r}))"
 
 
 @contextmanager
@@ -115,4 +115,4 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 @pytest.mark.parametrize("value", ["", "http", "-1", "65536", "80.5", "８０"])
 def test_a_port_that_is_none_is_named(value: str) -> None:
-    assert refusal("-m", "infra.local.gateway", HTTP_PORT=value) == f"HTTP_PORT must be a port number, not {value!r}"
+    assert refusal("-m", "infra.gateway", HTTP_PORT=value) == f"HTTP_PORT must be a port number, not {value!r}"

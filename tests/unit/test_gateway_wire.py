@@ -4,7 +4,7 @@ from io import BytesIO
 
 import pytest
 
-from infra.local.gateway.wire import (
+from infra.gateway.wire import (
     BODY_LIMIT,
     HEADER_SECTION_LIMIT,
     REQUEST_LINE_LIMIT,

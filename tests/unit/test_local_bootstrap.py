@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import bootstrap
+from infra.stack import bootstrap
 
 
 @pytest.fixture

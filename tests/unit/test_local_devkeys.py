@@ -11,7 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from infra.local.devkeys import TokenRequestError, jwks_file, requested_token, token
+from infra.stack.devkeys import TokenRequestError, jwks_file, requested_token, token
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -51,7 +51,7 @@ def test_a_lost_key_set_is_made_again_from_the_key(tmp_path: Path) -> None:
 def test_many_processes_at_once_on_a_new_folder_agree_on_one_key(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "folder"
     environment = {**os.environ, "DATA_DIR": str(data_dir), "ROLE": "customer", "SUB": "c"}
-    command = [sys.executable, "-m", "infra.local", "token"]
+    command = [sys.executable, "-m", "infra.stack", "token"]
     processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(6)]
 
     tokens = [process.communicate(timeout=60)[0].strip() for process in processes]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.logfile import CHUNK, LogFile
+from infra.stack.logfile import CHUNK, LogFile
 
 
 def written(log: LogFile, *pieces: bytes) -> None:

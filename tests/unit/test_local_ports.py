@@ -2,7 +2,7 @@
 
 import socket
 
-from infra.local import ports
+from infra.stack import ports
 
 
 def test_a_port_somebody_listens_on_is_not_free() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.runfile import RunInfo, StackLockedError, holder, publish, stack_lock, withdraw
+from infra.stack.runfile import RunInfo, StackLockedError, holder, publish, stack_lock, withdraw
 
 INFO = RunInfo("http://127.0.0.1:8000", 1, 2, 3, "127.0.0.1:9092", 4, "postgresql+pg8000://u:p@127.0.0.1:5432/orders", 5)
 

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.errors import SettingsError
 from chalicelib.settings import Settings, SharedSettings
-from infra.local.settings import read_settings
+from infra.stack.settings import read_settings
 
 OPERATIONS = Path(__file__).parents[2] / "infra/docs/operations.md"
 # Whose default is a sentence, and what AWS sets.

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from infra.local.__main__ import COMMANDS
+from infra.stack.__main__ import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()

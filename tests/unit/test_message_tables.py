@@ -8,15 +8,15 @@ from chalicelib.messages.commands import COMMANDS
 from chalicelib.messages.events import EVENTS
 from chalicelib.messages.replies import REPLIES
 from chalicelib.messages.topics import PARTITIONS
+from infra.documents import message_tables
 from infra.documents.asyncapi.headers import ATTRIBUTES, DEAD_LETTER, OMITTED
-from infra.local import message_tables
-from infra.local.message_tables import BEGIN, DOCUMENT, END, FILE, document, renewed, tables
+from infra.documents.message_tables import BEGIN, DOCUMENT, END, FILE, document, renewed, tables
 
 
 def test_the_page_is_up_to_date() -> None:
     page = FILE.read_text(encoding="utf-8")
-    assert renewed(page) == page, "run `make diagrams`"
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make diagrams`"
+    assert renewed(page) == page, "run `make declare`"
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make declare`"
 
 
 def test_every_topic_message_and_header_of_a_dead_letter_is_listed() -> None:
@@ -53,7 +53,7 @@ def test_only_what_stands_between_the_marks_is_made_anew(
     monkeypatch.setattr(message_tables, "FILE", file)
     monkeypatch.setattr(message_tables, "DOCUMENT", file.with_name("asyncapi.json"))
 
-    assert message_tables.list_messages() == 0
+    message_tables.list_messages()
 
     assert file.read_text(encoding="utf-8") == f"# By hand\n{BEGIN}\n{tables()}\n{END}By hand too\n"
     assert capsys.readouterr().out == "wrote infra/docs/messages.md\nwrote infra/docs/asyncapi.json\n"

@@ -11,9 +11,9 @@ import pytest
 from chalicelib.messages import commands, envelope, replies
 from chalicelib.messages.envelope import Incoming, Outgoing, Trail
 from chalicelib.messages.trace import span_of
-from infra.local.partners.batch import Known, work
-from infra.local.partners.requests import Request, UnreadableCommand, read
-from infra.local.partners.settings import BadSettings, Settings
+from infra.partners.batch import Known, work
+from infra.partners.requests import Request, UnreadableCommand, read
+from infra.partners.settings import BadSettings, Settings
 
 NOW = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

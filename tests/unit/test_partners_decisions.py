@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chalicelib.messages import commands, replies
-from infra.local.partners.accounts import Account, Hold, Payment
-from infra.local.partners.decisions import DECISIONS, Attempt, Decision, decide, payment_method, payout_account
+from infra.partners.accounts import Account, Hold, Payment
+from infra.partners.decisions import DECISIONS, Attempt, Decision, decide, payment_method, payout_account
 
 ORDER = "order-1"
 AMOUNT = Decimal("12.99")

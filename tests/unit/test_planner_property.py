@@ -13,8 +13,8 @@ from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import SagaStatus
 from chalicelib.sagas.verdict import Verdict, judge
-from infra.local.partners.accounts import Account
-from infra.local.partners.decisions import Attempt, decide
+from infra.partners.accounts import Account
+from infra.partners.decisions import Attempt, decide
 from tests.support.examples import POLICY, an_order
 from tests.support.saga_language import Story, header
 

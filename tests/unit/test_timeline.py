@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from infra.local.console import Styled, plain
-from infra.local.timeline import timeline as drawn
+from infra.console import Styled, plain
+from infra.stack.timeline import timeline as drawn
 
 
 def entry(version: int, at: str, to: str, payment: str = "PENDING", actor: str = "system") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from chalicelib.sagas.definition import Step
 from chalicelib.sagas.registry import DEFINITIONS, definition_of
 from chalicelib.sagas.state import SagaStatus
 from chalicelib.sagas.verdict import Verdict
-from infra.local.saga_map import REFUSED, SILENT, explore, place_of
+from infra.documents.saga_map import REFUSED, SILENT, explore, place_of
 from tests.support.released_sagas import FOLDER, Frozen, frozen
 from tests.support.saga_language import UNWILLING, WILLING, Story, header
 

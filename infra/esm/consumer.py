@@ -1,0 +1,170 @@
+"""The Kafka side of one mapping: a consumer that holds all partitions of the topic, where to begin, and what to commit.
+
+Partitions are taken by assignment, never by group membership: there is no rebalance to wait for after a crash, and the group id only
+names whose offsets are committed.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import KafkaTimeoutError
+
+from infra.esm import metrics as names
+from infra.esm.connecting import connected
+from infra.esm.fetched import read_leniently
+from infra.esm.mapping import EventSourceMapping
+from infra.esm.metrics import Metrics
+
+BROKER_PATIENCE_MS = 2000
+FETCH_WAIT_MS = 500
+# So old may be what is known of a topic's partitions.
+METADATA_AGE_MS = 20_000
+
+log = logging.getLogger(__name__)
+
+
+class TopicMissing(Exception):
+    """The mapping's topic does not exist (yet)."""
+
+
+def open_consumer(mapping: EventSourceMapping, bootstrap_servers: str) -> Any:
+    """A consumer at work on all partitions of the topic, each at the position where the mapping goes on.
+
+    Raises KafkaError if no broker answers within some seconds, TopicMissing.
+    """
+    read_leniently()
+    consumer = connected(
+        KafkaConsumer,
+        bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")],
+        client_id=f"esm-{mapping.function_name}",
+        group_id=mapping.group_id,
+        enable_auto_commit=False,
+        # Only for positions that are out of range; where to begin is decided below.
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        # One byte is enough for an answer: a broker wakes a parked fetch when a record arrives.
+        fetch_min_bytes=1,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        bootstrap_timeout_ms=BROKER_PATIENCE_MS,
+        request_timeout_ms=5 * BROKER_PATIENCE_MS,
+        reconnect_backoff_max_ms=500,
+        metadata_max_age_ms=METADATA_AGE_MS,
+        metrics_enabled=False,
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
+    )
+    try:
+        take_partitions(consumer, mapping)
+    except BaseException:
+        consumer.close(autocommit=False, timeout_ms=0)
+        raise
+    return consumer
+
+
+def take_partitions(consumer: Any, mapping: EventSourceMapping) -> bool:
+    """Have the consumer hold all partitions that the topic has by now; whether there are new ones, which begin where the mapping says.
+
+    What was read of the others goes on. Raises KafkaError, TopicMissing.
+    """
+    numbers = consumer.partitions_for_topic(mapping.topic)
+    if not numbers:
+        raise TopicMissing(mapping.topic)
+    partitions = [TopicPartition(mapping.topic, number) for number in sorted(numbers)]
+    new = [partition for partition in partitions if partition not in consumer.assignment()]
+    if not new:
+        return False
+    consumer.assign(partitions)
+    if mapping.starting_position != "TRIM_HORIZON":
+        _begin_late(consumer, mapping, new)
+    for partition in new:
+        if consumer.position(partition, timeout_ms=BROKER_PATIENCE_MS) is None:
+            raise KafkaTimeoutError(f"no position for {partition.topic}-{partition.partition}")
+    return True
+
+
+def _begin_late(consumer: Any, mapping: EventSourceMapping, partitions: list[Any]) -> None:
+    new = [partition for partition in partitions if consumer.committed(partition, timeout_ms=BROKER_PATIENCE_MS) is None]
+    if not new:
+        return
+    starts: dict[Any, int] = consumer.end_offsets(new)
+    if mapping.starting_position_timestamp is not None:
+        found = consumer.offsets_for_times({partition: int(mapping.starting_position_timestamp * 1000) for partition in new})
+        starts.update({partition: start.offset for partition, start in found.items() if start is not None})
+    for partition, offset in starts.items():
+        consumer.seek(partition, offset)
+    # Without this a restart before the first batch would begin at another place and leave records out.
+    consumer.commit({partition: OffsetAndMetadata(offset, "", -1) for partition, offset in starts.items()}, timeout_ms=BROKER_PATIENCE_MS)
+
+
+class Commits:
+    """Offsets committed without waiting for the broker, always behind what was done; one that fails is sent again.
+
+    One request at a time: kafka-python may send several in any order. It hands over the answer when the consumer polls.
+    """
+
+    def __init__(self, consumer: Any, topic: str, metrics: Metrics, repeat_seconds: float = 0.2) -> None:
+        """Nothing is done yet. What fails is sent again after `repeat_seconds`."""
+        self._consumer = consumer
+        self._topic = topic
+        self._metrics = metrics
+        self._repeat_seconds = repeat_seconds
+        self._rests_until = 0.0
+        self._begins: dict[int, int] = {}
+        self._done: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+        self.awaits_answer = False
+
+    @property
+    def done(self) -> dict[int, int]:
+        """For each partition, the offset after the last record that is done."""
+        return self._begins | self._done
+
+    @property
+    def committed(self) -> dict[int, int]:
+        """For each partition that got on, what the broker has confirmed."""
+        return dict(self._committed)
+
+    def begin(self, positions: Mapping[int, int]) -> None:
+        """Reckon from here on, for partitions that are new."""
+        self._begins = {**positions, **self._begins}
+
+    def commit(self, ends: Mapping[int, int]) -> None:
+        """Have, for each partition, the offset after the last record that is done committed: at once, or by a later `send`."""
+        self._done.update(ends)
+        self.send()
+
+    def send(self) -> None:
+        """Send what is done and not confirmed yet, unless an answer is awaited or one failed just now."""
+        if self.awaits_answer or time.monotonic() < self._rests_until:
+            return
+        ends = {partition: end for partition, end in self._done.items() if self._committed.get(partition) != end}
+        if ends:
+            self.awaits_answer = True
+            self._consumer.commit_async(self._offsets(ends), callback=lambda _, answer: self._answered(ends, answer))
+
+    def settle(self, patience_seconds: float) -> None:
+        """Wait until the broker has everything; raises KafkaError."""
+        if self._done != self._committed:
+            self._consumer.commit(self._offsets(self._done), timeout_ms=int(patience_seconds * 1000))
+            self._confirm(self._done)
+
+    def _answered(self, ends: Mapping[int, int], answer: Any) -> None:
+        self.awaits_answer = False
+        if isinstance(answer, Exception):
+            log.warning("commit failed and is repeated: topic=%s error=%s", self._topic, type(answer).__name__)
+            self._metrics.add(names.COMMIT_ERROR)
+            self._rests_until = time.monotonic() + self._repeat_seconds
+        else:
+            self._confirm(ends)
+
+    def _confirm(self, ends: Mapping[int, int]) -> None:
+        before = self._begins | self._committed
+        self._committed.update(ends)
+        # The guide counts by offsets, so that gaps count as events.
+        self._metrics.add(names.COMMITTED, sum(max(0, end - before.get(partition, end)) for partition, end in ends.items()))
+
+    def _offsets(self, ends: Mapping[int, int]) -> dict[Any, Any]:
+        return {TopicPartition(self._topic, partition): OffsetAndMetadata(end, "", -1) for partition, end in ends.items()}

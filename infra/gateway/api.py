@@ -1,0 +1,123 @@
+"""Routing, authorization and the call of the application: `chalice local`'s gateway with the answers API Gateway is set up to give."""
+
+import base64
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from chalice.app import Chalice, ChaliceViewError, CORSConfig, UnauthorizedError
+from chalice.config import Config
+from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, LocalGatewayAuthorizer, NotAuthorizedError
+
+from chalicelib.entrypoints.challenges import BEARER, CHALLENGE
+from chalicelib.errors import Unavailable
+from infra.gateway.events import Event, proxy_event
+from infra.gateway.host import check_host
+from infra.gateway.problems import UNEXPECTED, Problem, chalice_problem, unauthorized
+from infra.gateway.wire import Request, Response
+
+# As the gateway response AUTHORIZER_FAILURE asks.
+RETRY_SOON = {"Retry-After": "2"}
+# The connection's own, which the server decides.
+HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+
+logger = logging.getLogger(__name__)
+
+
+class Authorizer(LocalGatewayAuthorizer):
+    """`chalice local`'s authorizer, whose denial is the 401 of the gateway response ACCESS_DENIED.
+
+    API Gateway says 403 by itself; the API's contract has 401 for every token that isn't accepted. Which challenge it carries only the
+    function can tell, and does so in its context.
+    """
+
+    def _check_can_invoke_view_function(self, arn: str, auth_result: dict[str, Any]) -> bool:
+        if not super()._check_can_invoke_view_function(arn, auth_result):
+            raise unauthorized(auth_result.get("context", {}).get(CHALLENGE, BEARER))
+        return True
+
+
+class Gateway(LocalGateway):
+    """One Chalice application behind the checks of an API gateway."""
+
+    def __init__(self, app_object: Chalice, config: Config) -> None:
+        super().__init__(app_object, config)
+        self._authorizer = Authorizer(app_object)
+
+    def answer(self, request: Request) -> Response:
+        """What the application answers.
+
+        Raises Problem: 400 for a Host that HTTP doesn't allow, 404 for an unknown path, 405 for a method that the path lacks (HEAD too, as
+        the application declares none), 401 for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions
+        are bugs of the application.
+        """
+        check_host(request.line.version, request.headers.get_all("Host", []))
+        route, captured = self._match(request.line.path)
+        context = self._generate_lambda_context()
+        event = proxy_event(request, route, captured, context.aws_request_id)
+        if request.line.method not in self._app_object.routes[route]:
+            return self._answer_without_route(route, event)
+        event = self._authorize(event, context)
+        response = response_of(self._app_object(event, context))
+        problem = chalice_problem(response)
+        if problem is not None:
+            raise problem
+        return response
+
+    def cors_headers(self, path: str) -> dict[str, str]:
+        """What a problem at this path carries, so that a page from elsewhere is shown why it was refused.
+
+        The headers of the route's own answers; where there is no route, those that routes get unless they say otherwise.
+        """
+        try:
+            route, _ = self._match(path)
+        except Problem:
+            default = self._app_object.api.cors
+            cors = CORSConfig() if default is True else default or None
+        else:
+            cors = next((entry.cors for entry in self._app_object.routes[route].values() if entry.cors is not None), None)
+        return cors.get_access_control_headers() if cors else {}
+
+    def _match(self, path: str) -> tuple[str, dict[str, str]]:
+        try:
+            match = self.event_converter._route_matcher.match_route(path)
+        except ValueError:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path.") from None
+        if not all(match.captured.values()):
+            raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+        return match.route, match.captured
+
+    def _answer_without_route(self, route: str, event: Event) -> Response:
+        methods = self._app_object.routes[route]
+        has_cors = any(entry.cors is not None for entry in methods.values())
+        if has_cors and event["httpMethod"] == "OPTIONS":
+            return Response(HTTPStatus.OK, list(self._autogen_options_headers(event).items()))
+        allowed = ", ".join(sorted([*methods, "OPTIONS"] if has_cors else methods))
+        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"This path has only: {allowed}.", {"Allow": allowed})
+
+    def _authorize(self, event: Event, context: LambdaContext) -> Event:
+        try:
+            authorized, _ = self._authorizer.authorize(event["path"], event, context)
+        except (NotAuthorizedError, UnauthorizedError):
+            raise unauthorized(BEARER) from None
+        except Unavailable as error:
+            logger.warning("the authorizer can't work just now: %s", error)
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The token can't be checked just now; try again.", RETRY_SOON) from error
+        except InvalidAuthorizerError as error:
+            raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED) from error
+        except ChaliceViewError as error:
+            raise Problem(error.STATUS_CODE, str(error)) from error
+        return authorized
+
+
+def response_of(result: Mapping[str, Any]) -> Response:
+    """The HTTP response in what a Lambda function returned to its proxy integration."""
+    body = result["body"] or ""
+    content = base64.b64decode(body) if result.get("isBase64Encoded") else body.encode() if isinstance(body, str) else bytes(body)
+    headers = [(name, str(value)) for name, value in result["headers"].items()]
+    headers += [(name, str(value)) for name, values in result["multiValueHeaders"].items() for value in values]
+    headers = [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+    if content and not any(name.lower() == "content-type" for name, _ in headers):
+        headers.append(("Content-Type", "application/json"))
+    return Response(result["statusCode"], headers, content)

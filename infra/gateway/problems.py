@@ -1,0 +1,104 @@
+"""Errors that this server words: problem details (RFC 9457), and the correlation id that every response carries."""
+
+import json
+import re
+from collections.abc import Mapping
+from http.client import responses as phrases
+
+from uuid_utils.compat import uuid7
+
+from chalicelib import errors
+from chalicelib.entrypoints.challenges import BEARER
+from infra.gateway.wire import Headers, Response
+
+CORRELATION_HEADER = "X-Correlation-Id"
+CORRELATION_ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
+MEDIA_TYPE = "application/problem+json"
+
+# For the other statuses of this server, as 400, 414, 431, 501 and 505: the request is at fault.
+INVALID = (errors.Invalid.problem, errors.Invalid.title)
+KINDS: Mapping[int, tuple[str, str]] = {
+    401: (errors.Unauthorized.problem, errors.Unauthorized.title),
+    403: (errors.Forbidden.problem, errors.Forbidden.title),
+    404: (errors.NotFound.problem, errors.NotFound.title),
+    405: ("method-not-allowed", "The path doesn't have this method"),
+    409: (errors.WrongStatus.problem, errors.WrongStatus.title),
+    413: (errors.TooLarge.problem, errors.TooLarge.title),
+    415: (errors.UnsupportedMediaType.problem, errors.UnsupportedMediaType.title),
+    429: (errors.RateLimited.problem, errors.RateLimited.title),
+    500: (errors.Unexpected.problem, errors.Unexpected.title),
+    503: (errors.ServiceUnavailable.problem, errors.ServiceUnavailable.title),
+}
+CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authenticate")}
+UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."
+
+
+class Problem(Exception):
+    """A request that is answered by problem details; `detail` is for the client, `headers` go with the answer."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def unauthorized(challenge: str) -> Problem:
+    """401 with what `WWW-Authenticate` is to say."""
+    detail = "The request carries no bearer token." if challenge == BEARER else "The request's bearer token is not valid here."
+    return Problem(401, detail, {"WWW-Authenticate": challenge})
+
+
+def correlation_id(headers: Headers | None) -> str:
+    """The caller's correlation id if there is one and it has the characters of an id, else a new one."""
+    offered = headers.get_all(CORRELATION_HEADER, []) if headers is not None else []
+    return offered[0] if len(offered) == 1 and CORRELATION_ID.fullmatch(offered[0]) else str(uuid7())
+
+
+def settle_correlation_id(headers: Headers) -> None:
+    """Leave the request's correlation id as its one header of that name, so that this server and the application mean the same."""
+    settled = correlation_id(headers)
+    del headers[CORRELATION_HEADER]
+    headers[CORRELATION_HEADER] = settled
+
+
+def problem_response(problem: Problem, path: str, headers: Headers | None) -> Response:
+    """The response for a problem with the request to `path` that came with these headers, as far as they could be read."""
+    correlation = problem.headers.get(CORRELATION_HEADER) or correlation_id(headers)
+    name, title = KINDS.get(problem.status, INVALID)
+    body = {
+        "type": f"/problems/{name}",
+        "title": title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": path,
+        "correlationId": correlation,
+    }
+    sent = problem.headers | {"Content-Type": MEDIA_TYPE, CORRELATION_HEADER: correlation}
+    return Response(problem.status, list(sent.items()), json.dumps(body).encode())
+
+
+def chalice_problem(response: Response) -> Problem | None:
+    """The problem behind an error that Chalice worded (`{"Code", "Message"}`; in debug mode a stack trace), or that nobody did.
+
+    None for everything that the application worded, whatever its status.
+    """
+    detail = _unworded_detail(response) if response.status >= 400 else None
+    if detail is None:
+        return None
+    kept = {CANONICAL.get(name.lower(), name): value for name, value in response.headers if name.lower() != "content-type"}
+    return Problem(response.status, detail if response.status < 500 else UNEXPECTED, kept)
+
+
+def _unworded_detail(response: Response) -> str | None:
+    if not response.body:
+        return f"{phrases.get(response.status, 'Error')}."
+    if response.status == 500 and (response.header("Content-Type") or "").startswith("text/plain"):
+        return UNEXPECTED
+    try:
+        worded = json.loads(response.body)
+    except ValueError:
+        return None
+    if isinstance(worded, dict) and worded.keys() == {"Code", "Message"}:
+        return str(worded["Message"])
+    return None

@@ -1,0 +1,48 @@
+"""What an operator asks for: `python -m infra.operator why`, and so on for each of COMMANDS. On a stack at home or a deployed service."""
+
+import sys
+from collections.abc import Callable
+
+from infra.commands import run_command
+
+
+def _audit() -> int:
+    from infra.operator.audit import audit
+
+    return audit()
+
+
+def _why() -> int:
+    from infra.operator.why import why
+
+    return why()
+
+
+def _dead_letters() -> int:
+    from infra.operator.dead_letters import dead_letters
+
+    return dead_letters()
+
+
+def _redrive() -> int:
+    from infra.operator.dead_letters import redrive
+
+    return redrive()
+
+
+def _dismiss() -> int:
+    from infra.operator.dead_letters import dismiss
+
+    return dismiss()
+
+
+COMMANDS: dict[str, Callable[[], int]] = {
+    "audit": _audit,
+    "why": _why,
+    "dead-letters": _dead_letters,
+    "redrive": _redrive,
+    "dismiss": _dismiss,
+}
+
+if __name__ == "__main__":
+    sys.exit(run_command("infra.operator", COMMANDS))

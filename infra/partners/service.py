@@ -1,0 +1,209 @@
+"""The partners at work: commands from Kafka, through the ledger, answers to Kafka, and only then the offsets."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event
+from typing import Any, Self
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
+from pg8000.exceptions import Error as DatabaseError
+from uuid_utils.compat import uuid7
+
+from chalicelib.messages import topics
+from chalicelib.messages.envelope import Incoming, Outgoing
+from infra.esm.connecting import connected
+from infra.esm.fetched import read_leniently, split
+from infra.partners import requests
+from infra.partners.batch import Worked
+from infra.partners.settings import Settings
+from infra.partners.store import Store
+from infra.partners.tripwire import Tripwire
+from infra.stack.ready import announce
+
+GROUP = "campusg-partners"
+COMMAND_TOPICS = (topics.USER_COMMANDS, topics.PAYMENT_COMMANDS, topics.ESCROW_COMMANDS, topics.NOTIFICATION_COMMANDS)
+MAX_BATCH = 1000
+# The embedded broker answers an empty fetch at once instead of parking it, and each costs 2 ms of processor time, so the pauses are ours: a
+# tenth of the time since the last command, which costs an order on its way hardly anything and a quiet stack little. A broker that parks
+# fetches is slowed by no more than that.
+POLL_MILLISECONDS = 2
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
+PAUSE_SHARE = 0.1
+PUBLISH_TIMEOUT_SECONDS = 5.0
+RETRY_PAUSE_SECONDS = 0.3
+FORGET_EVERY_SECONDS = 3600.0
+CLIENT_SETTINGS: Mapping[str, Any] = {
+    "client_id": GROUP,
+    "bootstrap_timeout_ms": 2000,
+    "request_timeout_ms": 5000,
+    "reconnect_backoff_max_ms": 500,
+    # A topic made by the way would have the broker's number of partitions, not the contract's.
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+
+logger = logging.getLogger(__name__)
+
+
+class BrokerNotReady(Exception):
+    """The broker ended or has no topics yet; positions and producers of before are worth nothing."""
+
+
+def _worded(error: Exception) -> str:
+    """What the log may have of it: of a database error the SQLSTATE alone, as the rest may show rows."""
+    fields = error.args[0] if error.args else None
+    text = f"SQLSTATE {fields.get('C')}" if isinstance(fields, dict) else str(error)
+    return f"{type(error).__name__}: {text}"[:500]
+
+
+def run(settings: Settings, stop: Event) -> None:
+    """Work until `stop` is set. Where the database or the broker is away, begin again from what is committed, without end."""
+    while not stop.is_set():
+        try:
+            with Worker(settings) as worker:
+                announce()
+                worker.serve(stop)
+        except (DatabaseError, KafkaError, BrokerNotReady, OSError) as error:
+            logger.warning("database or broker is away, starting over", extra={"error": _worded(error)})
+            stop.wait(RETRY_PAUSE_SECONDS)
+
+
+class Worker:
+    """One life of the connections to database and broker; any error ends it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the tables where they are missing, and find the position in every partition; raises what `run` catches."""
+        with contextlib.ExitStack() as stack:
+            self._store = Store.open(settings.database_url)
+            stack.callback(self._store.close)
+            # Before the consumer has any position that a restart of the broker could make wrong.
+            self._tripwire = Tripwire(settings.kafka_brokers)
+            stack.callback(self._tripwire.close)
+            self._consumer = _consumer(settings)
+            stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
+            self._positions = _take_partitions(self._consumer)
+            self._producer = connected(
+                KafkaProducer,
+                bootstrap_servers=list(settings.kafka_brokers),
+                max_block_ms=3000,
+                delivery_timeout_ms=5000,
+                **CLIENT_SETTINGS,
+            )
+            # What isn't acknowledged by now is sent again in the next life.
+            stack.callback(self._producer.close, timeout=0)
+            self._next_forgetting = time.monotonic()
+            self._closing = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A connection that is broken already may fail once more here, and that says nothing new.
+        with contextlib.suppress(DatabaseError, KafkaError, OSError):
+            self._closing.close()
+
+    def serve(self, stop: Event) -> None:
+        """Take what comes, until `stop` is set."""
+        last_polled = time.monotonic()
+        while not stop.is_set():
+            self._forget_old()
+            polled = self._consumer.poll(timeout_ms=POLL_MILLISECONDS, max_records=MAX_BATCH)
+            # Looked at after the poll: what it brought may come from a position that the broker's restart made wrong.
+            if self._tripwire.tripped:
+                raise BrokerNotReady("the broker closed an idle connection")
+            if polled:
+                self.handle(polled)
+                last_polled = time.monotonic()
+            else:
+                stop.wait(_pause(time.monotonic() - last_polled))
+
+    def handle(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Work one poll's records: the ledger's transaction, then the answers, acknowledged, then the offsets.
+
+        A batch that can't be read is left out: whoever sent its commands sends them again while nobody answers.
+        """
+        readable = {partition: self._readable(partition, records) for partition, records in polled.items()}
+        commands = [request for records in readable.values() for record in records if (request := _read(record))]
+        if commands:
+            worked = self._store.work(commands, datetime.now(UTC), lambda: str(uuid7()))
+            _log(worked)
+            self._publish(worked.replies)
+        self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition], "", -1) for partition in polled}, timeout_ms=5000)
+
+    def _readable(self, partition: TopicPartition, records: Sequence[Any]) -> Sequence[Any]:
+        sound, unreadable = split(records)
+        if sound:
+            self._positions[partition] = sound[-1].offset + 1
+        if unreadable is not None:
+            start = unreadable.start(self._positions[partition])
+            behind = unreadable.behind(start, self._consumer.end_offsets([partition])[partition])
+            self._positions[partition] = behind
+            self._consumer.seek(partition, behind)
+            place = {"topic": partition.topic, "partition": partition.partition, "offset": start}
+            logger.error("batch can't be read, skipped", extra={**place, "until": behind - 1, "error": unreadable.reason})
+        return sound
+
+    def _publish(self, replies: Sequence[Outgoing]) -> None:
+        sent = [self._producer.send(reply.topic, key=reply.key, value=reply.value, headers=list(reply.headers)) for reply in replies]
+        deadline = time.monotonic() + PUBLISH_TIMEOUT_SECONDS
+        for future in sent:
+            future.get(timeout=max(0.0, deadline - time.monotonic()))
+
+    def _forget_old(self) -> None:
+        if time.monotonic() >= self._next_forgetting:
+            self._store.forget_old()
+            self._next_forgetting = time.monotonic() + FORGET_EVERY_SECONDS
+
+
+def _pause(quiet_seconds: float) -> float:
+    return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, quiet_seconds * PAUSE_SHARE))
+
+
+def _consumer(settings: Settings) -> KafkaConsumer:
+    read_leniently()
+    # Partitions by assign(), never by group membership: the successor of a killed member would wait for its session to run out.
+    return connected(
+        KafkaConsumer,
+        bootstrap_servers=list(settings.kafka_brokers),
+        group_id=GROUP,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_min_bytes=1,
+        **CLIENT_SETTINGS,
+    )
+
+
+def _take_partitions(consumer: KafkaConsumer) -> dict[TopicPartition, int]:
+    """Have the consumer hold all partitions of all commands; where it begins in each."""
+    missing = [topic for topic in COMMAND_TOPICS if not consumer.partitions_for_topic(topic)]
+    if missing:
+        # Somebody else makes them; a consumer that waits for a topic would see it late.
+        raise BrokerNotReady(f"the broker has no topic {missing[0]} yet")
+    partitions = [TopicPartition(topic, number) for topic in COMMAND_TOPICS for number in sorted(consumer.partitions_for_topic(topic))]
+    consumer.assign(partitions)
+    positions = {partition: consumer.position(partition, timeout_ms=3000) for partition in partitions}
+    for partition, position in positions.items():
+        if position is None:
+            raise KafkaTimeoutError(f"no position in {partition.topic}-{partition.partition}")
+    return positions
+
+
+def _read(record: Any) -> requests.Request | None:
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    try:
+        return requests.read(Incoming(record.topic, record.partition, record.offset, record.key, record.value, headers))
+    except requests.UnreadableCommand as error:
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        logger.warning("command can't be read, skipped", extra={**place, "error": str(error)[:500]})
+        return None
+
+
+def _log(worked: Worked) -> None:
+    for command_id, notification in worked.notifications:
+        fields = {"message_id": command_id, "order_id": notification.order_id, "recipient": notification.recipient_id}
+        logger.info("notification sent", extra={**fields, "notification_type": notification.notification_type})
