@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env declare test lint
+.PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env declare test test-fast lint hooks
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
@@ -49,8 +49,14 @@ declare: venv ## write anew what is made from the code: chalicelib/static, infra
 test: venv ## run all tests, as many files at a time as there are processors
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+test-fast: venv ## run the tests that need no database and no broker
+	@$(PY) -m pytest --numprocesses auto --dist loadfile tests/unit
+
 lint: venv ## check style, types and imports
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+
+hooks: ## have git run `make lint` before each commit
+	@git config core.hooksPath .githooks
