@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from chalicelib.entrypoints.problems import pointer_to
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.fields import PERSON_ID
 from chalicelib.messages.numbers import amount, whole
@@ -182,14 +183,10 @@ class NoBody(Body):
 def read_body(model: type[M], data: Any) -> M:
     """Build a body from parsed JSON; raises Invalid that names the wrong fields, at most a hundred of them."""
     if not isinstance(data, dict):
-        raise Invalid("the body must be a JSON object", [FieldError("", "must be an object")])
+        raise Invalid("the body must be a JSON object", [FieldError((), "must be an object")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        errors = [FieldError(_pointer(place), sentence) for place, sentence in found(error)[:MOST_ERRORS]]
-        fields = ", ".join(dict.fromkeys(each.pointer for each in errors))
+        errors = [FieldError(place, sentence) for place, sentence in found(error)[:MOST_ERRORS]]
+        fields = ", ".join(dict.fromkeys(pointer_to(each.place) for each in errors))
         raise Invalid(f"these fields are not valid: {fields}", errors) from None
-
-
-def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

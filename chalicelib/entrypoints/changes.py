@@ -19,7 +19,7 @@ from chalicelib.entrypoints.bodies import M, read_body
 from chalicelib.entrypoints.conditions import if_match
 from chalicelib.entrypoints.endings import completed, told
 from chalicelib.entrypoints.http import Request
-from chalicelib.entrypoints.keys import claim_of, kept
+from chalicelib.entrypoints.idempotency import claim_of, kept
 from chalicelib.entrypoints.waiting import preferred_wait, wait_for
 from chalicelib.ids import new_fresh
 from chalicelib.operations.call import Call, Served
@@ -40,12 +40,15 @@ class Change(Generic[M]):
         self._begun = time.monotonic()
         request.check_body()
         self.caller = request.caller(*roles)
-        self.body: M = read_body(body, request.json(optional=all(not field.is_required() for field in body.model_fields.values())))
+        data = request.json(optional=all(not field.is_required() for field in body.model_fields.values()))
         self._request = request
         self._waiting = preferred_wait(request.headers) if waits else None
-        self._claim = claim_of(request, self.caller, self._waiting)
+        # Whatever can't be read comes before what is not valid.
+        self._claim = claim_of(request, self.caller.sub, self._waiting)
+        versions = if_match(request.headers)
+        self.body: M = read_body(body, data)
         once = self._claim.begin if self._claim else unclaimed
-        self.call = Call(runtime().rules, self.caller, request.trail, new_fresh(), once, if_match(request.headers))
+        self.call = Call(runtime().rules, self.caller, request.trail, new_fresh(), once, versions)
         self._first: Response | None = None
         self._changed = False
         self._orders: list[UUID] = []

@@ -6,7 +6,8 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.http import Request, answer
 from chalicelib.entrypoints.problems import problem
-from chalicelib.errors import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, Refusal, RunnerRejected
+from chalicelib.entrypoints.refusals import Cancelled, CustomerRejected, PartnerFailed, PaymentDeclined, RunnerRejected
+from chalicelib.errors import Refusal
 from chalicelib.messages import replies
 from chalicelib.sagas.queries import SagaWithOrder
 from chalicelib.sagas.registry import definition_of

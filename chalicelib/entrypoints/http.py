@@ -15,17 +15,13 @@ from uuid import UUID
 from chalice.app import Chalice, CORSConfig, Response
 
 from chalicelib.db.states import Kind, kind_of, name_of
-from chalicelib.entrypoints.conditions import check_headers
 from chalicelib.entrypoints.headers import header_fields, media_type, members
+from chalicelib.entrypoints.idempotency import replayed
 from chalicelib.entrypoints.problems import problem
 from chalicelib.entrypoints.rates import admit
-from chalicelib.errors import (
-    Forbidden,
+from chalicelib.entrypoints.refusals import (
     InvalidToken,
-    NotFound,
     NotJson,
-    Refusal,
-    Replayed,
     ServiceUnavailable,
     TooLarge,
     Unauthorized,
@@ -33,6 +29,7 @@ from chalicelib.errors import (
     UnsupportedCoding,
     UnsupportedMediaType,
 )
+from chalicelib.errors import Forbidden, NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Trail, from_json
 from chalicelib.messages.trace import begin_trace, traceparent_of
@@ -97,16 +94,11 @@ class Request:
             raise TooLarge(f"the body may have at most {BODY_LIMIT} bytes")
 
     def json(self, *, optional: bool) -> Any:
-        """The parsed body, decimals exact; an absent or empty one counts as an empty object where it is `optional`.
-
-        Raises NotJson, and BadHeader, as whatever can't be read comes before what is not valid.
-        """
+        """The parsed body, decimals exact; an absent or empty one counts as an empty object where it is `optional`. Raises NotJson."""
         try:
-            parsed = {} if optional and not self.raw_body.strip() else from_json(self.raw_body, to_object=_object)
+            return {} if optional and not self.raw_body.strip() else from_json(self.raw_body, to_object=_object)
         except ValueError as error:
             raise NotJson(f"the body is not JSON: {error}") from error
-        check_headers(self.method, self.headers)
-        return parsed
 
 
 class CampusApp(Chalice):
@@ -192,7 +184,7 @@ def _worded(request: Request, view: Callable[[], Response]) -> Response:
             raise refusal
         response = view()
     except Replayed as first:
-        response = Response(first.body, {**first.headers, "Idempotency-Replayed": "true"}, first.status)
+        response = replayed(first.answer)
     except Refusal as refusal:
         response = problem(refusal, request.path, request.correlation_id)
     except Exception as error:  # noqa: BLE001 - the last place that can word a bug as a problem; it is logged with its stack

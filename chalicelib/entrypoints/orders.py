@@ -132,9 +132,9 @@ def change_status(request: Request, order_id: str) -> Response:
 def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:
     details = body.order_details
     if details.over_limit():
-        raise Invalid("the order costs too much", [FieldError("/orderDetails/foodItems", "the total may be at most 9999.99")])
+        raise Invalid("the order costs too much", [FieldError(("orderDetails", "foodItems"), "the total may be at most 9999.99")])
     if body.customer_id is None and "customer" not in caller.roles:
-        raise Invalid("customerId is missing", [FieldError("/customerId", "is missing; an admin must say for whom the order is")])
+        raise Invalid("customerId is missing", [FieldError(("customerId",), "is missing; an admin must say for whom the order is")])
     customer_id = body.customer_id or caller.sub
     if customer_id != caller.sub and "admin" not in caller.roles:
         raise Forbidden("customerId names another person")

@@ -83,9 +83,9 @@ class Parameters:
         """Raise Invalid where anything is wrong, with one error a parameter, for at most a hundred of them."""
         errors = [FieldError(name, detail) for name, detail in self._errors.items()][:MOST_ERRORS]
         if len(errors) == 1:
-            raise Invalid(f"the parameter {errors[0].pointer} {errors[0].detail}", errors)
+            raise Invalid(f"the parameter {errors[0].place} {errors[0].detail}", errors)
         if errors:
-            raise Invalid(f"these parameters are not valid: {', '.join(error.pointer for error in errors)}", errors)
+            raise Invalid(f"these parameters are not valid: {', '.join(str(error.place) for error in errors)}", errors)
 
 
 @dataclass(frozen=True)

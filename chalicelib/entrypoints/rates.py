@@ -3,7 +3,7 @@
 Source: RFC 6585 section 4 (429), draft-ietf-httpapi-ratelimit-headers-11 (RateLimit and RateLimit-Policy).
 """
 
-from chalicelib.errors import RateLimited
+from chalicelib.entrypoints.refusals import RateLimited
 from chalicelib.operations.rate import count_request
 from chalicelib.runtime import runtime
 

@@ -72,4 +72,4 @@ def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> Non
     if not viewer.is_admin:
         raise WrongStatus(f"the order is {order.order_status}; it can no longer be cancelled")
     if not reason:
-        raise Invalid("an order on its way needs a reason to be cancelled", [FieldError("/reason", "is missing")])
+        raise Invalid("an order on its way needs a reason to be cancelled", [FieldError(("reason",), "is missing")])

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -47,17 +47,8 @@ Once: TypeAlias = Callable[[sa.Connection], None]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An answer as it was sent first: `body` is the JSON text."""
-
-    status: int
-    body: str
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Claim:
-    """A caller's key for one request; `fingerprint` stands for its method, path and body bytes.
+    """A caller's key for one request; `fingerprint` stands for all that makes it the same request.
 
     `in_flight` seconds at most the final answer is on its way; until then a repeat is told when to come again.
     """
@@ -87,11 +78,11 @@ class Claim:
         if row.in_flight is not None and row.in_flight > 0:
             retry_after = min(math.ceil(row.in_flight), LONGEST_RETRY_AFTER)
             raise InFlight("the first request with this Idempotency-Key is still being answered", retry_after=retry_after)
-        raise Replayed(row.response["status"], row.response["body"], row.response["headers"])
+        raise Replayed(row.response)
 
-    def keep(self, session: sa.Connection, answer: Kept, *, final: bool) -> None:
-        """Keep the answer for repeats; one that is not final makes repeats wait for the one that is."""
-        response = json.dumps({"status": answer.status, "body": answer.body, "headers": dict(answer.headers)})
+    def keep(self, session: sa.Connection, answer: Mapping[str, Any], *, final: bool) -> None:
+        """Keep the answer, whatever JSON holds it, for repeats; one that is not final makes repeats wait for the one that is."""
+        response = json.dumps(answer)
         session.execute(KEEP, {"sub": self.sub, "key": self.key, "fingerprint": self.fingerprint, "response": response, "final": final})
 
     def drop(self, session: sa.Connection) -> None:

@@ -8,26 +8,33 @@ from http.client import responses as phrases
 from uuid_utils.compat import uuid7
 
 from chalicelib import errors
+from chalicelib.entrypoints import refusals
 from chalicelib.entrypoints.challenges import BEARER
+from chalicelib.entrypoints.problems import PROBLEMS
 from infra.gateway.wire import Headers, Response
 
 CORRELATION_HEADER = "X-Correlation-Id"
 CORRELATION_ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
 MEDIA_TYPE = "application/problem+json"
 
+
+def _kind(refusal: type[errors.Refusal]) -> tuple[str, str]:
+    return PROBLEMS[refusal].slug, PROBLEMS[refusal].title
+
+
 # For the other statuses of this server, as 400, 414, 431, 501 and 505: the request is at fault.
-INVALID = (errors.Invalid.problem, errors.Invalid.title)
+INVALID = _kind(errors.Invalid)
 KINDS: Mapping[int, tuple[str, str]] = {
-    401: (errors.Unauthorized.problem, errors.Unauthorized.title),
-    403: (errors.Forbidden.problem, errors.Forbidden.title),
-    404: (errors.NotFound.problem, errors.NotFound.title),
+    401: _kind(refusals.Unauthorized),
+    403: _kind(errors.Forbidden),
+    404: _kind(errors.NotFound),
     405: ("method-not-allowed", "The path doesn't have this method"),
-    409: (errors.WrongStatus.problem, errors.WrongStatus.title),
-    413: (errors.TooLarge.problem, errors.TooLarge.title),
-    415: (errors.UnsupportedMediaType.problem, errors.UnsupportedMediaType.title),
-    429: (errors.RateLimited.problem, errors.RateLimited.title),
-    500: (errors.Unexpected.problem, errors.Unexpected.title),
-    503: (errors.ServiceUnavailable.problem, errors.ServiceUnavailable.title),
+    409: _kind(errors.WrongStatus),
+    413: _kind(refusals.TooLarge),
+    415: _kind(refusals.UnsupportedMediaType),
+    429: _kind(refusals.RateLimited),
+    500: _kind(refusals.Unexpected),
+    503: _kind(refusals.ServiceUnavailable),
 }
 CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authenticate")}
 UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."

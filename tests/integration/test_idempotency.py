@@ -1,5 +1,6 @@
 """The Idempotency-Key: a request takes effect once, and whoever repeats it is told what was said first."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -256,3 +257,22 @@ def test_a_key_is_the_same_with_and_without_quotes(edge: Edge) -> None:
     first = edge.place(Idempotency_Key='"k-1"')
     assert edge.place(Idempotency_Key="k-1").said() == first.said()
     assert not edge.place(Idempotency_Key="k-2").replayed
+
+
+def test_what_the_first_release_kept_is_given_again(edge: Edge, brokerless: Service) -> None:
+    first = edge.place(Idempotency_Key="k")
+    row = json.dumps({"status": 202, "body": '{"old": true}', "headers": {"Content-Type": "application/json", "Location": "/api/orders/1"}})
+    brokerless.world.rows(f"UPDATE campusg.idempotency_keys SET response = '{row}'")
+    again = edge.place(Idempotency_Key="k")
+
+    assert first.status == 202
+    assert (again.status, again.body, again.headers["Location"], again.replayed) == (202, b'{"old": true}', "/api/orders/1", True)
+
+
+def test_a_key_means_nothing_on_a_request_that_is_no_post(edge: Edge, brokerless: Service, stage: Stage) -> None:
+    scene = stage.scene("ACCEPTED", pool=1)
+    [runner] = brokerless.world.rows(f"SELECT runner_id FROM campusg.orders WHERE order_id = '{scene.order_id}'")
+    caller = Caller(runner["runner_id"], ("runner",))
+    moved = edge.call("PATCH", f"{ORDERS}/{scene.order_id}/status", caller, {"status": "COLLECTED"}, Idempotency_Key="a, b")
+
+    assert moved.status == 200

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.entrypoints.bodies import VISIBLE, Body, CancelBody, CreateOrderBody, RedriveBody, read_body
+from chalicelib.entrypoints.problems import pointer_to
 from chalicelib.errors import Invalid
 from chalicelib.messages.envelope import from_json
 
@@ -30,7 +31,7 @@ def refused(data: Any) -> dict[str, str]:
     with pytest.raises(Invalid) as raised:
         read(data)
     assert raised.value.errors
-    return {error.pointer: error.detail for error in raised.value.errors}
+    return {pointer_to(error.place): error.detail for error in raised.value.errors}
 
 
 def test_a_body_is_read() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.entrypoints.conditions import idempotency_key
 from chalicelib.entrypoints.headers import header_fields, media_type, members
+from chalicelib.entrypoints.idempotency import idempotency_key
+from chalicelib.entrypoints.refusals import BadHeader
 from chalicelib.entrypoints.waiting import preferred_wait
-from chalicelib.errors import BadHeader
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_page_and_limit_are_read_within_their_bounds(page: str, limit: str) -> N
 def test_a_page_or_limit_out_of_bounds_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(Invalid, match=f"parameter {name} must be a whole number") as raised:
         read_order_list({name: [value]})
-    assert [error.pointer for error in raised.value.errors] == [name]
+    assert [error.place for error in raised.value.errors] == [name]
 
 
 @pytest.mark.parametrize("name", ["page", "limit"])
@@ -136,7 +136,7 @@ def test_filters_are_read() -> None:
 def test_a_filter_that_can_not_be_read_is_refused_by_name(name: str, value: str, complaint: str) -> None:
     with pytest.raises(Invalid, match=f"the parameter {name} {complaint}") as raised:
         read_order_list({name: [value]})
-    assert [error.pointer for error in raised.value.errors] == [name]
+    assert [error.place for error in raised.value.errors] == [name]
 
 
 SECOND = datetime(2026, 11, 28, 8, tzinfo=UTC)
@@ -241,7 +241,7 @@ SEVERAL: dict[str, tuple[Callable[[Query], object], Query, dict[str, str]]] = {
 def test_all_that_is_wrong_is_told_at_once(read: Callable[[Query], object], query: Query, complaints: dict[str, str]) -> None:
     with pytest.raises(Invalid, match="these parameters are not valid: ") as raised:
         read(query)
-    assert {error.pointer: error.detail for error in raised.value.errors} == complaints
+    assert {error.place: error.detail for error in raised.value.errors} == complaints
     assert len(raised.value.errors) == len(complaints)
     assert all(name in raised.value.detail for name in complaints)
 

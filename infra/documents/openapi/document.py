@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from chalicelib.entrypoints.health import VERSION
-from chalicelib.entrypoints.problems import PROBLEM
-from chalicelib.errors import Unauthorized
+from chalicelib.entrypoints.problems import PROBLEM, PROBLEMS
+from chalicelib.entrypoints.refusals import Unauthorized
 from chalicelib.sagas.state import ORDER_WITH_SAGA
 from infra.documents.openapi import examples, problems
 from infra.documents.openapi.parameters import HEADERS, PARAMETERS
@@ -105,14 +105,15 @@ def _tag(path: str) -> str:
 
 def _responses(route: Route, limits: Names) -> Json:
     good = {status: _good(success, limits) for status, success in route.success.items()}
-    bad = {errors[0].status: _bad(route, errors) for errors in _by_status(route)}
+    bad = {PROBLEMS[errors[0]].status: _bad(route, errors) for errors in _by_status(route)}
     return {str(status): response for status, response in sorted({**good, **bad}.items())}
 
 
 def _by_status(route: Route) -> list[Errors]:
     found: dict[int, Errors] = {}
     for error in route.errors:
-        found[error.status] = (*found.get(error.status, ()), error)
+        status = PROBLEMS[error].status
+        found[status] = (*found.get(status, ()), error)
     return list(found.values())
 
 
@@ -152,7 +153,7 @@ def _problem(errors: Errors, maybe: Names) -> Json:
     at_times = [name for name, always in problems.SURE_HEADERS.items() if always.intersection(errors) and name not in sure]
     content = {"schema": problems.schema(errors), **_examples([problems.name_of(error) for error in errors])}
     return {
-        "description": "; ".join(dict.fromkeys(error.title for error in errors)) + ".",
+        "description": "; ".join(dict.fromkeys(PROBLEMS[error].title for error in errors)) + ".",
         "headers": _headers((*ALWAYS, *sure), (*at_times, *maybe)),
         "content": {problems.MEDIA_TYPE: content},
     }

@@ -3,31 +3,34 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.errors import (
+from chalicelib.entrypoints.problems import PROBLEMS
+from chalicelib.entrypoints.refusals import (
     BadHeader,
     Cancelled,
     CustomerRejected,
+    InvalidToken,
+    NotJson,
+    PartnerFailed,
+    PaymentDeclined,
+    RateLimited,
+    RunnerRejected,
+    ServiceUnavailable,
+    TooLarge,
+    Unauthorized,
+    UnsupportedCoding,
+    UnsupportedMediaType,
+)
+from chalicelib.errors import (
     Forbidden,
     HeldBySaga,
     InFlight,
     Invalid,
-    InvalidToken,
     KeyReused,
     NotFound,
-    NotJson,
-    PartnerFailed,
-    PaymentDeclined,
     PreconditionFailed,
-    RateLimited,
     Refusal,
-    RunnerRejected,
-    ServiceUnavailable,
     Taken,
-    TooLarge,
     TooLate,
-    Unauthorized,
-    UnsupportedCoding,
-    UnsupportedMediaType,
     WrongStatus,
 )
 from infra.documents.openapi import examples
@@ -73,15 +76,15 @@ SURE_HEADERS: dict[str, frozenset[type[Refusal]]] = {
 
 def name_of(error: type[Refusal]) -> str:
     """What its example is called."""
-    return NAMES.get(error, error.problem)
+    return NAMES.get(error, PROBLEMS[error].slug)
 
 
 def example(error: type[Refusal]) -> dict[str, Any]:
     """The problem as a client gets it."""
     body: dict[str, Any] = {
-        "type": f"/problems/{error.problem}",
-        "title": error.title,
-        "status": error.status,
+        "type": f"/problems/{PROBLEMS[error].slug}",
+        "title": PROBLEMS[error].title,
+        "status": PROBLEMS[error].status,
         "detail": DETAILS[error],
         "instance": f"/api/orders/{examples.ORDER_ID}/cancel",
         "correlationId": examples.CORRELATION_ID,
@@ -95,8 +98,8 @@ def example(error: type[Refusal]) -> dict[str, Any]:
 
 def schema(errors: Sequence[type[Refusal]]) -> dict[str, Any]:
     """The schema of an answer that is one of these problems and no other; they share their status."""
-    types = [f"/problems/{error.problem}" for error in errors]
-    properties: dict[str, Any] = {"type": {"enum": sorted(set(types))}, "status": {"const": errors[0].status}}
+    types = [f"/problems/{PROBLEMS[error].slug}" for error in errors]
+    properties: dict[str, Any] = {"type": {"enum": sorted(set(types))}, "status": {"const": PROBLEMS[errors[0]].status}}
     narrowed: dict[str, Any] = {"properties": properties}
     if ENDINGS.issuperset(errors):
         narrowed["required"] = ["order", "saga"]

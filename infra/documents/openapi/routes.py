@@ -9,31 +9,33 @@ from typing import Any
 
 from chalicelib.entrypoints import bodies
 from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, SAGA_CURSOR_PAGE
-from chalicelib.errors import (
+from chalicelib.entrypoints.refusals import (
     BadHeader,
     Cancelled,
     CustomerRejected,
+    InvalidToken,
+    NotJson,
+    PartnerFailed,
+    PaymentDeclined,
+    RateLimited,
+    RunnerRejected,
+    ServiceUnavailable,
+    TooLarge,
+    Unauthorized,
+    UnsupportedCoding,
+    UnsupportedMediaType,
+)
+from chalicelib.errors import (
     Forbidden,
     HeldBySaga,
     InFlight,
     Invalid,
-    InvalidToken,
     KeyReused,
     NotFound,
-    NotJson,
-    PartnerFailed,
-    PaymentDeclined,
     PreconditionFailed,
-    RateLimited,
     Refusal,
-    RunnerRejected,
-    ServiceUnavailable,
     Taken,
-    TooLarge,
     TooLate,
-    Unauthorized,
-    UnsupportedCoding,
-    UnsupportedMediaType,
     WrongStatus,
 )
 from chalicelib.fields import Table
