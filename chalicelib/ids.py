@@ -5,7 +5,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.outcomes import IdSource
 
 
 def new_id() -> UUID:
@@ -13,6 +13,6 @@ def new_id() -> UUID:
     return UUID(int=uuid7().int)
 
 
-def new_fresh() -> Fresh:
+def new_id_source() -> IdSource:
     """Ids and jitter for one outcome."""
-    return Fresh(lambda: str(uuid7()), random.uniform(-1, 1))  # noqa: S311 - jitter is no secret
+    return IdSource(lambda: str(uuid7()), random.uniform(-1, 1))  # noqa: S311 - jitter is no secret

@@ -6,7 +6,7 @@ from functools import lru_cache
 from threading import Lock
 
 from chalicelib.db.connection import Database, make_engine, verified_tls
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from chalicelib.operations.deaths import DeathWatch
@@ -33,7 +33,7 @@ class Runtime:
         self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)
         self.deaths = DeathWatch(self.database)
-        self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_fresh)
+        self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_id_source)
 
 
 _making = Lock()

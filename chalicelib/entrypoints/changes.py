@@ -21,7 +21,7 @@ from chalicelib.entrypoints.endings import completed, told
 from chalicelib.entrypoints.http import Request
 from chalicelib.entrypoints.idempotency import claim_of, kept
 from chalicelib.entrypoints.waiting import preferred_wait, wait_for
-from chalicelib.ids import new_fresh
+from chalicelib.ids import new_id_source
 from chalicelib.operations.call import Call, Served
 from chalicelib.operations.once import unclaimed
 from chalicelib.runtime import runtime
@@ -48,7 +48,7 @@ class Change(Generic[M]):
         versions = if_match(request.headers)
         self.body: M = read_body(body, data)
         once = self._claim.begin if self._claim else unclaimed
-        self.call = Call(runtime().rules, self.caller, request.trail, new_fresh(), once, versions)
+        self.call = Call(runtime().rules, self.caller, request.context, new_id_source(), once, versions)
         self._first: Response | None = None
         self._changed = False
         self._orders: list[UUID] = []

@@ -45,7 +45,7 @@ def told(
 ) -> Response:
     """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem.
 
-    Only who waited is told how it ended badly: a request that merely joins a parked saga is accepted, and served when that heals.
+    Only who waited is told how it ended badly: a request that merely joins a suspended saga is accepted, and served when that heals.
     """
     if ended_well(seen.saga):
         return answer(done, ORDER_WITH_SAGA.document(seen), headers)

@@ -31,7 +31,7 @@ from chalicelib.entrypoints.refusals import (
 )
 from chalicelib.errors import Forbidden, NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
-from chalicelib.messages.envelope import Trail, from_json
+from chalicelib.messages.envelope import MessageContext, from_json
 from chalicelib.messages.trace import begin_trace, traceparent_of
 from chalicelib.messages.wire import id_of
 from chalicelib.observability import about, logger
@@ -64,9 +64,9 @@ class Request:
     traceparent: str | None = None
 
     @property
-    def trail(self) -> Trail:
+    def context(self) -> MessageContext:
         """Correlation and trace for all that follows."""
-        return Trail(self.correlation_id, traceparent=self.traceparent)
+        return MessageContext(self.correlation_id, traceparent=self.traceparent)
 
     def check_credentials(self) -> None:
         """Refuse several Authorization lines: the authorizer has seen one of them. No token has a comma in it."""
@@ -171,7 +171,7 @@ def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> 
 
 
 def _answer(request: Request, view: Callable[[], Response]) -> Response:
-    with about(request.trail.fields):
+    with about(request.context.fields):
         return _worded(request, view)
 
 

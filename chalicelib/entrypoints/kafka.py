@@ -21,7 +21,7 @@ from chalicelib.db.connection import Database
 from chalicelib.db.states import DEADLOCK, Kind, kind_of, name_of, sql_state
 from chalicelib.entrypoints.lambda_events import partial_response, records
 from chalicelib.errors import RecordsFailed
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messages.topics import TRIGGERS
 from chalicelib.messaging import failures
@@ -46,7 +46,7 @@ def take_partner_events(event: Mapping[str, Any], context: Any) -> dict[str, Any
     RecordsFailed is raised. What was committed is published in any case.
     """
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
-    deliveries = [Delivery(receive(record), new_fresh(), new_id()) for record in records(event)]
+    deliveries = [Delivery(receive(record), new_id_source(), new_id()) for record in records(event)]
     batch = Batch(runtime().database, runtime().rules, deadline)
     try:
         with closing(runtime().deaths.portions(deliveries)) as portions:
@@ -145,7 +145,7 @@ class Batch:
         self.keys |= taken.keys
         self.counts += taken.counts
         for saga in taken.ended:
-            with about(saga.trail.fields):
+            with about(saga.context.fields):
                 logger.info("A saga ended", extra=_saga_fields(saga))
         for letter in taken.letters:
             with about(letter.trace):

@@ -31,7 +31,7 @@ def preferred_wait(headers: Mapping[str, str]) -> int | None:
 
 
 def wait_for(saga_id: UUID, seconds: float) -> SagaWithOrder:
-    """Look with growing pauses until the saga has ended or is parked, or `seconds` passed; return the last look."""
+    """Look with growing pauses until the saga has ended or is suspended, or `seconds` passed; return the last look."""
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE
     while True:

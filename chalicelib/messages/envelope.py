@@ -50,7 +50,7 @@ class Incoming:
 
 
 @dataclass(frozen=True)
-class Trail:
+class MessageContext:
     """What ties messages together: the caller's correlation id, the message answered, the trace."""
 
     correlation_id: str
@@ -130,7 +130,7 @@ def encode(
     time: datetime,
     order_id: str,
     data: Mapping[str, Any],
-    trail: Trail,
+    context: MessageContext,
     extensions: Mapping[str, str],
     source: str = SOURCE,
 ) -> Outgoing:
@@ -147,12 +147,12 @@ def encode(
         "ce_subject": order_id,
         "content-type": "application/json",
         **{f"ce_{name}": value for name, value in extensions.items()},
-        "ce_correlationid": trail.correlation_id,
+        "ce_correlationid": context.correlation_id,
     }
-    if trail.causation_id:
-        headers["ce_causationid"] = trail.causation_id
-    if trail.traceparent:
-        headers["traceparent"] = span_of(trail.traceparent, id)
+    if context.causation_id:
+        headers["ce_causationid"] = context.causation_id
+    if context.traceparent:
+        headers["traceparent"] = span_of(context.traceparent, id)
     return Outgoing(topic, order_id.encode(), to_json(data), tuple((name, value.encode()) for name, value in headers.items()))
 
 

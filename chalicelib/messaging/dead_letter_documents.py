@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.fields import ACTOR, COUNT, ID, NUMBER, TEXT, TIME, Field, Kind, Table, maybe
 from chalicelib.messages.envelope import Incoming
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 
 # Lambda's answer may have 6 MB = 6,291,456 bytes (AWS Lambda developer guide, quotas; the runtime refuses a larger one). That leaves
 # 790 KB: 64 KiB of control characters take 459 KB as JSON within JSON, and everything else of a letter at most 20 KB.
@@ -65,7 +65,7 @@ WHOLE_DEAD_LETTER = Table(
 
 
 @dataclass(frozen=True)
-class _Whole(Buried):
+class _Whole(KeptDeadLetter):
     """A dead letter with its record's parts as they are shown; what doesn't fit is None, and its size is given."""
 
     key: str | None = None
@@ -78,7 +78,7 @@ class _Whole(Buried):
     value_text_truncated: bool | None = None
 
 
-def full_document(letter: Buried, record: Incoming) -> dict[str, Any]:
+def full_document(letter: KeptDeadLetter, record: Incoming) -> dict[str, Any]:
     """The dead letter with the record's bytes in base64, and the value as text where it is UTF-8.
 
     Of what doesn't fit into an answer of Lambda's the largest part is null, and its size is given instead.

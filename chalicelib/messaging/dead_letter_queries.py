@@ -13,7 +13,7 @@ from chalicelib.messages.envelope import Incoming
 
 
 @dataclass(frozen=True)
-class Buried:
+class KeptDeadLetter:
     """A dead letter's row without the record's bytes; it waits as long as it was neither redriven nor dismissed."""
 
     dead_letter_id: UUID
@@ -95,7 +95,7 @@ WAITING = sa.text(
 )
 
 
-def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit: int) -> list[Buried]:
+def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit: int) -> list[KeptDeadLetter]:
     """Up to `limit` dead letters, newest first; locks nothing."""
     given = {name: getattr(filters, name) for name in CONDITIONS if getattr(filters, name) is not None}
     where = " AND ".join([SETTLED[filters.redriven, filters.dismissed], *(CONDITIONS[name] for name in given)])
@@ -105,13 +105,13 @@ def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit:
     return [_buried(row) for row in session.execute(statement, {**given, "limit": limit}).mappings()]
 
 
-def read_letter(session: sa.Connection, dead_letter_id: UUID) -> Buried | None:
+def read_letter(session: sa.Connection, dead_letter_id: UUID) -> KeptDeadLetter | None:
     """A dead letter without its record; locks nothing."""
     row = session.execute(READ, {"id": dead_letter_id}).mappings().one_or_none()
     return _buried(row) if row else None
 
 
-def read_dead_letter(session: sa.Connection, dead_letter_id: UUID) -> tuple[Buried, Incoming] | None:
+def read_dead_letter(session: sa.Connection, dead_letter_id: UUID) -> tuple[KeptDeadLetter, Incoming] | None:
     """A dead letter and its record, as it came but for header names that could not be stored; locks nothing."""
     row = session.execute(READ_WHOLE, {"id": dead_letter_id}).mappings().one_or_none()
     if row is None:
@@ -125,7 +125,7 @@ def claim(session: sa.Connection, dead_letter_id: UUID, now: datetime) -> bool:
     return session.execute(CLAIM, {"id": dead_letter_id, "now": now}).scalar_one_or_none() is not None
 
 
-def dismiss(session: sa.Connection, letter: Buried) -> bool:
+def dismiss(session: sa.Connection, letter: KeptDeadLetter) -> bool:
     """Mark a dead letter as dismissed, as `letter` says; False where it no longer waits. Locks its row until the transaction ends."""
     by = {"at": letter.dismissed_at, "by": letter.dismissed_by, "reason": letter.dismiss_reason}
     return session.execute(DISMISS, {"id": letter.dead_letter_id, **by}).scalar_one_or_none() is not None
@@ -136,5 +136,5 @@ def waiting(session: sa.Connection) -> dict[str, int]:
     return {row.error_class: row.number for row in session.execute(WAITING)}
 
 
-def _buried(row: Mapping[Any, Any]) -> Buried:
-    return Buried(**{name: row[name] for name in Buried.__dataclass_fields__})
+def _buried(row: Mapping[Any, Any]) -> KeptDeadLetter:
+    return KeptDeadLetter(**{name: row[name] for name in KeptDeadLetter.__dataclass_fields__})

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from chalicelib.messages.envelope import CloudEvent, Incoming, NotACloudEvent, Trail, claimed, decode
+from chalicelib.messages.envelope import CloudEvent, Incoming, MessageContext, NotACloudEvent, claimed, decode
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
 from chalicelib.messages.wire import ID_LIMIT, fits, id_of
 from chalicelib.validation import in_a_line
@@ -34,7 +34,7 @@ class ExpiryReceived:
     message_id: str
     order_id: UUID
     expiry: AuthorizationExpired
-    trail: Trail
+    context: MessageContext
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _expiry(record: Incoming, event: CloudEvent) -> ExpiryReceived:
     order_id = _uuid(expiry.order_id)
     if order_id is None:
         raise _Flaw("orderId is no UUID")
-    return ExpiryReceived(record, event.id, order_id, expiry, Trail(event.correlation_id or event.id, event.id, event.traceparent))
+    return ExpiryReceived(record, event.id, order_id, expiry, MessageContext(event.correlation_id or event.id, event.id, event.traceparent))
 
 
 def _uuid(text: str | None) -> UUID | None:

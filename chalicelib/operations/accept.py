@@ -26,7 +26,7 @@ def accept_order(session: sa.Connection, call: Call, order_id: UUID, runner_id: 
         call.once(session)
         holder = holder_of(work, order)
         is_its_runner = order.runner_id == runner_id
-        if holder and holder.name == ACCEPT_ORDER.name and is_its_runner and not holder.turned:
+        if holder and holder.name == ACCEPT_ORDER.name and is_its_runner and not holder.compensating:
             return Served(order, holder)
         if not holder and order.order_status in HAS_ITS_RUNNER and is_its_runner:
             return done_before(session, order, ACCEPT_ORDER.name)
@@ -37,8 +37,8 @@ def accept_order(session: sa.Connection, call: Call, order_id: UUID, runner_id: 
             raise HeldBySaga("this acceptance is being undone; try again when it has ended")
         refuse_if_held(work, order)
         _refuse_unless_open(order, runner_id, work.moment.now)
-        cause = Cause(call.viewer.actor(runner_id=runner_id), call.trail)
-        return served_by(work, work.start(ACCEPT_ORDER, order, cause, call.fresh, {"runner_id": runner_id}))
+        cause = Cause(call.viewer.actor(runner_id=runner_id), call.context)
+        return served_by(work, work.start(ACCEPT_ORDER, order, cause, call.ids, {"runner_id": runner_id}))
 
 
 def _refuse_unless_open(order: Order, runner_id: str, now: datetime) -> None:

@@ -12,12 +12,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, NotFound, PreconditionFailed
-from chalicelib.messages.envelope import Trail
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import Order
 from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
-from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.outcomes import IdSource
 from chalicelib.sagas.state import Saga
 from chalicelib.sagas.store import read_latest
 
@@ -34,8 +34,8 @@ class Call:
 
     rules: Rules
     viewer: Viewer
-    trail: Trail
-    fresh: Fresh
+    context: MessageContext
+    ids: IdSource
     once: Once = unclaimed
     versions: Versions = None
 

@@ -12,7 +12,7 @@ from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.definition import Definition
-from chalicelib.sagas.outcomes import Turned
+from chalicelib.sagas.outcomes import CompensationRequested
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 
@@ -28,7 +28,7 @@ def cancel_order(session: sa.Connection, call: Call, order_id: UUID, reason: str
     with order_locked(session, call, order_id) as (work, locked):
         order = changeable(locked, call.viewer, by_owner=True)
         call.once(session)
-        cause = Cause(call.viewer.acting_as(order), call.trail)
+        cause = Cause(call.viewer.acting_as(order), call.context)
         holder = holder_of(work, order)
         definition = definition_of(holder.name, holder.definition_version) if holder else None
         if holder and definition and _brings_cancellation(definition):
@@ -36,16 +36,16 @@ def cancel_order(session: sa.Connection, call: Call, order_id: UUID, reason: str
                 return Served(order, holder)
             refuse_unless_at(order, call.versions)
             error = SagaError(ErrorCode.CANCELLED, f"cancelled by {cause.actor}")
-            work.apply(holder, Turned(error, _because(reason)), cause, call.fresh)
+            work.apply(holder, CompensationRequested(error, _because(reason)), cause, call.ids)
             return served_by(work, holder)
         if not holder and order.order_status in OVER:
             return done_before(session, order)
         refuse_unless_at(order, call.versions)
         refuse_if_held(work, order)
         _refuse_if_too_late(order, call.viewer, reason)
-        facts = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
+        data = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
         told = replace(cause, detail={"reason": reason} if reason else None)
-        return served_by(work, work.start(CANCEL_ORDER, order, told, call.fresh, facts))
+        return served_by(work, work.start(CANCEL_ORDER, order, told, call.ids, data))
 
 
 def ended_well(saga: Saga) -> bool:

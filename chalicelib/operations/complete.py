@@ -18,7 +18,7 @@ def complete_order(session: sa.Connection, call: Call, order_id: UUID) -> Served
         order = changeable(locked, call.viewer, by_owner=True, by_runner=True)
         call.once(session)
         holder = holder_of(work, order)
-        if holder and holder.name == COMPLETE_ORDER.name and not holder.turned:
+        if holder and holder.name == COMPLETE_ORDER.name and not holder.compensating:
             return Served(order, holder)
         if not holder and order.order_status is OrderStatus.COMPLETED:
             return done_before(session, order, COMPLETE_ORDER.name)
@@ -26,8 +26,8 @@ def complete_order(session: sa.Connection, call: Call, order_id: UUID) -> Served
         refuse_if_held(work, order)
         if not can_complete(order):
             raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
-        cause = Cause(call.viewer.acting_as(order), call.trail)
-        return served_by(work, work.start(COMPLETE_ORDER, order, cause, call.fresh))
+        cause = Cause(call.viewer.acting_as(order), call.context)
+        return served_by(work, work.start(COMPLETE_ORDER, order, cause, call.ids))
 
 
 def can_complete(order: Order) -> bool:

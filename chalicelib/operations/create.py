@@ -46,5 +46,5 @@ def create_order(session: sa.Connection, call: Call, order_id: UUID, new: NewOrd
             updated_at=work.moment.now,
             version=1,
         )
-        cause = Cause(call.viewer.actor(customer_id=new.customer_id), call.trail)
-        return served_by(work, work.start(CREATE_ORDER, order, cause, call.fresh))
+        cause = Cause(call.viewer.actor(customer_id=new.customer_id), call.context)
+        return served_by(work, work.start(CREATE_ORDER, order, cause, call.ids))

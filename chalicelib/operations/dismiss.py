@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.messaging import dead_letter_queries
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
@@ -18,7 +18,7 @@ from chalicelib.sagas.engine import UnitOfWork, unit_of_work
 class Dismissed:
     """A dead letter that is dismissed. `changed` is False where it was before; `order_ids` are the orders whose history says so."""
 
-    letter: Buried
+    letter: KeptDeadLetter
     changed: bool
     order_ids: tuple[UUID, ...] = ()
 
@@ -49,11 +49,11 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
         if order is None:
             return Dismissed(letter, changed=True)
         detail = {"operator": "dismiss", "deadLetterId": str(dead_letter_id), "error": letter.error_class, "reason": reason}
-        work.change(order, Cause(call.viewer.actor(), call.trail, detail=detail), call.fresh)
+        work.change(order, Cause(call.viewer.actor(), call.context, detail=detail), call.ids)
         return Dismissed(letter, changed=True, order_ids=(order.order_id,))
 
 
-def _named(work: UnitOfWork, letter: Buried) -> Order | None:
+def _named(work: UnitOfWork, letter: KeptDeadLetter) -> Order | None:
     """The order that the letter names, or else that of its saga, where it is one of ours."""
     named = work.orders.get(letter.order_id) if letter.order_id else None
     return named or next(iter(work.orders.values()), None)

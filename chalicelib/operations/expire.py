@@ -4,20 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from chalicelib.messages.envelope import Trail
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.orders import expiry
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.engine import FollowUp, UnitOfWork
-from chalicelib.sagas.outcomes import Fresh, Turned
+from chalicelib.sagas.outcomes import CompensationRequested, IdSource
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
 ACTOR = "partner:payment"
 
 
-def expire_authorization(work: UnitOfWork, order_id: UUID, trail: Trail, fresh: Fresh, note: Mapping[str, str] | None = None) -> bool:
+def expire_authorization(
+    work: UnitOfWork, order_id: UUID, context: MessageContext, ids: IdSource, note: Mapping[str, str] | None = None
+) -> bool:
     """Note the expiry on an order it concerns, and cancel what can still be cancelled; `note` goes into the history.
 
     A running `create_order` is compensated; an order that no saga holds starts `cancel_order`; while another saga holds it, or one of a
@@ -25,22 +27,22 @@ def expire_authorization(work: UnitOfWork, order_id: UUID, trail: Trail, fresh: 
     that an operator has to look.
     """
     order = replace(work.orders[order_id], authorization_expired=True)
-    cause = Cause(ACTOR, trail, detail={"cause": "payment.authorization_expired", **(note or {})})
+    cause = Cause(ACTOR, context, detail={"cause": "payment.authorization_expired", **(note or {})})
     holder = work.sagas[order.active_saga_id] if order.active_saga_id else None
     if holder and _is_cancelled_by_compensation(holder):
         error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")
-        work.apply(holder, Turned(error), cause, fresh, order=order, noted=True)
+        work.apply(holder, CompensationRequested(error), cause, ids, order=order, noted=True)
         return False
     if expiry.cancels(order):
-        work.start(CANCEL_ORDER, order, cause, fresh, expiry.FACTS)
+        work.start(CANCEL_ORDER, order, cause, ids, expiry.DATA)
         return False
-    work.change(order, replace(cause, saga_id=order.active_saga_id), fresh)
+    work.change(order, replace(cause, saga_id=order.active_saga_id), ids)
     return order.order_status not in expiry.NOT_YET_COLLECTED
 
 
 def cancel_expired(order: Order) -> FollowUp | None:
     """What follows where a saga ends on an order whose authorization expired meanwhile: the order is cancelled."""
-    return FollowUp(CANCEL_ORDER, expiry.FACTS) if expiry.cancels(order) else None
+    return FollowUp(CANCEL_ORDER, expiry.DATA) if expiry.cancels(order) else None
 
 
 def _is_cancelled_by_compensation(holder: Saga) -> bool:

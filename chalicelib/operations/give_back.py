@@ -29,8 +29,8 @@ def cancel_acceptance(session: sa.Connection, call: Call, order_id: UUID) -> Ser
         refuse_if_held(work, order)
         if order.order_status is not OrderStatus.ACCEPTED:
             raise WrongStatus(f"the order is {order.order_status} and not ACCEPTED")
-        cause = Cause(call.viewer.acting_as(order), call.trail)
-        return served_by(work, work.start(CANCEL_ACCEPTANCE, order, cause, call.fresh, {"runner_id": order.runner_id or ""}))
+        cause = Cause(call.viewer.acting_as(order), call.context)
+        return served_by(work, work.start(CANCEL_ACCEPTANCE, order, cause, call.ids, {"runner_id": order.runner_id or ""}))
 
 
 def _given_back(session: sa.Connection, order: Order, viewer: Viewer) -> Served | None:
@@ -40,4 +40,4 @@ def _given_back(session: sa.Connection, order: Order, viewer: Viewer) -> Served 
     latest = read_latest(session, order.order_id)
     if latest is None or latest.name != CANCEL_ACCEPTANCE.name:
         return None
-    return Served(order, latest) if viewer.is_admin or viewer.runs(latest.facts.get("runner_id")) else None
+    return Served(order, latest) if viewer.is_admin or viewer.runs(latest.data.get("runner_id")) else None

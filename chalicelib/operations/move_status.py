@@ -29,5 +29,5 @@ def move_status(session: sa.Connection, call: Call, order_id: UUID, to: OrderSta
         refuse_if_held(work, order)
         if BY_HAND.get(order.order_status) is not to:
             raise WrongStatus(f"after {order.order_status} an order can't be set to {to}")
-        work.change(move(order, to, work.moment.now), Cause(call.viewer.acting_as(order), call.trail), call.fresh)
+        work.change(move(order, to, work.moment.now), Cause(call.viewer.acting_as(order), call.context), call.ids)
         return work.orders[order_id]

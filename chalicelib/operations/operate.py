@@ -11,7 +11,7 @@ from chalicelib.operations.call import Call, Served, refuse_unless_at, served_by
 from chalicelib.orders.changes import Cause
 from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.engine import UnitOfWork, unit_of_work
-from chalicelib.sagas.outcomes import Outcome, Retried, Turned
+from chalicelib.sagas.outcomes import CompensationRequested, Outcome, Retried
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
@@ -30,7 +30,7 @@ def compensate(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
         if not definition.can_compensate(saga):
             raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be compensated")
         error = SagaError(ErrorCode.CANCELLED, f"compensated by {call.viewer.actor()}")
-        return _noted(work, saga, Turned(error), call, "compensate")
+        return _noted(work, saga, CompensationRequested(error), call, "compensate")
 
 
 @contextmanager
@@ -49,6 +49,6 @@ def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[
 
 
 def _noted(work: UnitOfWork, saga: Saga, outcome: Outcome, call: Call, action: str) -> Served:
-    cause = Cause(call.viewer.actor(), call.trail, detail={"operator": action})
-    work.apply(saga, outcome, cause, call.fresh, noted=True)
+    cause = Cause(call.viewer.actor(), call.context, detail={"operator": action})
+    work.apply(saga, outcome, cause, call.ids, noted=True)
     return served_by(work, saga)

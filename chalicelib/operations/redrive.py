@@ -14,7 +14,7 @@ from chalicelib.errors import NotFound, Refusal, WrongStatus
 from chalicelib.fields import Field, Table, among, each, part
 from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
 from chalicelib.observability import logger
 from chalicelib.operations.call import Call, refuse_unless_at
@@ -37,7 +37,7 @@ Outcome: TypeAlias = Literal["taken", "rehearsed"]
 class Redriven:
     """A dead letter that was taken: its order and the saga that it concerned as they are then, and all that it changed."""
 
-    letter: Buried
+    letter: KeptDeadLetter
     order: Order
     saga: Saga | None
     changes: tuple[Difference, ...]
@@ -80,8 +80,8 @@ def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redrive
         raise WrongStatus(_settled(session, dead_letter_id))
     latest = session.execute(LATEST_MESSAGE, {"order_ids": list(before.orders)}).scalar_one()
     note = {"operator": "redrive", "by": call.viewer.actor(), "deadLetterId": str(dead_letter_id)}
-    # Were it buried once more, that would be taken back: any id will do that no letter has.
-    delivery = Delivery(received, call.fresh, call.fresh.saga_id, note)
+    # Were it kept once more, that would be taken back: any id will do that no letter has.
+    delivery = Delivery(received, call.ids, call.ids.saga_id, note)
     with _bugs_told():
         _take(session, call.rules, delivery)
         after = lock(session, call.rules, order_ids=before.orders, saga_ids=before.sagas)

@@ -1,4 +1,4 @@
-"""What the clock brings about: commands sent again, silence drawn conclusions from, orders timed out and completed."""
+"""Scheduled work: resend overdue commands, compensate unanswered sagas, time out and complete orders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chalicelib.db.connection import Database
 from chalicelib.db.pages import Page, first_page
 from chalicelib.db.states import Kind, kind_of
-from chalicelib.messages.envelope import Trail
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.messages.trace import begin_trace
 from chalicelib.observability import count, logger
 from chalicelib.operations.complete import can_complete
@@ -22,15 +22,15 @@ from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.due import Due, push_back, read_due
 from chalicelib.sagas.engine import Rules, unit_of_work
-from chalicelib.sagas.outcomes import Deferred, Fresh, TimedOut
+from chalicelib.sagas.outcomes import Deferred, IdSource, TimedOut
 
 MOST_AT_ONCE = 500
 TIMED_OUT = {"ending": OrderStatus.TIMED_OUT.value, "cancel_reason": "nobody accepted the order in time"}
 
-Items = Sequence[tuple[Any, Fresh]]
+Items = Sequence[tuple[Any, IdSource]]
 
 
-class Chore(Protocol):
+class Job(Protocol):
     """One kind of thing that falls due."""
 
     @property
@@ -53,18 +53,18 @@ class SilentCommands:
 
     name: str = "SagasDue"
 
-    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Due]:  # noqa: ARG002 - a chore
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Due]:  # noqa: ARG002 - a job
         return read_due(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         stuck = []
         with unit_of_work(session, rules, saga_ids=[due.saga_id for due, _ in items]) as work:
-            for due, fresh in items:
+            for due, ids in items:
                 saga = work.sagas.get(due.saga_id)
                 if saga is None or saga.due_at is None or saga.due_at > work.moment.now:
                     continue
                 if saga.pending is not None and saga.pending.command_id == due.command_id:
-                    work.apply(saga, TimedOut() if due.published else Deferred(), _clock(fresh), fresh)
+                    work.apply(saga, TimedOut() if due.published else Deferred(), _clock(ids), ids)
                 else:
                     stuck.append(saga.saga_id)
         if stuck:
@@ -83,18 +83,18 @@ class UnacceptedOrders:
 
     name: str = "OrdersTimedOut"
 
-    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:  # noqa: ARG002 - a chore
+    def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:  # noqa: ARG002 - a job
         return read_unaccepted(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
-            for due, fresh in items:
+            for due, ids in items:
                 order = work.orders.get(due.order_id)
                 if order is None:
                     continue
                 is_open = order.order_status is OrderStatus.READY_FOR_PICKUP and order.active_saga_id is None
                 if is_open and order.accept_by == due.since and due.since <= work.moment.now:
-                    work.start(CANCEL_ORDER, order, _clock(fresh), fresh, TIMED_OUT)
+                    work.start(CANCEL_ORDER, order, _clock(ids), ids, TIMED_OUT)
         return work.keys
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
@@ -112,76 +112,78 @@ class UncompletedOrders:
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
         with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
-            for due, fresh in items:
+            for due, ids in items:
                 order = work.orders.get(due.order_id)
                 if order and can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
-                    work.start(COMPLETE_ORDER, order, _clock(fresh), fresh)
+                    work.start(COMPLETE_ORDER, order, _clock(ids), ids)
         return work.keys
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
         put_off(session, item.order_id, counted=counted)
 
 
-CHORES: tuple[Chore, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders())
+JOBS: tuple[Job, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders())
 
 
 class Sweeper:
-    """Does every chore, in batches; `publish` is called with the outbox keys of each committed batch."""
+    """Does every job, in batches; `publish` is called with the outbox keys of each committed batch."""
 
-    def __init__(self, database: Database, rules: Rules, publish: Callable[[set[UUID]], None], new_fresh: Callable[[], Fresh]) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, publish: Callable[[set[UUID]], None], new_id_source: Callable[[], IdSource]
+    ) -> None:
         self._database = database
         self._rules = rules
         self._publish = publish
-        self._new_fresh = new_fresh
+        self._new_fresh = new_id_source
 
     def sweep(self) -> None:
         """Handle all that is due now; an item that fails alone never stops the others. Raises where the database is away."""
         with self._database.transaction() as session:
             page = first_page(session, MOST_AT_ONCE)
-        for chore in CHORES:
-            self._sweep(chore, page)
+        for job in JOBS:
+            self._sweep(job, page)
 
-    def _sweep(self, chore: Chore, page: Page) -> None:
+    def _sweep(self, job: Job, page: Page) -> None:
         # Page by page: an item that stays due, as somebody else has its order locked, is not on the next page and stops nobody.
         number = page.most
         while number == page.most:
             with self._database.transaction() as session:
-                due = chore.read(session, self._rules, page)
+                due = job.read(session, self._rules, page)
             number = len(due)
             if not due:
                 return
-            count({chore.name: number})
-            self._do(chore, [(item, self._new_fresh()) for item in due])
+            count({job.name: number})
+            self._do(job, [(item, self._new_fresh()) for item in due])
             page = replace(page, after=due[-1].place)
 
-    def _do(self, chore: Chore, items: Items) -> None:
+    def _do(self, job: Job, items: Items) -> None:
         try:
             with self._database.transaction() as session:
-                keys = chore.do(session, self._rules, items)
+                keys = job.do(session, self._rules, items)
         except Exception as error:
             kind = kind_of(error)
             if kind is Kind.AWAY:
                 raise
-            logger.exception("A sweep failed", extra={"chore": chore.name, "items": len(items)})
+            logger.exception("A sweep failed", extra={"chore": job.name, "items": len(items)})
             if len(items) > 1:
                 for part in parts(items, kind):
-                    self._do(chore, part)
+                    self._do(job, part)
                 return
-            self._put_off(chore, items[0][0], counted=kind is Kind.FAULT)
+            self._put_off(job, items[0][0], counted=kind is Kind.FAULT)
         else:
             if keys:
                 self._publish(keys)
 
-    def _put_off(self, chore: Chore, item: Any, *, counted: bool) -> None:
+    def _put_off(self, job: Job, item: Any, *, counted: bool) -> None:
         try:
             with self._database.transaction() as session:
-                chore.put_off(session, item, counted=counted)
+                job.put_off(session, item, counted=counted)
         except Exception as error:
             if kind_of(error) is Kind.AWAY:
                 raise
             # What can't be written can't be put off either. It stays due, and the next page begins behind it.
-            logger.exception("An item can't be put off", extra={"chore": chore.name})
+            logger.exception("An item can't be put off", extra={"chore": job.name})
 
 
-def _clock(fresh: Fresh) -> Cause:
-    return Cause("system", Trail(f"sweep-{fresh.saga_id}", traceparent=begin_trace(fresh.saga_id)), detail={"cause": "timeout"})
+def _clock(ids: IdSource) -> Cause:
+    return Cause("system", MessageContext(f"sweep-{ids.saga_id}", traceparent=begin_trace(ids.saga_id)), detail={"cause": "timeout"})

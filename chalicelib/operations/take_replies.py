@@ -21,7 +21,7 @@ from chalicelib.orders import expiry, partner_ids
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.partner_ids import Claim
 from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
-from chalicelib.sagas.outcomes import Answered, Fresh
+from chalicelib.sagas.outcomes import Answered, IdSource
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import Saga
 from chalicelib.sagas.verdict import Verdict, judge
@@ -32,7 +32,7 @@ class Delivery:
     """A record with what was read from it, and the ids it may need; `note` goes into the history of what it changes."""
 
     received: Received
-    fresh: Fresh
+    ids: IdSource
     dead_letter_id: UUID
     note: Mapping[str, str] = field(default_factory=dict)
 
@@ -168,8 +168,8 @@ def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, c
     name = verdict.name.title().replace("_", "")
     counts[f"Replies{name}"] += 1
     if verdict is Verdict.TAKEN:
-        cause = Cause(_actor(received), saga.trail, detail=_detail(delivery, received))
-        work.apply(saga, Answered(received.reply, received.message_id), cause, delivery.fresh)
+        cause = Cause(_actor(received), saga.context, detail=_detail(delivery, received))
+        work.apply(saga, Answered(received.reply, received.message_id), cause, delivery.ids)
     return None if verdict in (Verdict.TAKEN, Verdict.STALE) else Flaw(name, verdict.value + why)
 
 
@@ -182,9 +182,9 @@ def _take_expiry(work: UnitOfWork, delivery: Delivery, received: ExpiryReceived,
     if not expiry.concerns(order, received.expiry.payment_id):
         counts["RepliesStale"] += 1
         return None
-    traced = received.trail.traceparent or begin_trace(delivery.fresh.saga_id)
-    trail = replace(received.trail, traceparent=traced)
-    too_late = expire_authorization(work, order.order_id, trail, delivery.fresh, delivery.note)
+    traced = received.context.traceparent or begin_trace(delivery.ids.saga_id)
+    context = replace(received.context, traceparent=traced)
+    too_late = expire_authorization(work, order.order_id, context, delivery.ids, delivery.note)
     return Flaw("AuthorizationExpired", f"the authorization expired when the order was {order.order_status}") if too_late else None
 
 
@@ -232,9 +232,9 @@ def _order_of_key(record: Incoming) -> UUID | None:
 def _trace(work: UnitOfWork, received: Received) -> Mapping[str, str]:
     """What log lines about a record say: the saga's own correlation and trace, as a reply need not have them; else the record's."""
     if isinstance(received, ExpiryReceived):
-        return received.trail.fields
+        return received.context.fields
     saga = work.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
-    return saga.trail.fields if saga else log_fields(received.record.headers)
+    return saga.context.fields if saga else log_fields(received.record.headers)
 
 
 def _actor(received: ReplyReceived) -> str:

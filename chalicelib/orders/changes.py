@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chalicelib.messages.envelope import Outgoing, Trail, encode
+from chalicelib.messages.envelope import MessageContext, Outgoing, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
 from chalicelib.orders.order import ORDER, Order
 
@@ -16,7 +16,7 @@ class Cause:
     """Who and what brought a change about: `actor` as in the history, `detail` a JSON object for people."""
 
     actor: str
-    trail: Trail
+    context: MessageContext
     saga_id: UUID | None = None
     detail: Mapping[str, Any] | None = None
 
@@ -63,7 +63,7 @@ def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, n
         time=now,
         order_id=str(order.order_id),
         data=event.data(),
-        trail=cause.trail,
+        context=cause.context,
         extensions=extensions,
     )
     return Change(order, history, message)

@@ -11,7 +11,7 @@ NOT_YET_COLLECTED = frozenset(
         OrderStatus.ACCEPTED,
     }
 )
-FACTS = {"ending": OrderStatus.CANCELLED.value, "cancel_reason": "the payment's authorization expired"}
+DATA = {"ending": OrderStatus.CANCELLED.value, "cancel_reason": "the payment's authorization expired"}
 
 
 def concerns(order: Order, payment_id: str) -> bool:

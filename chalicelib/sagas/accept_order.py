@@ -5,25 +5,25 @@ from dataclasses import replace
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, nobody_is_told, runner_is_told
 from chalicelib.sagas.partners import unassign_runner, validate_runner
 from chalicelib.sagas.state import ErrorCode, SagaError
 
 
-def _reserve(order: Order, facts: Facts, _moment: Moment) -> Order:
-    return replace(order, runner_id=facts["runner_id"])
+def _reserve(order: Order, data: SagaData, _moment: Moment) -> Order:
+    return replace(order, runner_id=data["runner_id"])
 
 
-def _assign(order: Order, facts: Facts) -> commands.AssignRunner:
-    return commands.AssignRunner(order_id=str(order.order_id), escrow_id=order.escrow_id or "", runner_id=facts["runner_id"])
+def _assign(order: Order, data: SagaData) -> commands.AssignRunner:
+    return commands.AssignRunner(order_id=str(order.order_id), escrow_id=order.escrow_id or "", runner_id=data["runner_id"])
 
 
-def _confirm(order: Order, _facts: Facts, moment: Moment) -> Order:
+def _confirm(order: Order, _data: SagaData, moment: Moment) -> Order:
     return move(order, OrderStatus.ACCEPTED, moment.now)
 
 
-def _open_again(order: Order, _facts: Facts, _error: SagaError, _moment: Moment) -> Order:
+def _open_again(order: Order, _data: SagaData, _error: SagaError, _moment: Moment) -> Order:
     """The old `accept_by` stays: an accept undone after its time leaves the order due at once."""
     return replace(order, runner_id=None)
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step
 from chalicelib.sagas.notices import customer_is_told
 from chalicelib.sagas.partners import unassign_runner
 
 
-def _reopen(order: Order, _facts: Facts, moment: Moment) -> Order:
+def _reopen(order: Order, _data: SagaData, moment: Moment) -> Order:
     reopened = move(order, OrderStatus.READY_FOR_PICKUP, moment.now)
     return replace(reopened, runner_id=None, accept_by=moment.now + moment.timeouts.accept)
 

@@ -7,22 +7,22 @@ from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import NotificationType, SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step
 from chalicelib.sagas.notices import to_customer, to_runner
 from chalicelib.sagas.partners import refund_escrow, release_payment, unassign_runner
 
 
-def _has_no_runner(order: Order, _facts: Facts) -> bool:
+def _has_no_runner(order: Order, _data: SagaData) -> bool:
     return order.runner_id is None
 
 
-def _close(order: Order, facts: Facts, moment: Moment) -> Order:
+def _close(order: Order, data: SagaData, moment: Moment) -> Order:
     """`ending` among the facts says which end it is; the runner's name stays on the order."""
-    closed = move(move_payment(order, PaymentStatus.RELEASED), OrderStatus(facts["ending"]), moment.now)
-    return replace(closed, cancel_reason=facts.get("cancel_reason"))
+    closed = move(move_payment(order, PaymentStatus.RELEASED), OrderStatus(data["ending"]), moment.now)
+    return replace(closed, cancel_reason=data.get("cancel_reason"))
 
 
-def _tell(order: Order, _facts: Facts) -> Sequence[SendNotification]:
+def _tell(order: Order, _data: SagaData) -> Sequence[SendNotification]:
     type: NotificationType = "ORDER_TIMED_OUT" if order.order_status is OrderStatus.TIMED_OUT else "ORDER_CANCELLED"
     customer = to_customer(order, type)
     return (customer, to_runner(order, type)) if order.runner_id else (customer,)

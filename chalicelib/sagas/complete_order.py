@@ -3,42 +3,42 @@
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, nobody_is_told, runner_is_told
 from chalicelib.sagas.partners import refund_escrow, validate_runner
 from chalicelib.sagas.state import ErrorCode, SagaError
 
 
-def _capture(order: Order, _facts: Facts) -> commands.CapturePayment:
+def _capture(order: Order, _data: SagaData) -> commands.CapturePayment:
     return commands.CapturePayment(
         order_id=str(order.order_id), payment_id=order.payment_id or "", amount=order.total, currency=order.currency
     )
 
 
-def _captured(order: Order, _facts: Facts, _moment: Moment) -> Order:
+def _captured(order: Order, _data: SagaData, _moment: Moment) -> Order:
     return move_payment(order, PaymentStatus.CAPTURED)
 
 
-def _refund_payment(order: Order, _facts: Facts) -> commands.RefundPayment:
+def _refund_payment(order: Order, _data: SagaData) -> commands.RefundPayment:
     return commands.RefundPayment(
         order_id=str(order.order_id), payment_id=order.payment_id or "", amount=order.total, currency=order.currency
     )
 
 
-def _pay_out(order: Order, facts: Facts) -> commands.ReleaseEscrow:
+def _pay_out(order: Order, data: SagaData) -> commands.ReleaseEscrow:
     return commands.ReleaseEscrow(
         order_id=str(order.order_id),
         escrow_id=order.escrow_id or "",
         runner_id=order.runner_id or "",
-        payout_account_id=facts["payout_account_id"],
+        payout_account_id=data["payout_account_id"],
     )
 
 
-def _close(order: Order, _facts: Facts, moment: Moment) -> Order:
+def _close(order: Order, _data: SagaData, moment: Moment) -> Order:
     return move(order, OrderStatus.COMPLETED, moment.now)
 
 
-def _stay_delivered(order: Order, _facts: Facts, _error: SagaError, _moment: Moment) -> Order:
+def _stay_delivered(order: Order, _data: SagaData, _error: SagaError, _moment: Moment) -> Order:
     """The order stays DELIVERED; money that had been captured was given back."""
     if order.payment_status is PaymentStatus.CAPTURED:
         return move_payment(order, PaymentStatus.REFUNDED)

@@ -6,7 +6,7 @@ from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Local, Moment, Notify, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, to_customer
 from chalicelib.sagas.partners import refund_escrow, release_payment
 from chalicelib.sagas.state import ErrorCode, SagaError
@@ -14,30 +14,30 @@ from chalicelib.sagas.state import ErrorCode, SagaError
 CANCEL_REASON_LIMIT = 255
 
 
-def _validate_customer(order: Order, _facts: Facts) -> commands.ValidateCustomer:
+def _validate_customer(order: Order, _data: SagaData) -> commands.ValidateCustomer:
     return commands.ValidateCustomer(customer_id=order.customer_id)
 
 
-def _await_payment(order: Order, _facts: Facts, moment: Moment) -> Order:
+def _await_payment(order: Order, _data: SagaData, moment: Moment) -> Order:
     return move(order, OrderStatus.PENDING_PAYMENT, moment.now)
 
 
-def _authorize(order: Order, facts: Facts) -> commands.AuthorizePayment:
+def _authorize(order: Order, data: SagaData) -> commands.AuthorizePayment:
     return commands.AuthorizePayment(
         order_id=str(order.order_id),
         customer_id=order.customer_id,
-        payment_method_id=facts["payment_method_id"],
+        payment_method_id=data["payment_method_id"],
         amount=order.total,
         currency=order.currency,
     )
 
 
-def _authorized(order: Order, facts: Facts, moment: Moment) -> Order:
+def _authorized(order: Order, data: SagaData, moment: Moment) -> Order:
     paid = move_payment(order, PaymentStatus.AUTHORIZED)
-    return replace(move(paid, OrderStatus.PAYMENT_AUTHORIZED, moment.now), payment_id=facts["payment_id"])
+    return replace(move(paid, OrderStatus.PAYMENT_AUTHORIZED, moment.now), payment_id=data["payment_id"])
 
 
-def _hold(order: Order, _facts: Facts) -> commands.HoldEscrow:
+def _hold(order: Order, _data: SagaData) -> commands.HoldEscrow:
     return commands.HoldEscrow(
         order_id=str(order.order_id),
         customer_id=order.customer_id,
@@ -48,18 +48,18 @@ def _hold(order: Order, _facts: Facts) -> commands.HoldEscrow:
     )
 
 
-def _held(order: Order, facts: Facts, _moment: Moment) -> Order:
-    return replace(order, escrow_id=facts["escrow_id"])
+def _held(order: Order, data: SagaData, _moment: Moment) -> Order:
+    return replace(order, escrow_id=data["escrow_id"])
 
 
-def _open(order: Order, _facts: Facts, moment: Moment) -> Order:
+def _open(order: Order, _data: SagaData, moment: Moment) -> Order:
     return replace(move(order, OrderStatus.READY_FOR_PICKUP, moment.now), accept_by=moment.now + moment.timeouts.accept)
 
 
-def _cancelled(order: Order, facts: Facts, error: SagaError, moment: Moment) -> Order:
+def _cancelled(order: Order, data: SagaData, error: SagaError, moment: Moment) -> Order:
     authorized = order.payment_status == PaymentStatus.AUTHORIZED
     order = move_payment(order, PaymentStatus.RELEASED if authorized else PaymentStatus.FAILED)
-    reason = facts.get("cancel_reason") if error.code == ErrorCode.CANCELLED else error.detail[:CANCEL_REASON_LIMIT]
+    reason = data.get("cancel_reason") if error.code == ErrorCode.CANCELLED else error.detail[:CANCEL_REASON_LIMIT]
     return replace(move(order, OrderStatus.CANCELLED, moment.now), cancel_reason=reason)
 
 

@@ -15,7 +15,7 @@ from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus
 
-Facts: TypeAlias = Mapping[str, str]
+SagaData: TypeAlias = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class Moment:
     timeouts: Timeouts
 
 
-OrderChange: TypeAlias = Callable[[Order, Facts, Moment], Order]
+OrderChange: TypeAlias = Callable[[Order, SagaData, Moment], Order]
 
 
 class DefinitionError(ValueError):
     """A saga that must not run: the message says which step of which saga breaks which rule."""
 
 
-def unchanged(order: Order, _facts: Facts, _moment: Moment) -> Order:
+def unchanged(order: Order, _data: SagaData, _moment: Moment) -> Order:
     return order
 
 
-def _never(_order: Order, _facts: Facts) -> bool:
+def _never(_order: Order, _data: SagaData) -> bool:
     return False
 
 
@@ -47,7 +47,7 @@ class Exchange:
     """A command and the replies that settle it. `code` is the saga's error where `refused` comes."""
 
     command: type[Command]
-    build: Callable[[Order, Facts], Command]
+    build: Callable[[Order, SagaData], Command]
     done: type[Reply]
     refused: type[Reply] | None = None
     code: ErrorCode = ErrorCode.REFUSED
@@ -68,7 +68,7 @@ class Step:
     then: OrderChange = unchanged
     undo: Exchange | None = None
     harmless: bool = False
-    skip: Callable[[Order, Facts], bool] = _never
+    skip: Callable[[Order, SagaData], bool] = _never
     pivot: bool = False
     tries_again: bool = False
     undo_refused: bool = False
@@ -87,7 +87,7 @@ class Notify:
     """Tell people; nobody answers."""
 
     name: str
-    notices: Callable[[Order, Facts], Sequence[SendNotification]]
+    notices: Callable[[Order, SagaData], Sequence[SendNotification]]
 
 
 AnyStep: TypeAlias = Step | Local | Notify
@@ -97,7 +97,7 @@ AnyStep: TypeAlias = Step | Local | Notify
 class Undone:
     """What it means that a saga was undone: for the order, and for whom to tell. `cancels` where it leaves the order CANCELLED."""
 
-    then: Callable[[Order, Facts, SagaError, Moment], Order]
+    then: Callable[[Order, SagaData, SagaError, Moment], Order]
     notices: Callable[[Order, SagaError], Sequence[SendNotification]]
     cancels: bool = False
 

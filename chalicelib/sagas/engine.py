@@ -13,7 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.messages.envelope import Trail
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.outbox import Queued
@@ -22,8 +22,8 @@ from chalicelib.orders.changes import Cause, Change, change
 from chalicelib.orders.order import Order
 from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas import store as saga_store
-from chalicelib.sagas.definition import Definition, Facts, Moment
-from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Started
+from chalicelib.sagas.definition import Definition, Moment, SagaData
+from chalicelib.sagas.outcomes import Answered, IdSource, Outcome, Started
 from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import RetryPolicy
@@ -35,7 +35,7 @@ class FollowUp:
     """A saga to start where another one has ended, with the saga data that it starts with."""
 
     definition: Definition
-    facts: Facts
+    data: SagaData
 
 
 # Says of an order that a saga has just left what must follow at once, in the same transaction.
@@ -88,13 +88,13 @@ class UnitOfWork:
         """The sagas that ended in this unit."""
         return [saga for saga in (self._sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
 
-    def start(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str] | None = None) -> Saga:
+    def start(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str] | None = None) -> Saga:
         """Begin a saga on `order`: a new one, or one of this unit that no other saga holds. `fresh` has the saga's id."""
-        begun = self._begin(definition, order, cause, fresh, facts or {})
-        self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), fresh)
+        begun = self._begin(definition, order, cause, ids, data or {})
+        self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), ids)
         return begun.saga
 
-    def apply(self, saga: Saga, outcome: Outcome, cause: Cause, fresh: Fresh, *, order: Order | None = None, noted: bool = False) -> None:
+    def apply(self, saga: Saga, outcome: Outcome, cause: Cause, ids: IdSource, *, order: Order | None = None, noted: bool = False) -> None:
         """Let `outcome` happen to a saga of this unit; raises KeyError where its definition is not known.
 
         The saga's own trail counts, whatever that of `cause` is. `order` is how the outcome finds the order, if not as it stands. With
@@ -104,13 +104,13 @@ class UnitOfWork:
         if definition is None:
             raise KeyError(f"saga {saga.name} version {saga.definition_version} is not known here")
         answered = outcome.message_id if isinstance(outcome, Answered) else None
-        trail = Trail(saga.trail.correlation_id, answered, saga.trail.traceparent)
-        planned = plan(definition, saga, order or self._orders[saga.order_id], outcome, self.moment, fresh)
-        self._carry_out(planned, replace(cause, trail=trail, saga_id=saga.saga_id), fresh, noted=noted)
+        context = MessageContext(saga.context.correlation_id, answered, saga.context.traceparent)
+        planned = plan(definition, saga, order or self._orders[saga.order_id], outcome, self.moment, ids)
+        self._carry_out(planned, replace(cause, context=context, saga_id=saga.saga_id), ids, noted=noted)
 
-    def change(self, order: Order, cause: Cause, fresh: Fresh) -> None:
+    def change(self, order: Order, cause: Cause, ids: IdSource) -> None:
         """Change an order of this unit without any saga: one version, one history entry, one event."""
-        self._change(order, cause, fresh)
+        self._change(order, cause, ids)
 
     def keep(self, letter: DeadLetter) -> None:
         """Keep a record that can't be taken."""
@@ -132,36 +132,36 @@ class UnitOfWork:
         outbox.insert(self._session, queued)
         self.keys = {each.ordering_key for each in queued}
 
-    def _begin(self, definition: Definition, order: Order, cause: Cause, fresh: Fresh, facts: Mapping[str, str]) -> Plan:
+    def _begin(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str]) -> Plan:
         saga = Saga(
-            saga_id=fresh.saga_id,
+            saga_id=ids.saga_id,
             order_id=order.order_id,
             name=definition.name,
             definition_version=definition.version,
             status=SagaStatus.RUNNING,
             steps=tuple(StepState(step.name) for step in definition.steps),
-            trail=cause.trail,
+            context=cause.context,
             started_at=self.moment.now,
-            facts=facts,
+            data=data,
         )
-        return plan(definition, saga, replace(order, active_saga_id=saga.saga_id), Started(), self.moment, fresh)
+        return plan(definition, saga, replace(order, active_saga_id=saga.saga_id), Started(), self.moment, ids)
 
-    def _carry_out(self, planned: Plan, cause: Cause, fresh: Fresh, *, noted: bool = False) -> None:
+    def _carry_out(self, planned: Plan, cause: Cause, ids: IdSource, *, noted: bool = False) -> None:
         """Take over a plan. Where the saga ends, what follows begins by the same outcome."""
         plans = [planned]
         follow_up = self._after_end(planned.order) if planned.saga.ended else None
         if follow_up:
-            plans.append(self._begin(follow_up.definition, planned.order, cause, fresh.follow_up(), follow_up.facts))
+            plans.append(self._begin(follow_up.definition, planned.order, cause, ids.follow_up(), follow_up.data))
         order = plans[-1].order
         if noted or order != self._orders.get(order.order_id):
-            self._change(order, cause, fresh)
+            self._change(order, cause, ids)
         for each in plans:
             self._sagas[each.saga.saga_id] = each.saga
             self._changed_sagas[each.saga.saga_id] = None
             self._queued.extend(Queued(order.order_id, message) for message in each.send)
 
-    def _change(self, after: Order, cause: Cause, fresh: Fresh) -> None:
-        made = change(self._orders.get(after.order_id), after, cause, event_id=fresh.id(0), now=self.moment.now)
+    def _change(self, after: Order, cause: Cause, ids: IdSource) -> None:
+        made = change(self._orders.get(after.order_id), after, cause, event_id=ids.id(0), now=self.moment.now)
         self._orders[made.order.order_id] = made.order
         self._changes.append(made)
         self._queued.append(Queued(made.order.order_id, made.event))

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from chalicelib.messages.commands import NotificationType, SendNotification
 from chalicelib.orders.order import Order
-from chalicelib.sagas.definition import Facts
+from chalicelib.sagas.definition import SagaData
 from chalicelib.sagas.state import SagaError
 
 WORDS: dict[NotificationType, tuple[str, str]] = {
@@ -19,17 +19,17 @@ WORDS: dict[NotificationType, tuple[str, str]] = {
 }
 
 
-Notices: TypeAlias = Callable[[Order, Facts], Sequence[SendNotification]]
+Notices: TypeAlias = Callable[[Order, SagaData], Sequence[SendNotification]]
 
 
 def customer_is_told(type: NotificationType) -> Notices:
     """For a Notify step: one message to the order's customer."""
-    return lambda order, _facts: (to_customer(order, type),)
+    return lambda order, _data: (to_customer(order, type),)
 
 
 def runner_is_told(type: NotificationType) -> Notices:
     """For a Notify step: one message to the order's runner."""
-    return lambda order, _facts: (to_runner(order, type),)
+    return lambda order, _data: (to_runner(order, type),)
 
 
 def nobody_is_told(_order: Order, _error: SagaError) -> Sequence[SendNotification]:

@@ -10,7 +10,7 @@ from chalicelib.messages.replies import Reply
 from chalicelib.sagas.state import SagaError
 
 
-class Fresh:
+class IdSource:
     """Ids and a random number for one outcome; asked again, it gives the same ones, so a transaction can be run again.
 
     `jitter` is a random number from -1 to 1. Id 0 is that of the order's event, commands take the later ones.
@@ -19,7 +19,7 @@ class Fresh:
     def __init__(self, new_id: Callable[[], str], jitter: float) -> None:
         self._new_id = new_id
         self._ids: list[str] = []
-        self._follow_up: Fresh | None = None
+        self._follow_up: IdSource | None = None
         self.jitter = jitter
 
     def id(self, number: int) -> str:
@@ -33,10 +33,10 @@ class Fresh:
         """The id of the saga that this outcome starts, if it starts one."""
         return UUID(self._new_id())
 
-    def follow_up(self) -> "Fresh":
+    def follow_up(self) -> "IdSource":
         """For a saga that the same outcome starts where another one ends: the same event, other commands."""
         if self._follow_up is None:
-            self._follow_up = Fresh(self._new_id, self.jitter)
+            self._follow_up = IdSource(self._new_id, self.jitter)
             self._follow_up._ids.append(self.id(0))
         return self._follow_up
 
@@ -65,16 +65,16 @@ class Deferred:
 
 
 @dataclass(frozen=True)
-class Turned:
+class CompensationRequested:
     """Somebody asked for the saga's compensation; its pending step counts as maybe done. `facts` are added to the saga's data."""
 
     error: SagaError
-    facts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Retried:
-    """An operator has a parked saga go on."""
+    """An operator has a suspended saga go on."""
 
 
-Outcome: TypeAlias = Started | Answered | TimedOut | Deferred | Turned | Retried
+Outcome: TypeAlias = Started | Answered | TimedOut | Deferred | CompensationRequested | Retried

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.messages.commands import Command, SendNotification
-from chalicelib.messages.envelope import Outgoing, Trail, encode, timestamp
+from chalicelib.messages.envelope import MessageContext, Outgoing, encode, timestamp
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
-from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Retried, Started, TimedOut, Turned
+from chalicelib.sagas.outcomes import Answered, CompensationRequested, Deferred, IdSource, Outcome, Retried, Started, TimedOut
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
 from chalicelib.sagas.verdict import recorded
 
@@ -22,9 +22,9 @@ class Plan:
     send: tuple[Outgoing, ...]
 
 
-def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> Plan:
+def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, ids: IdSource) -> Plan:
     """Say what follows from `outcome`. An Answered must have been judged TAKEN; only a saga that still goes forward can be Turned."""
-    run = _Run(definition, saga, order, outcome, moment, fresh)
+    run = _Run(definition, saga, order, outcome, moment, ids)
     match outcome:
         case Started():
             run.forward(None)
@@ -34,11 +34,11 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
             run.timed_out()
         case Deferred():
             run.defer()
-        case Turned(error, facts):
+        case CompensationRequested(error, data):
             if saga.ended or (saga.pending and saga.pending.undo):
-                raise ValueError(f"saga {saga.saga_id} is {saga.status}: it can't turn round")
-            run.remember(**facts)
-            run.turn(error)
+                raise ValueError(f"saga {saga.saga_id} is {saga.status}: it can't be compensated")
+            run.remember(**data)
+            run.compensate(error)
         case Retried():
             run.retry()
     return run.result()
@@ -47,16 +47,16 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
 class _Run:
     """One planning: the saga's parts unfolded, moved on, and folded up again."""
 
-    def __init__(self, definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, fresh: Fresh) -> None:
-        self.definition, self.moment, self.policy, self.fresh = definition, moment, moment.policy, fresh
+    def __init__(self, definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, ids: IdSource) -> None:
+        self.definition, self.moment, self.policy, self.ids = definition, moment, moment.policy, ids
         self.before, self.order = saga, order
         self.status, self.error = saga.status, saga.error
         self.pending, self.due_at, self.ended_at = saga.pending, saga.due_at, saga.ended_at
         self.steps = {step.name: step for step in saga.steps}
-        self.facts = dict(saga.facts)
+        self.data = dict(saga.data)
         self.send: list[Outgoing] = []
         self.ids_taken = 0
-        self.causation = _causation(outcome, fresh)
+        self.causation = _causation(outcome, ids)
 
     def forward(self, after: str | None) -> None:
         """Go on with the steps behind `after` until one awaits a reply, or the saga is complete."""
@@ -65,12 +65,12 @@ class _Run:
                 case Step(name) if self.steps[name].status is StepStatus.DONE:
                     continue
                 case Local(name, then):
-                    self.order = then(self.order, self.facts, self.moment)
+                    self.order = then(self.order, self.data, self.moment)
                     self._pass(name, StepStatus.DONE)
                 case Notify(name, notices):
-                    self._notify(notices(self.order, self.facts))
+                    self._notify(notices(self.order, self.data))
                     self._pass(name, StepStatus.DONE)
-                case Step(name) if step.skip(self.order, self.facts):
+                case Step(name) if step.skip(self.order, self.data):
                     self._pass(name, StepStatus.SKIPPED)
                 case Step():
                     self._ask(step, step.ask, undo=False)
@@ -89,7 +89,7 @@ class _Run:
             self._refused(step, SagaError(step.ask.code, _refusal(step, reply)))
         else:
             self.remember(**{name: getattr(reply, name) for name in step.keep})
-            self.order = step.then(self.order, self.facts, self.moment)
+            self.order = step.then(self.order, self.data, self.moment)
             self._mark(step.name, StepStatus.DONE)
             self.forward(step.name)
 
@@ -102,15 +102,15 @@ class _Run:
             self.status, self.due_at = SagaStatus.FAILED, None
             self.error = self.error or _silence(step, pending)
         else:
-            self.turn(_silence(step, pending))
+            self.compensate(_silence(step, pending))
 
     def defer(self) -> None:
         """Begin the pending command's wait anew, and count nothing."""
         pending, _ = self._awaited()
         self._await_copy(pending.attempts)
 
-    def turn(self, error: SagaError) -> None:
-        """Turn round: undo, last first, all that was or may have been done."""
+    def compensate(self, error: SagaError) -> None:
+        """Compensate: undo, last first, all that was or may have been done."""
         self.status, self.error = SagaStatus.COMPENSATING, error
         for state in list(self.steps.values()):
             if state.status is StepStatus.PENDING:
@@ -118,7 +118,7 @@ class _Run:
         self._undo_next()
 
     def retry(self) -> None:
-        """Go on with a parked saga: the silent command once more, or a refused payout from its first step."""
+        """Go on with a suspended saga: the silent command once more, or a refused payout from its first step."""
         self.status = SagaStatus.COMPENSATING if self.pending and self.pending.undo else SagaStatus.RUNNING
         if self.status is SagaStatus.RUNNING:
             self.error = None
@@ -128,15 +128,15 @@ class _Run:
         first = next(step for step in self.definition.steps if isinstance(step, Step))
         self._ask(first, first.ask, undo=False)
 
-    def remember(self, **facts: str | None) -> None:
-        self.facts.update({name: value for name, value in facts.items() if value is not None})
+    def remember(self, **data: str | None) -> None:
+        self.data.update({name: value for name, value in data.items() if value is not None})
 
     def result(self) -> Plan:
         saga = replace(
             self.before,
             status=self.status,
             steps=tuple(self.steps.values()),
-            facts=self.facts,
+            data=self.data,
             error=self.error,
             pending=self.pending,
             due_at=self.due_at,
@@ -145,10 +145,10 @@ class _Run:
         return Plan(saga, self.order, tuple(self.send))
 
     def _refused(self, step: Step, error: SagaError) -> None:
-        """Turn round; past the pivot try again where the step allows it, and else wait for an operator."""
+        """Compensate; past the pivot try again where the step allows it, and else wait for an operator."""
         self._mark(step.name, StepStatus.FAILED)
         if step.pivot or not self.definition.past_pivot(self.steps.values()):
-            self.turn(error)
+            self.compensate(error)
             return
         refusals = sum(1 for attempt in self.steps[step.name].tries if attempt.reply and attempt.reply["type"] != step.ask.done.TYPE)
         if step.tries_again and refusals % self.policy.attempts:
@@ -172,7 +172,7 @@ class _Run:
         self.status, self.pending, self.due_at, self.ended_at = status, None, None, self.moment.now
         undone = self.definition.undone
         if status is SagaStatus.COMPENSATED and undone and self.error:
-            self.order = undone.then(self.order, self.facts, self.error, self.moment)
+            self.order = undone.then(self.order, self.data, self.error, self.moment)
             self._notify(undone.notices(self.order, self.error))
         self.order = replace(self.order, active_saga_id=None)
 
@@ -187,7 +187,7 @@ class _Run:
         self._await_copy(refusals)
 
     def _prepare(self, step: Step, exchange: Exchange, *, undo: bool, attempts: int) -> Outgoing:
-        command_id, message = self._message(exchange.build(self.order, self.facts))
+        command_id, message = self._message(exchange.build(self.order, self.data))
         state = self.steps[step.name]
         self.pending = Pending(command_id, step.name, undo, attempts, message)
         self.steps[step.name] = replace(
@@ -209,15 +209,15 @@ class _Run:
         self._await_copy(attempts)
 
     def _await_copy(self, attempt: int) -> None:
-        self.due_at = self.moment.now + self.policy.wait(attempt, self.fresh.jitter)
+        self.due_at = self.moment.now + self.policy.wait(attempt, self.ids.jitter)
 
     def _notify(self, notices: Sequence[SendNotification]) -> None:
         self.send.extend(self._message(notice)[1] for notice in notices)
 
     def _message(self, command: Command) -> tuple[str, Outgoing]:
         self.ids_taken += 1
-        command_id = self.fresh.id(self.ids_taken)
-        trail = self.before.trail
+        command_id = self.ids.id(self.ids_taken)
+        context = self.before.context
         message = encode(
             command.TOPIC,
             id=command_id,
@@ -225,7 +225,7 @@ class _Run:
             time=self.moment.now,
             order_id=str(self.before.order_id),
             data=command.data(),
-            trail=Trail(trail.correlation_id, self.causation, trail.traceparent),
+            context=MessageContext(context.correlation_id, self.causation, context.traceparent),
             extensions={"sagaid": str(self.before.saga_id)},
         )
         return command_id, message
@@ -236,7 +236,7 @@ class _Run:
         return self.pending, self.definition.step_of(self.pending)
 
     def _heal(self, pending: Pending) -> None:
-        """A late reply wakes a saga that silence had parked."""
+        """A late reply wakes a saga that was suspended because it timed out."""
         if self.status is not SagaStatus.FAILED:
             return
         self.status = SagaStatus.COMPENSATING if pending.undo else SagaStatus.RUNNING
@@ -257,13 +257,13 @@ class _Run:
         self.steps[name] = StepState(name, status, started_at=now, ended_at=now)
 
 
-def _causation(outcome: Outcome, fresh: Fresh) -> str | None:
+def _causation(outcome: Outcome, ids: IdSource) -> str | None:
     """A command answers the reply that led to it; the first one follows from the event of the saga's start."""
     match outcome:
         case Answered():
             return outcome.message_id
         case Started():
-            return fresh.id(0)
+            return ids.id(0)
     return None
 
 

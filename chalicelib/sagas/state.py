@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from chalicelib.fields import COUNT, ID, MOMENT, NAME, NUMBER, TEXT, TIME, Field, Table, each, maybe, one_of, part
-from chalicelib.messages.envelope import Outgoing, Trail
+from chalicelib.messages.envelope import MessageContext, Outgoing
 from chalicelib.orders.order import ORDER
 
 
@@ -45,7 +45,7 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True)
 class SagaError:
-    """Why a saga turned round or was parked; `detail` is a sentence for people."""
+    """Why a saga compensated or was suspended; `detail` is a sentence for people."""
 
     code: ErrorCode
     detail: str
@@ -94,9 +94,9 @@ class Saga:
     definition_version: int
     status: SagaStatus
     steps: tuple[StepState, ...]
-    trail: Trail
+    context: MessageContext
     started_at: datetime
-    facts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
     error: SagaError | None = None
     pending: Pending | None = None
     due_at: datetime | None = None
@@ -107,14 +107,14 @@ class Saga:
         return self.status in ENDED
 
     @property
-    def turned(self) -> bool:
-        """Whether the saga is undoing its work, or is parked while doing so."""
+    def compensating(self) -> bool:
+        """Whether the saga is undoing its work, or is suspended while doing so."""
         parked_undoing = self.status is SagaStatus.FAILED and self.pending is not None and self.pending.undo
         return self.status is SagaStatus.COMPENSATING or parked_undoing
 
     @property
     def current_step(self) -> str | None:
-        """The step that a saga not yet ended is at: the one awaited, or the one whose refusal parked it."""
+        """The step that a saga not yet ended is at: the one awaited, or the one whose refusal suspended it."""
         if self.ended:
             return None
         if self.pending:

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.db import bulk
-from chalicelib.messages.envelope import Outgoing, Trail
+from chalicelib.messages.envelope import MessageContext, Outgoing
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
 
 FIXED: bulk.Columns = {
@@ -78,9 +78,9 @@ def from_row(row: Mapping[Any, Any]) -> Saga:
         definition_version=row["definition_version"],
         status=SagaStatus(row["status"]),
         steps=tuple(_step(step) for step in row["steps"]),
-        trail=Trail(row["correlation_id"], traceparent=row["traceparent"]),
+        context=MessageContext(row["correlation_id"], traceparent=row["traceparent"]),
         started_at=row["started_at"],
-        facts=row["facts"],
+        data=row["facts"],
         error=SagaError(ErrorCode(error["code"]), error["detail"]) if error else None,
         pending=_pending(pending) if pending else None,
         due_at=row["due_at"],
@@ -117,12 +117,12 @@ def _row(saga: Saga) -> dict[str, Any]:
         "order_id": str(saga.order_id),
         "name": saga.name,
         "definition_version": saga.definition_version,
-        "correlation_id": saga.trail.correlation_id,
-        "traceparent": saga.trail.traceparent,
+        "correlation_id": saga.context.correlation_id,
+        "traceparent": saga.context.traceparent,
         "started_at": saga.started_at.isoformat(),
         "status": saga.status.value,
         "steps": [asdict(step) for step in saga.steps],
-        "facts": dict(saga.facts),
+        "facts": dict(saga.data),
         "error": {"code": saga.error.code.value, "detail": saga.error.detail} if saga.error else None,
         "awaited_id": saga.pending.command_id if saga.pending else None,
         "pending": _stored_pending(saga.pending) if saga.pending else None,

@@ -18,14 +18,14 @@ INTRODUCTION = """# The sagas
 Made by `make declare` from the definitions in `chalicelib/sagas/`; what leads where is what the planner says. Don't edit this file.
 
 How to read the state diagrams: a box is a step, with the command that it sends. An arrow is labelled with what makes the saga go on: a
-reply, or `silence`, which means that no copy of the command was answered. `turned round` stands for whoever may ask for it: a cancellation
-or an expired authorization during `create_order`, an operator's *compensate*. `undo` steps run last first. A saga that silence
-has parked (`FAILED: silent`) goes on from the step it was at, by a late reply or an operator's *retry*; one that a refusal has parked
-(`FAILED: refused`) waits for an operator. The pivot has a thick border: once its command is written, only its refusal turns
-the saga back.
+reply, or `silence`, which means that no copy of the command was answered. `compensated` stands for whoever may ask for it: a cancellation
+or an expired authorization during `create_order`, an operator's *compensate*. `undo` steps run last first. A saga that is suspended
+because it timed out (`FAILED: silent`) goes on from the step it was at, by a late reply or an operator's *retry*; one that is suspended
+by a refusal (`FAILED: refused`) waits for an operator. The pivot has a thick border: once its command is written, only its refusal
+compensates the saga.
 """
 
-STYLE = ("    classDef pivot stroke-width:4px", "    classDef parked stroke-dasharray:4 4")
+STYLE = ("    classDef pivot stroke-width:4px", "    classDef suspended stroke-dasharray:4 4")
 NODES = {SILENT: "FAILED: silent", REFUSED: "FAILED: refused"}
 ENDS = tuple(status.value for status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED))
 ENDED = {SagaStatus.COMPLETED: "Completed, it leaves the order", SagaStatus.COMPENSATED: "Undone, it leaves the order"}
@@ -60,7 +60,7 @@ def state_diagram(definition: Definition, found: SagaMap) -> list[str]:
     """Steps, compensation and parking places, with all that leads from one to another."""
     places = list(dict.fromkeys(place for arrow in found.arrows for place in (arrow.before, arrow.after)))
     pivots = [step.name for step in definition.steps if isinstance(step, Step) and step.pivot]
-    parked = [place for place in places if place in NODES]
+    suspended = [place for place in places if place in NODES]
     return [
         "stateDiagram-v2",
         *STYLE,
@@ -68,7 +68,7 @@ def state_diagram(definition: Definition, found: SagaMap) -> list[str]:
         *_transitions(found.arrows),
         *(f"    {place} --> [*]" for place in places if place in ENDS),
         *(f"    class {name} pivot" for name in pivots),
-        *(f"    class {place} parked" for place in parked),
+        *(f"    class {place} parked" for place in suspended),
     ]
 
 
@@ -93,14 +93,14 @@ def _purpose(definition: Definition) -> list[str]:
 def _table(definition: Definition) -> list[str]:
     rows = ["| step | command | done | refused | undo | for the order |", "| --- | --- | --- | --- | --- | --- |"]
     sample = SAMPLES[definition.name][0]
-    order, facts = order_in(sample.status), {**_kept(definition), **sample.facts}
+    order, data = order_in(sample.status), {**_kept(definition), **sample.data}
     for step in definition.steps:
         cells = [step.name, *_messages(step)]
         if isinstance(step, Notify):
-            told = [f"{notice.recipient_type.lower()} is told `{notice.notification_type}`" for notice in step.notices(order, facts)]
+            told = [f"{notice.recipient_type.lower()} is told `{notice.notification_type}`" for notice in step.notices(order, data)]
             meaning = ", ".join(told)
         else:
-            after = step.then(order, facts, MOMENT)
+            after = step.then(order, data, MOMENT)
             order, meaning = after, _difference(order, after)
         rows.append(f"| {' | '.join([*cells, meaning or NOTHING])} |")
     return rows
@@ -207,7 +207,7 @@ def _asked(step: Step) -> Iterator[str]:
         return
     yield "alt done"
     yield f"    {partner}-->>orders: {step.ask.done.TYPE}"
-    yield "else refused, and tried again" if step.tries_again else "else refused, and turned round"
+    yield "else refused, and tried again" if step.tries_again else "else refused, and compensated"
     yield f"    {partner}-->>orders: {step.ask.refused.TYPE}"
     yield "end"
 

@@ -8,12 +8,12 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from chalicelib.messages.envelope import Trail, from_json
+from chalicelib.messages.envelope import MessageContext, from_json
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.definition import Definition, Local, Moment, Notify
-from chalicelib.sagas.outcomes import Answered, Fresh, Outcome, Retried, Started, TimedOut, Turned
+from chalicelib.sagas.outcomes import Answered, CompensationRequested, IdSource, Outcome, Retried, Started, TimedOut
 from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus, StepState, StepStatus
@@ -24,7 +24,7 @@ AGAIN = "_again"
 ATTEMPTS = 2
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT = Moment(NOW, RetryPolicy(timedelta(seconds=10), ATTEMPTS), Timeouts(timedelta(minutes=30)))
-TURNED = Turned(SagaError(ErrorCode.CANCELLED, "turned round"))
+COMPENSATION = CompensationRequested(SagaError(ErrorCode.CANCELLED, "compensated"))
 BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 SAID = {"paymentMethodId": "pm_1", "payoutAccountId": "acct_1", "paymentId": "pay_1", "escrowId": "esc_1", "reason": "because"}
 
@@ -34,7 +34,7 @@ class Sample:
     """An order on which a saga may start, by its status, and what is known at the start."""
 
     status: OrderStatus
-    facts: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 SAMPLES: dict[str, tuple[Sample, ...]] = {
@@ -71,7 +71,7 @@ def explore(definition: Definition) -> SagaMap:
     found, seen, todo = SagaMap(), set(), []
     for sample in SAMPLES[definition.name]:
         order = order_in(sample.status)
-        saga = _new_saga(definition, order, sample.facts)
+        saga = _new_saga(definition, order, sample.data)
         begun = _plan(definition, Plan(saga, replace(order, active_saga_id=saga.saga_id), ()), Started())
         _note(found, definition, START, saga, begun, "")
         todo.append(begun)
@@ -125,26 +125,26 @@ def order_in(status: OrderStatus) -> Order:
     )
 
 
-def _new_saga(definition: Definition, order: Order, facts: Mapping[str, str]) -> Saga:
+def _new_saga(definition: Definition, order: Order, data: Mapping[str, str]) -> Saga:
     steps = tuple(StepState(step.name) for step in definition.steps)
-    trail, version = Trail("map"), definition.version
-    return Saga(UUID(int=2), order.order_id, definition.name, version, SagaStatus.RUNNING, steps, trail, NOW, facts)
+    context, version = MessageContext("map"), definition.version
+    return Saga(UUID(int=2), order.order_id, definition.name, version, SagaStatus.RUNNING, steps, context, NOW, data)
 
 
 def _plan(definition: Definition, at: Plan, outcome: Outcome) -> Plan:
     taken = sum(len(step.tries) for step in at.saga.steps)
     numbers = count(100 * taken)
-    return plan(definition, at.saga, at.order, outcome, MOMENT, Fresh(lambda: str(next(numbers)), 0))
+    return plan(definition, at.saga, at.order, outcome, MOMENT, IdSource(lambda: str(next(numbers)), 0))
 
 
 def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
-    """What can happen to a saga at rest, and what it comes to. One parked by silence goes on from where it was: see `_note`."""
+    """What can happen to a saga at rest, and what it comes to. One suspended: timed out goes on from where it was: see `_note`."""
     saga = at.saga
     if saga.ended or place_of(saga) == SILENT:
         return
     if saga.pending is None:
         yield "retry", _plan(definition, at, Retried())
-        yield "compensate", _plan(definition, at, TURNED)
+        yield "compensate", _plan(definition, at, COMPENSATION)
         return
     exchange = definition.exchange_of(saga.pending)
     asked = at if saga.pending.attempts else _plan(definition, at, TimedOut())
@@ -156,7 +156,7 @@ def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
     silent = _silence(definition, asked)
     yield "silence", silent
     if definition.can_compensate(saga):
-        yield "turned round", _plan(definition, at, TURNED)
+        yield "compensated", _plan(definition, at, COMPENSATION)
 
 
 def _silence(definition: Definition, at: Plan) -> Plan:
@@ -174,7 +174,7 @@ def _reply(kind: type[Reply], at: Plan) -> Reply:
 
 
 def _note(found: SagaMap, definition: Definition, before: str, saga: Saga, after: Plan, label: str) -> None:
-    """Draw the way by the steps that were passed at once; a place that silence parks also has its way back."""
+    """Draw the way by the steps that were passed at once; a place where a saga is suspended also has its way back."""
     for name in _left_out(definition, saga, after.saga):
         label = f"{label}, without {name}".removeprefix(", ")
     for name in _passed(definition, saga, after.saga):

@@ -29,31 +29,31 @@ def audit() -> int:
         return 1
     try:
         with telling("auditing"):
-            found, parked = examine(url, period)
+            found, suspended = examine(url, period)
     except (sa.exc.SQLAlchemyError, DatabaseError, OSError) as error:
         complain(f"make audit: {hidden(url)}: {reason(error)}")
         return 1
-    say(*report(found, parked))
+    say(*report(found, suspended))
     return 1 if found else 0
 
 
 def examine(url: str, relay_period: timedelta) -> tuple[list[Violation], list[Violation]]:
-    """The violations in a database, those of the simulated partners' books included, and the sagas parked in it."""
+    """The violations in a database, those of the simulated partners' books included, and the sagas suspended in it."""
     with operator_session(url) as session:
         asked = (*RULES, *BOOK_RULES) if session.execute(HAS_BOOKS).scalar_one() else RULES
-        return rules.violations(session, asked, relay_period=relay_period), rules.parked(session)
+        return rules.violations(session, asked, relay_period=relay_period), rules.suspended(session)
 
 
-def report(found: Sequence[Violation], parked: Sequence[Violation]) -> list[str]:
-    """The table for people, as lines: one line where all is well, and the parked sagas below, which are no violations."""
+def report(found: Sequence[Violation], suspended: Sequence[Violation]) -> list[str]:
+    """The table for people, as lines: one line where all is well, and the suspended sagas below, which are no violations."""
     lines = [f"{len(found)} violations"] if found else ["no violations: orders, sagas, outbox, history and money agree"]
     for rule in dict.fromkeys(each.rule for each in found):
         broken = [each for each in found if each.rule == rule]
         lines += ["", f"{rule}: {TITLES[rule]}", *_table(broken)]
         if len(broken) == rules.MOST_A_RULE:
             lines.append("  … and perhaps more")
-    if parked:
-        lines += ["", f"{len(parked)} parked sagas (no violation; `make why SAGA=…` says what each waits for)", *_table(parked)]
+    if suspended:
+        lines += ["", f"{len(suspended)} suspended sagas (no violation; `make why SAGA=…` says what each waits for)", *_table(suspended)]
     return lines
 
 

@@ -31,7 +31,7 @@ def waits_for(saga: Saga, now: datetime, policy: RetryPolicy, unpublished: Unpub
         return _without_command(saga, error)
     if saga.status is SagaStatus.FAILED:
         awaited = _awaited(definition, saga.pending)
-        return f"parked by silence ({error}): still waits for {awaited}, and goes on by itself when it comes; an operator may retry"
+        return f"suspended: timed out ({error}): still waits for {awaited}, and goes on by itself when it comes; an operator may retry"
     undoing = f"; it is being undone because {error}" if saga.status is SagaStatus.COMPENSATING else ""
     return _for_whom(definition, saga, saga.pending, now, policy, unpublished) + undoing
 
@@ -46,7 +46,7 @@ def duration(span: timedelta) -> str:
 
 def _without_command(saga: Saga, error: str) -> str:
     if saga.status is SagaStatus.FAILED:
-        return f"parked by refusal: an operator must retry or compensate ({error})"
+        return f"suspended: refused: an operator must retry or compensate ({error})"
     return "waits for nothing, which must never be: `make audit` says more"
 
 
@@ -76,7 +76,7 @@ def _copies(definition: Definition, saga: Saga, pending: Pending, now: datetime,
     if not policy.exhausted(pending.attempts):
         return f"{copy}; next copy {when}"
     forward = pending.undo or definition.past_pivot(saga.steps)
-    return f"{copy}, the last one; without an answer it is {'parked' if forward else 'turned round'} {when}"
+    return f"{copy}, the last one; without an answer it is {'suspended' if forward else 'compensated'} {when}"
 
 
 def _sent(saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> str:

@@ -139,8 +139,8 @@ def _saga(known: Known) -> list[str]:
     ended = f"ended {timestamp(saga.ended_at)}" if saga.ended_at else f"runs for {duration(known.now - saga.started_at)}"
     return [
         f"{saga.status} at {saga.current_step or 'its end'}, version {saga.definition_version}",
-        f"started {timestamp(saga.started_at)}, {ended}, correlation {saga.trail.correlation_id}",
-        f"facts {json.dumps(dict(saga.facts), ensure_ascii=False)}",
+        f"started {timestamp(saga.started_at)}, {ended}, correlation {saga.context.correlation_id}",
+        f"facts {json.dumps(dict(saga.data), ensure_ascii=False)}",
     ]
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from chalicelib.messages import envelope, topics
-from chalicelib.messages.envelope import Outgoing, Trail
+from chalicelib.messages.envelope import MessageContext, Outgoing
 from chalicelib.messages.replies import Reply
 from infra.partners.requests import Request
 
@@ -26,7 +26,7 @@ def encode(reply: Reply, request: Request, *, id: str, time: datetime) -> Outgoi
         time=time,
         order_id=request.order_id,
         data=reply.data(),
-        trail=Trail(request.correlation_id or request.command_id, request.command_id, request.traceparent),
+        context=MessageContext(request.correlation_id or request.command_id, request.command_id, request.traceparent),
         extensions={} if request.saga_id is None else {"sagaid": request.saga_id},
         source=SOURCES[reply.TOPIC],
     )

@@ -4,7 +4,7 @@ import json
 
 from chalicelib.entrypoints.kafka import give_up
 from chalicelib.entrypoints.lambda_events import records
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messaging.decode import Ignored, receive
 from chalicelib.operations.take_replies import Delivery
 from infra.esm.failures import TOO_LARGE, Failure
@@ -27,7 +27,7 @@ class DeadLetters:
         for record in records(json.loads(failure.event_text)):
             received = receive(record)
             if not isinstance(received, Ignored):
-                give_up(Delivery(received, new_fresh(), new_id()), error, failure.invoke_count)
+                give_up(Delivery(received, new_id_source(), new_id()), error, failure.invoke_count)
 
     def close(self) -> None:
         """Nothing is open: the runtime is the functions' own."""

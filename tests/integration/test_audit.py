@@ -14,7 +14,7 @@ from chalicelib.db.states import sql_state
 from chalicelib.messages.topics import ESCROW_COMMANDS, PAYMENT_COMMANDS
 from chalicelib.messaging.producer import Producer
 from chalicelib.operations import audit
-from chalicelib.operations.audit import LIVE_RULES, RULES, Rule, Violation, parked, violations
+from chalicelib.operations.audit import LIVE_RULES, RULES, Rule, Violation, suspended, violations
 from chalicelib.sagas.definition import Step
 from chalicelib.sagas.registry import DEFINITIONS
 from infra.operator.books import BOOK_RULES
@@ -63,7 +63,7 @@ def every_fate(told: Fates) -> dict[str, UUID]:
     told.settle()
     return {
         "silent": silent,
-        "parked by silence": parked_by_silence,
+        "suspended: timed out": parked_by_silence,
         "completed": told.completed(told.delivered(told.accepted())),
         "given back and completed": told.completed(
             told.delivered(told.accept(told.give_back(told.accepted("run_1"), "run_1"), "run_2"), "run_2")
@@ -106,13 +106,13 @@ def test_orders_of_every_fate_break_no_rule_in_whatever_state_they_are(orders: O
 
 def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_parked(orders: Orders) -> None:
     with orders.engine.begin() as session:
-        found = {each.order_id: (each.rule, each.detail) for each in parked(session)}
+        found = {each.order_id: (each.rule, each.detail) for each in suspended(session)}
     assert found == {
         orders.ids["refused payout"]: (
             "parked_by_refusal",
             "complete_order: release_escrow was refused: the runner is not the one assigned",
         ),
-        orders.ids["parked by silence"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
+        orders.ids["suspended: timed out"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
     }
 
 
@@ -149,7 +149,7 @@ BREAKAGES: list[tuple[Rule, str, str, str]] = [
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("pending = NULL", "running"), "create_order is RUNNING"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("due_at = NULL", "running"), "due never"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("status = 'COMPENSATING', due_at = NULL", "running"), "due never"),
-    (audit.SAGA_WITHOUT_COMMAND, "parked by silence", saga("awaited_id = NULL, pending = NULL", "parked by silence"), "FAILED"),
+    (audit.SAGA_WITHOUT_COMMAND, "suspended: timed out", saga("awaited_id = NULL, pending = NULL", "suspended: timed out"), "FAILED"),
     (audit.SAGA_OVERDUE, "running", saga(f"due_at = {LATE}", "running"), "create_order version 1 was due at"),
     (
         audit.OUTBOX_OLD,

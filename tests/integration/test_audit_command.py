@@ -65,7 +65,7 @@ def test_parked_sagas_are_shown_and_no_failure(told: Fates, database_url: str, t
     audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
 
     assert audited.returncode == 0
-    assert audited.stdout.startswith(f"{AUDITED}\n\n1 parked sagas")
+    assert audited.stdout.startswith(f"{AUDITED}\n\n1 suspended sagas")
     assert f"{order_id}  {told.saga_of(order_id)}  complete_order: release_escrow was refused" in audited.stdout
 
 

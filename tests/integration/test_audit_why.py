@@ -94,7 +94,7 @@ def test_one_parked_by_silence_says_that_it_heals(told: Fates) -> None:
 
     text = shown(told, order_id)
 
-    assert sentence(text).startswith("parked by silence (refund_escrow had no answer after 5 attempts): still waits for escrow.refunded")
+    assert sentence(text).startswith("suspended: timed out (refund_escrow had no answer after 5 attempts): still waits for escrow.refunded")
     assert section(text, "timer") == ["not set"]
 
 
@@ -103,7 +103,7 @@ def test_one_parked_by_refusal_says_that_an_operator_must_act(told: Fates) -> No
 
     text = shown(told, order_id)
 
-    assert sentence(text).startswith("parked by refusal: an operator must retry or compensate (release_escrow was refused: ")
+    assert sentence(text).startswith("suspended: refused: an operator must retry or compensate (release_escrow was refused: ")
     assert section(text, "pending") == ["no command"]
     assert section(text, "steps")[3].endswith(", ".join(["escrow.release_failed"] * 5))
 

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.errors import Forbidden, NotFound
-from chalicelib.ids import new_fresh, new_id
-from chalicelib.messages.envelope import Trail
+from chalicelib.ids import new_id, new_id_source
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.operations.call import Call, Served
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.orders.access import Viewer
@@ -23,7 +23,7 @@ OWNER = Viewer("cust_1", frozenset({"customer"}))
 
 def cancel(world: World, placed: Placed, reason: str | None = "too long", viewer: Viewer = OWNER) -> Served:
     with world.engine.begin() as session:
-        return cancel_order(session, Call(world.rules, viewer, Trail("c"), new_fresh()), placed.order_id, reason)
+        return cancel_order(session, Call(world.rules, viewer, MessageContext("c"), new_id_source()), placed.order_id, reason)
 
 
 def answered(service: Service, placed: Placed, times: int = 1) -> None:

@@ -75,7 +75,7 @@ TABLE: dict[str, tuple[str, list[Move], str, str]] = {
     "create_order, authorizing": ("NEW", [Scene.publish, answered(1)], "turns", "CANCELLED FAILED"),
     "create_order, authorized": ("NEW", [Scene.publish, answered(2)], "turns", "CANCELLED RELEASED"),
     "create_order, undoing": ("NEW", [Scene.publish, answered(2), refused("escrow.hold")], "notes", "CANCELLED RELEASED"),
-    "create_order, parked while undoing": (
+    "create_order, suspended while undoing": (
         "NEW",
         [Scene.publish, answered(2), refused("escrow.hold"), falls_silent],
         "notes",

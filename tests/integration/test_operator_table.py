@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
-from chalicelib.ids import new_fresh
+from chalicelib.ids import new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call
 from chalicelib.orders.access import Viewer
@@ -30,10 +30,10 @@ ACTIONS: dict[str, Callable[[Scene], object]] = {
     "waits": times_out,
     "cancelled": cancel(),
     "retried": lambda scene: scene.do(
-        lambda session, rules, _: operate.retry(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.holder["saga_id"])
+        lambda session, rules, _: operate.retry(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.holder["saga_id"])
     ),
     "compensated": lambda scene: scene.do(
-        lambda session, rules, _: operate.compensate(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.holder["saga_id"])
+        lambda session, rules, _: operate.compensate(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.holder["saga_id"])
     ),
 }
 
@@ -132,7 +132,7 @@ def reach(stage: Stage, saga: str, path: str, status: str) -> Scene:
 
 def operate_on(scene: Scene, saga: str, verb: str) -> None:
     saga_id = scene.saga(saga)["saga_id"]
-    scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, TRAIL, new_fresh()), saga_id))
+    scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, TRAIL, new_id_source()), saga_id))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
     scene = stage.scene("NEW")
     for verb in VERBS.values():
         with pytest.raises(NotFound):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_fresh()), uuid4()))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_id_source()), uuid4()))
 
 
 def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: Stage) -> None:
@@ -220,5 +220,5 @@ def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: S
     state = scene.state()
     for verb in VERBS.values():
         with pytest.raises(WrongStatus):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_fresh()), scene.saga_id))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.saga_id))
     assert scene.state() == state

@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.db.pages import first_page
 from chalicelib.errors import TooLate
-from chalicelib.ids import new_fresh
-from chalicelib.operations.sweep import Chore, Sweeper, UnacceptedOrders, UncompletedOrders
+from chalicelib.ids import new_id_source
+from chalicelib.operations.sweep import Job, Sweeper, UnacceptedOrders, UncompletedOrders
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.timeouts import Timeouts
@@ -31,7 +31,7 @@ def stage(world: World) -> Iterator[Stage]:
 def sweep(scene: Scene) -> set[UUID]:
     """What the clock's function does; the orders that it had something published for."""
     published: set[UUID] = set()
-    Sweeper(scene.world.database, scene.world.rules, published.update, new_fresh).sweep()
+    Sweeper(scene.world.database, scene.world.rules, published.update, new_id_source).sweep()
     scene.publish()
     return published
 
@@ -100,13 +100,13 @@ def test_held_orders_are_left_alone_however_late(stage: Stage) -> None:
 def test_a_time_limit_that_was_renewed_after_the_sweep_looked_is_not_taken_for_the_old_one(stage: Stage) -> None:
     scene = stage.scene(pool=1)
     is_late(scene)
-    chore = UnacceptedOrders()
+    job = UnacceptedOrders()
     with stage.world.engine.begin() as session:
-        due = chore.read(session, stage.world.rules, first_page(session, 10))
+        due = job.read(session, stage.world.rules, first_page(session, 10))
     stage.rows("UPDATE campusg.orders SET accept_by = clock_timestamp() + interval '5 minutes'")
     state = scene.state()
     with stage.world.engine.begin() as session:
-        assert chore.do(session, stage.world.rules, [(each, new_fresh()) for each in due]) == set()
+        assert job.do(session, stage.world.rules, [(each, new_id_source()) for each in due]) == set()
     assert scene.state() == state
 
 
@@ -237,7 +237,7 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
 
 @pytest.mark.breaks_invariants("orders' last changes are set back")
 @pytest.mark.parametrize(("status", "chore"), [("READY_FOR_PICKUP", UnacceptedOrders()), ("DELIVERED", UncompletedOrders())])
-def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(stage: Stage, status: str, chore: Chore) -> None:
+def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(stage: Stage, status: str, job: Job) -> None:
     failed, other = (stage.scene(status, pool=2) for _ in range(2))
     for scene in (failed, other):
         is_late(scene)
@@ -245,8 +245,8 @@ def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(
     found = []
     for _ in range(2):
         with stage.world.engine.begin() as session:
-            [due] = chore.read(session, stage.world.rules, first_page(session, 1))
-            chore.put_off(session, due, counted=True)
+            [due] = job.read(session, stage.world.rules, first_page(session, 1))
+            job.put_off(session, due, counted=True)
         let_pauses_pass(stage)
         found.append(due.order_id)
     assert found == [failed.order_id, other.order_id]

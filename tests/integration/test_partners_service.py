@@ -21,7 +21,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from chalicelib.messages import commands, envelope, topics
-from chalicelib.messages.envelope import Incoming, Outgoing, Trail
+from chalicelib.messages.envelope import Incoming, MessageContext, Outgoing
 from infra.partners import ledger, requests, service
 from infra.partners.database import connect
 from infra.partners.service import GROUP, Worker, run
@@ -46,7 +46,7 @@ def message(command: commands.Command, order_id: str, *, id: str | None = None, 
         time=NOW,
         order_id=order_id,
         data=command.data(),
-        trail=Trail("correlation-1"),
+        context=MessageContext("correlation-1"),
         extensions={"sagaid": saga_id},
     )
 

@@ -70,8 +70,8 @@ def test_a_cancel_at_any_step_of_the_creation_ends_it_and_gives_the_money_back(s
         assert statuses(race)[0] == "CANCELLED", race
         assert race.side("customer").refused is None, race
         reason, saga = race.scene.order["cancel_reason"], race.scene.sagas()[-1]
-        turned = saga["name"] == "create_order" and saga["error"]["code"] == "cancelled"
-        if turned or saga["name"] == "cancel_order":
+        compensating = saga["name"] == "create_order" and saga["error"]["code"] == "cancelled"
+        if compensating or saga["name"] == "cancel_order":
             assert reason == "changed my mind", race
         seen.add((saga["name"], statuses(race)[1]))
     # Cancelled before anything was authorized, between, and by a saga of its own once the order was open.

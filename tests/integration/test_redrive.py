@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from chalicelib.ids import new_fresh, new_id
-from chalicelib.messages.envelope import Trail
+from chalicelib.ids import new_id, new_id_source
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.messaging import dead_letters
 from chalicelib.messaging.dead_letter_queries import read_dead_letter
 from chalicelib.messaging.dead_letters import DeadLetter
@@ -143,17 +143,17 @@ def test_what_it_changes_is_told_and_the_history_names_the_operator(
 
 
 def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerless: Service, offline: Http) -> None:
-    order_id, fresh = new_id(), new_fresh()
+    order_id, ids = new_id(), new_id_source()
     pattern = brokerless.world.place()
-    early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(fresh.saga_id), ce_causationid=fresh.id(1))
+    early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(ids.saga_id), ce_causationid=ids.id(1))
     letter = buried(brokerless, replace(early, key=str(order_id).encode()))
     assert "UnknownSaga" in redrive(offline, letter).problem(409, "wrong-status")["detail"]
     with brokerless.world.engine.begin() as session:
-        create_order(session, Call(brokerless.world.rules, CUSTOMER, Trail("corr"), fresh), order_id, NEW_ORDER)
+        create_order(session, Call(brokerless.world.rules, CUSTOMER, MessageContext("corr"), ids), order_id, NEW_ORDER)
 
     assert redrive(offline, letter).json()["order"]["orderId"] == str(order_id)
 
-    assert brokerless.world.order(Placed(order_id, fresh.saga_id))["version"] == 2
+    assert brokerless.world.order(Placed(order_id, ids.saga_id))["version"] == 2
 
 
 def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is_told(

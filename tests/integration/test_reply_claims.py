@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 import sqlalchemy as sa
 
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
@@ -156,7 +156,7 @@ def test_of_two_transactions_that_take_one_id_the_later_waits_and_refuses_it(bro
 
 def delivery_of(record: Record) -> Delivery:
     incoming = Incoming(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
-    return Delivery(receive(incoming), new_fresh(), new_id())
+    return Delivery(receive(incoming), new_id_source(), new_id())
 
 
 def test_a_letter_with_another_orders_id_can_not_be_redriven(brokerless: Service, offline: Http) -> None:

@@ -163,7 +163,7 @@ def what_becomes_of_an_acceptance(edge: Watched, stage: Stage) -> None:
         edge.post(f"{ORDERS}/{scene.order_id}/{request}", caller)
 
 
-PARKED: dict[str, tuple[str, Move]] = {
+SUSPENDED: dict[str, tuple[str, Move]] = {
     "cancel-acceptance": ("ACCEPTED", give_back()),
     "cancel": ("ACCEPTED", cancel()),
     "complete": ("DELIVERED", complete()),
@@ -171,7 +171,7 @@ PARKED: dict[str, tuple[str, Move]] = {
 
 
 def what_is_told_of_parked_sagas(edge: Watched, stage: Stage) -> None:
-    for request, (status, move) in PARKED.items():
+    for request, (status, move) in SUSPENDED.items():
         scene = stage.scene(status, pool=1)
         move(scene)
         if request == "complete":

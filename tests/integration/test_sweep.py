@@ -120,8 +120,8 @@ def test_a_silent_undo_parks_the_saga_holds_the_order_and_heals_by_a_late_answer
     answer_pending(brokerless, placed)
     exhaust(brokerless, placed)
     exhaust(brokerless, placed)
-    saga, parked = world.saga(placed), world.pending(placed)
-    assert (saga["status"], saga["due_at"], saga["ended_at"], parked.type) == ("FAILED", None, None, "payment.release")
+    saga, suspended = world.saga(placed), world.pending(placed)
+    assert (saga["status"], saga["due_at"], saga["ended_at"], suspended.type) == ("FAILED", None, None, "payment.release")
     assert world.order(placed)["active_saga_id"] == placed.saga_id
     let_pass(brokerless)
     assert world.outbox() == []

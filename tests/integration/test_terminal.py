@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
@@ -67,7 +67,7 @@ class Nasty(Fates):
                 headers = (*(each for each in reply.headers if each[0] != "ce_correlationid"), ("ce_correlationid", NASTY.encode()))
                 record = Incoming(reply.topic, 0, next(OFFSETS), reply.key, twisted(reply.value or b"{}"), headers)
                 with world.engine.begin() as session:
-                    taken = take_replies(session, world.rules, [Delivery(receive(record), new_fresh(), new_id())])
+                    taken = take_replies(session, world.rules, [Delivery(receive(record), new_id_source(), new_id())])
                 assert not taken.aside
                 assert not taken.letters
 

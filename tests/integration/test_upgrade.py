@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import HeldBySaga, WrongStatus
-from chalicelib.ids import new_fresh
-from chalicelib.messages.envelope import Outgoing, Trail, from_json
+from chalicelib.ids import new_id_source
+from chalicelib.messages.envelope import MessageContext, Outgoing, from_json
 from chalicelib.operations import operate
 from chalicelib.operations.audit import violations
 from chalicelib.operations.call import Call
@@ -89,16 +89,16 @@ def sweep(world: World) -> None:
     """Let every deadline have passed, and everything be published; then the clock calls."""
     world.forget_outbox()
     world.make_due()
-    Sweeper(world.database, world.rules, lambda _keys: None, new_fresh).sweep()
+    Sweeper(world.database, world.rules, lambda _keys: None, new_id_source).sweep()
 
 
 def retry(world: World, saga: Saga) -> None:
     with world.engine.begin() as session:
-        operate.retry(session, Call(world.rules, ADMIN, Trail("corr"), new_fresh()), saga.saga_id)
+        operate.retry(session, Call(world.rules, ADMIN, MessageContext("corr"), new_id_source()), saga.saga_id)
 
 
 def drive(world: World) -> None:
-    """Answer whatever is awaited, in batches, until every saga has ended; an operator retries what a refusal has parked."""
+    """Answer whatever is awaited, in batches, until every saga has ended; an operator retries what a refusal has suspended."""
     for _ in range(20):
         left = unended(world)
         if not left:
@@ -183,7 +183,7 @@ def test_the_clock_leaves_a_version_that_is_not_known_alone(world: World, newer:
     world.make_due()
     before = state(world)
 
-    Sweeper(world.database, world.rules, lambda _keys: None, new_fresh).sweep()
+    Sweeper(world.database, world.rules, lambda _keys: None, new_id_source).sweep()
 
     assert state(world) == before
 
@@ -191,9 +191,9 @@ def test_the_clock_leaves_a_version_that_is_not_known_alone(world: World, newer:
 def test_neither_operator_nor_customer_turns_a_version_that_is_not_known(world: World, newer: Saga) -> None:
     before = state(world)
     with pytest.raises(WrongStatus, match="version 2 is not known"), world.engine.begin() as session:
-        operate.compensate(session, Call(world.rules, ADMIN, Trail("corr"), new_fresh()), newer.saga_id)
+        operate.compensate(session, Call(world.rules, ADMIN, MessageContext("corr"), new_id_source()), newer.saga_id)
     with pytest.raises(HeldBySaga), world.engine.begin() as session:
-        cancel_order(session, Call(world.rules, CUSTOMER, Trail("corr"), new_fresh()), newer.order_id, None)
+        cancel_order(session, Call(world.rules, CUSTOMER, MessageContext("corr"), new_id_source()), newer.order_id, None)
     assert state(world) == before
 
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.db.connection import Database
-from chalicelib.ids import new_fresh, new_id
-from chalicelib.messages.envelope import Outgoing, Trail
+from chalicelib.ids import new_id, new_id_source
+from chalicelib.messages.envelope import MessageContext, Outgoing
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued
 from chalicelib.operations.call import Call
@@ -53,11 +53,11 @@ class World:
 
     def place(self, new: NewOrder = NEW_ORDER) -> Placed:
         """Place one order as the HTTP edge does."""
-        order_id, fresh = new_id(), new_fresh()
+        order_id, ids = new_id(), new_id_source()
         customer = Viewer(new.customer_id, frozenset({"customer"}))
         with self.engine.begin() as session:
-            create_order(session, Call(self.rules, customer, Trail(f"corr-{order_id}"), fresh), order_id, new)
-        return Placed(order_id, fresh.saga_id)
+            create_order(session, Call(self.rules, customer, MessageContext(f"corr-{order_id}"), ids), order_id, new)
+        return Placed(order_id, ids.saga_id)
 
     def place_many(self, number: int) -> list[Placed]:
         """Place orders, all in one transaction."""
@@ -65,7 +65,7 @@ class World:
         with self.engine.begin() as session, unit_of_work(session, self.rules) as work:
             for _ in range(number):
                 order = _created(new_id(), work.moment.now)
-                saga = work.start(CREATE_ORDER, order, Cause("customer:cust_1", Trail("corr")), new_fresh())
+                saga = work.start(CREATE_ORDER, order, Cause("customer:cust_1", MessageContext("corr")), new_id_source())
                 placed.append(Placed(order.order_id, saga.saga_id))
         return placed
 

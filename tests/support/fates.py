@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
@@ -115,7 +115,7 @@ class Fates:
             worked = self.store.work([requests.read(record) for record in commands], datetime.now(UTC), lambda: str(uuid4()))
             replies = [Incoming(each.topic, 0, next(OFFSETS), each.key, each.value, each.headers) for each in worked.replies]
             with world.engine.begin() as session:
-                taken = take_replies(session, world.rules, [Delivery(receive(record), new_fresh(), new_id()) for record in replies])
+                taken = take_replies(session, world.rules, [Delivery(receive(record), new_id_source(), new_id()) for record in replies])
             assert not taken.failed
 
     def _ask(self, order_id: UUID, what: str, bearer: str, body: Any = None, *, answered: bool = True) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from chalicelib.db.connection import make_engine
 from chalicelib.db.migrations import upgrade
-from chalicelib.ids import new_fresh
+from chalicelib.ids import new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call
 from chalicelib.operations.sweep import SilentCommands
@@ -87,11 +87,11 @@ def cancelled(run: Run) -> None:
 
 def compensated(run: Run) -> None:
     """An operator turns the saga round."""
-    run.scene.do(lambda session, rules, _: operate.compensate(session, Call(rules, ADMIN, TRAIL, new_fresh()), run.saga_id))
+    run.scene.do(lambda session, rules, _: operate.compensate(session, Call(rules, ADMIN, TRAIL, new_id_source()), run.saga_id))
 
 
 def retried(run: Run) -> None:
-    run.scene.do(lambda session, rules, _: operate.retry(session, Call(rules, ADMIN, TRAIL, new_fresh()), run.saga_id))
+    run.scene.do(lambda session, rules, _: operate.retry(session, Call(rules, ADMIN, TRAIL, new_id_source()), run.saga_id))
 
 
 def unpayable(run: Run) -> None:

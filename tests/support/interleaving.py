@@ -18,8 +18,8 @@ from uuid import UUID
 
 from chalicelib.db.pages import first_page
 from chalicelib.errors import Refusal
-from chalicelib.ids import new_fresh
-from chalicelib.messages.envelope import Trail
+from chalicelib.ids import new_id_source
+from chalicelib.messages.envelope import MessageContext
 from chalicelib.operations import sweep as sweeps
 from chalicelib.operations.accept import accept_order
 from chalicelib.operations.call import Call
@@ -29,11 +29,11 @@ from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import OrderStatus
-from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.outcomes import IdSource
 from tests.support.kafka_records import Sent
 from tests.support.scene import RUNNER, Scene
 
-TRAIL = Trail("corr-race")
+TRAIL = MessageContext("corr-race")
 CUSTOMER = Viewer("cust_1", frozenset({"customer"}))
 ADMIN = Viewer("adm_1", frozenset({"admin"}))
 
@@ -48,30 +48,30 @@ def runner(sub: str = RUNNER) -> Viewer:
 def accept(runner_id: str = RUNNER) -> Move:
     """The runner asks for the order."""
     return _asks(
-        lambda session, rules, order_id, fresh: accept_order(session, Call(rules, runner(runner_id), TRAIL, fresh), order_id, runner_id)
+        lambda session, rules, order_id, ids: accept_order(session, Call(rules, runner(runner_id), TRAIL, ids), order_id, runner_id)
     )
 
 
 def cancel(viewer: Viewer = CUSTOMER, reason: str | None = None) -> Move:
     """Somebody calls the order off."""
-    return _asks(lambda session, rules, order_id, fresh: cancel_order(session, Call(rules, viewer, TRAIL, fresh), order_id, reason))
+    return _asks(lambda session, rules, order_id, ids: cancel_order(session, Call(rules, viewer, TRAIL, ids), order_id, reason))
 
 
 def complete(viewer: Viewer = CUSTOMER) -> Move:
-    return _asks(lambda session, rules, order_id, fresh: complete_order(session, Call(rules, viewer, TRAIL, fresh), order_id))
+    return _asks(lambda session, rules, order_id, ids: complete_order(session, Call(rules, viewer, TRAIL, ids), order_id))
 
 
 def give_back(viewer: Viewer | None = None) -> Move:
-    return _asks(
-        lambda session, rules, order_id, fresh: cancel_acceptance(session, Call(rules, viewer or runner(), TRAIL, fresh), order_id)
-    )
+    return _asks(lambda session, rules, order_id, ids: cancel_acceptance(session, Call(rules, viewer or runner(), TRAIL, ids), order_id))
 
 
 def patch(to: OrderStatus, viewer: Viewer | None = None) -> Move:
     """The runner moves the order on by hand."""
 
     def move(scene: Scene) -> None:
-        scene.do(lambda session, rules, order_id: move_status(session, Call(rules, viewer or runner(), TRAIL, new_fresh()), order_id, to))
+        scene.do(
+            lambda session, rules, order_id: move_status(session, Call(rules, viewer or runner(), TRAIL, new_id_source()), order_id, to)
+        )
 
     return move
 
@@ -96,8 +96,8 @@ def is_late(scene: Scene) -> None:
 class Sweep:
     """The clock's function in its two transactions: what is due is read by one, and acted upon by the next."""
 
-    def __init__(self, chore: sweeps.Chore) -> None:
-        self._chore = chore
+    def __init__(self, job: sweeps.Job) -> None:
+        self._chore = job
         self._due: Sequence[Any] = ()
 
     def read(self, scene: Scene) -> None:
@@ -105,16 +105,16 @@ class Sweep:
             due = self._chore.read(session, scene.world.rules, first_page(session, sweeps.MOST_AT_ONCE))
         self._due = [each for each in due if self._mine(scene, each)]
 
-    def hit(self, scene: Scene) -> list[tuple[Any, Fresh]]:
+    def hit(self, scene: Scene) -> list[tuple[Any, IdSource]]:
         """The second transaction alone: it looks at nothing before or after."""
-        items = [(each, new_fresh()) for each in self._due]
+        items = [(each, new_id_source()) for each in self._due]
         if items:
             scene.do(lambda session, rules, _order_id: self._chore.do(session, rules, items))
         return items
 
     def act(self, scene: Scene) -> UUID | None:
         items = self.hit(scene)
-        started = {saga["saga_id"] for saga in scene.sagas()} & {fresh.saga_id for _, fresh in items}
+        started = {saga["saga_id"] for saga in scene.sagas()} & {ids.saga_id for _, ids in items}
         return next(iter(started), None)
 
     @property
@@ -152,9 +152,9 @@ def falls_silent(scene: Scene) -> None:
 
 def _asks(operation: Callable[..., Any]) -> Move:
     def move(scene: Scene) -> UUID | None:
-        fresh = new_fresh()
-        asked = scene.do(lambda session, rules, order_id: operation(session, rules, order_id, fresh))
-        return asked.saga.saga_id if asked.saga.saga_id == fresh.saga_id else None
+        ids = new_id_source()
+        asked = scene.do(lambda session, rules, order_id: operation(session, rules, order_id, ids))
+        return asked.saga.saga_id if asked.saga.saga_id == ids.saga_id else None
 
     return move
 

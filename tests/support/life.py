@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chalicelib.errors import Refusal
 from chalicelib.messages.commands import COMMANDS
-from chalicelib.messages.envelope import Incoming, Outgoing, Trail, from_json
+from chalicelib.messages.envelope import Incoming, MessageContext, Outgoing, from_json
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
 from chalicelib.messages.topics import ESCROW_COMMANDS, ORDER_EVENTS, PAYMENT_COMMANDS, USER_COMMANDS
 from chalicelib.messaging.decode import ExpiryReceived, Received, ReplyReceived
@@ -27,7 +27,7 @@ from chalicelib.orders.due import DueOrder
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.due import Due
 from chalicelib.sagas.engine import Rules
-from chalicelib.sagas.outcomes import Fresh
+from chalicelib.sagas.outcomes import IdSource
 from chalicelib.sagas.state import Saga, SagaStatus
 from infra.partners.accounts import Account
 from infra.partners.decisions import Attempt, decide, payout_account
@@ -36,7 +36,7 @@ from tests.support.memory_tables import Tables
 from tests.support.saga_language import UNWILLING, header
 
 TOPICS = (USER_COMMANDS, PAYMENT_COMMANDS, ESCROW_COMMANDS)
-TRAIL = Trail("corr-life")
+TRAIL = MessageContext("corr-life")
 ADMIN = Viewer("adm_1", frozenset({"admin"}))
 CUSTOMER = Viewer("cust_1", frozenset({"customer"}))
 ENDS = (OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.TIMED_OUT)
@@ -71,14 +71,14 @@ class Life:
     def new_id(self) -> UUID:
         return UUID(int=next(self.numbers))
 
-    def fresh(self) -> Fresh:
-        return Fresh(lambda: str(self.new_id()), jitter=0)
+    def ids(self) -> IdSource:
+        return IdSource(lambda: str(self.new_id()), jitter=0)
 
     # What people ask for: granted or refused, by the operations themselves
 
     def call(self, viewer: Viewer) -> Call:
         """A request of somebody."""
-        return Call(self.rules, viewer, TRAIL, self.fresh())
+        return Call(self.rules, viewer, TRAIL, self.ids())
 
     def asks(self, operation: Callable[..., Any], viewer: Viewer, *arguments: Any) -> None:
         try:
@@ -138,17 +138,17 @@ class Life:
         if saga and saga.pending and saga.due_at:
             self.tables.now = max(self.tables.now, saga.due_at)
             due = Due(saga.saga_id, saga.pending.command_id, published, saga.due_at)
-            SilentCommands().do(self.tables.session, self.rules, [(due, self.fresh())])
+            SilentCommands().do(self.tables.session, self.rules, [(due, self.ids())])
 
     def nobody_accepts(self) -> None:
         if self.order.accept_by:
             self.tables.now = max(self.tables.now, self.order.accept_by)
             due = DueOrder(self.order_id, self.order.accept_by, (self.order.accept_by, self.order_id))
-            UnacceptedOrders().do(self.tables.session, self.rules, [(due, self.fresh())])
+            UnacceptedOrders().do(self.tables.session, self.rules, [(due, self.ids())])
 
     def nobody_completes(self) -> None:
         due = DueOrder(self.order_id, self.order.updated_at, (self.order.updated_at, self.order_id))
-        UncompletedOrders().do(self.tables.session, self.rules, [(due, self.fresh())])
+        UncompletedOrders().do(self.tables.session, self.rules, [(due, self.ids())])
 
     # What the partners do
 
@@ -213,7 +213,7 @@ class Life:
         self.take(ExpiryReceived(self.record(), str(self.new_id()), self.order_id, said, TRAIL))
 
     def take(self, received: Received) -> None:
-        taken = take_replies(self.tables.session, self.rules, [Delivery(received, self.fresh(), self.new_id())])
+        taken = take_replies(self.tables.session, self.rules, [Delivery(received, self.ids(), self.new_id())])
         assert (taken.failed, taken.behind) == ([], [])
 
     def record(self) -> Incoming:

@@ -22,7 +22,7 @@ from chalicelib.messages.replies import REPLIES, Reply
 from chalicelib.orders.changes import Cause, change
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.definition import Definition
-from chalicelib.sagas.outcomes import Answered, Deferred, Fresh, Outcome, Retried, Started, TimedOut, Turned
+from chalicelib.sagas.outcomes import Answered, CompensationRequested, Deferred, IdSource, Outcome, Retried, Started, TimedOut
 from chalicelib.sagas.planner import plan
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
@@ -66,10 +66,10 @@ UNWILLING = {
 class Story:
     """One saga on one order, told outcome by outcome, a second apart unless it has to wait."""
 
-    def __init__(self, definition: Definition, order: Order, policy: RetryPolicy = POLICY, facts: Mapping[str, str] | None = None) -> None:
+    def __init__(self, definition: Definition, order: Order, policy: RetryPolicy = POLICY, data: Mapping[str, str] | None = None) -> None:
         self._open(definition, policy)
         self._order: Order | None = None if order.order_status is OrderStatus.CREATED else order
-        self.saga = a_saga(definition, order_id=order.order_id, facts=facts or {})
+        self.saga = a_saga(definition, order_id=order.order_id, data=data or {})
         self._happens(Started(), replace(order, active_saga_id=self.saga.saga_id))
 
     @classmethod
@@ -199,20 +199,22 @@ class Story:
         self._happens(Deferred(), self.order)
 
     def is_cancelled(self, reason: str | None = None, code: ErrorCode = ErrorCode.CANCELLED) -> None:
-        self._happens(Turned(SagaError(code, "somebody asked for it"), {"cancel_reason": reason} if reason else {}), self.order)
+        self._happens(
+            CompensationRequested(SagaError(code, "somebody asked for it"), {"cancel_reason": reason} if reason else {}), self.order
+        )
 
     def is_retried(self) -> None:
-        """An operator has the parked saga go on."""
+        """An operator has the suspended saga go on."""
         self._happens(Retried(), self.order)
 
     # The machinery
 
     def _happens(self, outcome: Outcome, order: Order) -> None:
         self.now += timedelta(seconds=1)
-        fresh = Fresh(self._new_id, jitter=0)
-        planned = plan(self.definition, self.saga, order, outcome, a_moment(self.now, self.policy), fresh)
+        ids = IdSource(self._new_id, jitter=0)
+        planned = plan(self.definition, self.saga, order, outcome, a_moment(self.now, self.policy), ids)
         if planned.order != self._order:
-            made = change(self._order, planned.order, Cause("system", TRAIL, self.saga.saga_id), event_id=fresh.id(0), now=self.now)
+            made = change(self._order, planned.order, Cause("system", TRAIL, self.saga.saga_id), event_id=ids.id(0), now=self.now)
             self._order = made.order
             self.events.append(made.event)
         self.saga = planned.saga
@@ -240,9 +242,9 @@ class Story:
             assert (saga.pending, saga.due_at, order.active_saga_id) == (None, None, None)
             assert saga.ended_at == self.now
         else:
-            parked = saga.status is SagaStatus.FAILED
-            assert (saga.pending or parked) and saga.ended_at is None, "a saga that has not ended rests on a command, or is parked"
-            assert (saga.due_at is None) == parked, "it has a deadline unless it is parked"
+            suspended = saga.status is SagaStatus.FAILED
+            assert (saga.pending or suspended) and saga.ended_at is None, "a saga that has not ended rests on a command, or is parked"
+            assert (saga.due_at is None) == suspended, "it has a deadline unless it is parked"
             assert saga.due_at is None or saga.due_at > self.now
             assert order.active_saga_id == saga.saga_id
             assert not saga.pending or saga.step(saga.pending.step).command_id == saga.pending.command_id

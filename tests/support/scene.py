@@ -11,8 +11,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.entrypoints.kafka import Batch
-from chalicelib.ids import new_fresh, new_id
-from chalicelib.messages.envelope import Incoming, Trail
+from chalicelib.ids import new_id, new_id_source
+from chalicelib.messages.envelope import Incoming, MessageContext
 from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery
 from chalicelib.orders.changes import Cause
@@ -24,7 +24,7 @@ from tests.support.database import Placed, World
 from tests.support.kafka_records import Record, Sent
 from tests.support.partner_script import Partners
 
-TRAIL = Trail("corr-race")
+TRAIL = MessageContext("corr-race")
 RUNNER = "runner_1"
 BY_HAND = (OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED)
 POOL = 12
@@ -77,12 +77,12 @@ class Stage:
         order_ids = [each.order_id for each in placed]
         with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
             for order in list(work.orders.values()):
-                work.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", TRAIL), new_fresh(), {"runner_id": RUNNER})
+                work.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", TRAIL), new_id_source(), {"runner_id": RUNNER})
         self._drive(placed)
         for to in BY_HAND[: [OrderStatus.ACCEPTED, *BY_HAND].index(OrderStatus(status))]:
             with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
                 for order in list(work.orders.values()):
-                    work.change(move(order, to, work.moment.now), Cause(f"runner:{RUNNER}", TRAIL), new_fresh())
+                    work.change(move(order, to, work.moment.now), Cause(f"runner:{RUNNER}", TRAIL), new_id_source())
         return placed
 
     def _drive(self, placed: list[Placed]) -> None:
@@ -232,7 +232,7 @@ class Scene:
 def consume(world: World, records: Sequence[Record]) -> None:
     """Take the records in one batch, as the Kafka functions do; none of them fails."""
     incoming = [Incoming(each.topic, each.partition, each.offset, each.key, each.value, each.headers) for each in records]
-    deliveries = [Delivery(receive(each), new_fresh(), new_id()) for each in incoming]
+    deliveries = [Delivery(receive(each), new_id_source(), new_id()) for each in incoming]
     batch = Batch(world.database, world.rules, time.monotonic() + 30)
     batch.take(deliveries)
     assert batch.failed == []

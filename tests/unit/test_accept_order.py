@@ -18,7 +18,7 @@ ACCEPT_BY = NOW + ACCEPT_TIMEOUT
 @pytest.fixture
 def story() -> Story:
     """A story that has just begun: the order is reserved, its runner is to be validated."""
-    story = Story(ACCEPT_ORDER, an_order_in(OrderStatus.READY_FOR_PICKUP), facts={"runner_id": "run_7"})
+    story = Story(ACCEPT_ORDER, an_order_in(OrderStatus.READY_FOR_PICKUP), data={"runner_id": "run_7"})
     story.expects("user.validate_runner", runnerId="run_7")
     return story
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import HeldBySaga, NotFound, Refusal, Taken, TooLate, WrongStatus
-from chalicelib.ids import new_fresh, new_id
+from chalicelib.ids import new_id, new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.accept import accept_order
 from chalicelib.operations.call import Call, Served, order_locked, refuse_if_held
@@ -188,7 +188,7 @@ def operated(row: Frozen, operation: Callable[..., Served]) -> tuple[Served | No
         tables.orders[row.order.order_id], tables.sagas[row.saga.saga_id] = row.order, row.saga
         tables.now = row.order.updated_at
         try:
-            asked = operation(tables.session, Call(RULES, ADMIN, TRAIL, new_fresh()), row.saga.saga_id)
+            asked = operation(tables.session, Call(RULES, ADMIN, TRAIL, new_id_source()), row.saga.saga_id)
         except Refusal as refusal:
             assert isinstance(refusal, WrongStatus)
             asked = None

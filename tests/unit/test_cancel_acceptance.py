@@ -13,7 +13,7 @@ from tests.support.saga_language import Story
 @pytest.fixture
 def story() -> Story:
     """A story that has just begun: escrow is to forget the runner."""
-    story = Story(CANCEL_ACCEPTANCE, an_order_in(OrderStatus.ACCEPTED, accepted_at=NOW), facts={"runner_id": "run_1"})
+    story = Story(CANCEL_ACCEPTANCE, an_order_in(OrderStatus.ACCEPTED, accepted_at=NOW), data={"runner_id": "run_1"})
     story.expects("escrow.unassign_runner", orderId=str(ORDER_ID), escrowId="esc_1")
     story.has_order(order="ACCEPTED", payment="AUTHORIZED", runner_id="run_1", active_saga_id=story.saga.saga_id)
     return story

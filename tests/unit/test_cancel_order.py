@@ -16,8 +16,8 @@ WITH_A_RUNNER = [OrderStatus.ACCEPTED, OrderStatus.COLLECTED, OrderStatus.ON_THE
 CANCELLED = {"ending": "CANCELLED", "cancel_reason": "too slow"}
 
 
-def cancelling(status: OrderStatus, facts: dict[str, str] = CANCELLED) -> Story:
-    return Story(CANCEL_ORDER, an_order_in(status), facts=facts)
+def cancelling(status: OrderStatus, data: dict[str, str] = CANCELLED) -> Story:
+    return Story(CANCEL_ORDER, an_order_in(status), data=data)
 
 
 def gives_the_money_back(story: Story) -> None:
@@ -61,7 +61,7 @@ def test_an_order_that_nobody_took_in_time_is_timed_out_not_cancelled() -> None:
 
 
 def test_an_expired_authorization_is_released_all_the_same() -> None:
-    story = Story(CANCEL_ORDER, an_order_in(OrderStatus.READY_FOR_PICKUP, authorization_expired=True), facts=expiry.FACTS)
+    story = Story(CANCEL_ORDER, an_order_in(OrderStatus.READY_FOR_PICKUP, authorization_expired=True), data=expiry.DATA)
     gives_the_money_back(story)
 
     story.tells("ORDER_CANCELLED", "CUSTOMER")

@@ -210,7 +210,7 @@ def test_a_saga_that_undoes_or_has_ended_can_not_be_turned(holding: Story, turne
         holding.answers("escrow.held")
     before = holding.saga
 
-    with pytest.raises(ValueError, match="can't turn round"):
+    with pytest.raises(ValueError, match="can't be compensated"):
         holding.is_cancelled()
     assert holding.saga is before
 

@@ -10,14 +10,14 @@ from jsonschema import Draft202012Validator
 from chalicelib.entrypoints.http import answer
 from chalicelib.messages.envelope import Incoming
 from chalicelib.messaging.dead_letter_documents import TEXT_ROOM, WHOLE_DEAD_LETTER, full_document
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from infra.documents.schemas import of_tables
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID
 
 LAMBDA_LIMIT = 6_291_456
 SCHEMA = of_tables([WHOLE_DEAD_LETTER])[WHOLE_DEAD_LETTER.name]
 MEGABYTE = 1_000_000
-LETTER = Buried(
+LETTER = KeptDeadLetter(
     SAGA_ID,
     "user-events",
     0,

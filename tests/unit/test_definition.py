@@ -10,7 +10,7 @@ from chalicelib.sagas import registry
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.definition import AnyStep, Definition, DefinitionError, Exchange, Local, Step, Undone, unchanged
 
-UNDONE = Undone(lambda order, _facts, _error, _moment: order, lambda _order, _error: ())
+UNDONE = Undone(lambda order, _data, _error, _moment: order, lambda _order, _error: ())
 
 
 def exchange(*, can_be_refused: bool = False) -> Exchange:

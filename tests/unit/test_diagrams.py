@@ -91,7 +91,7 @@ def test_create_order_is_drawn_as_the_contract_has_it() -> None:
         ("authorize_payment", "COMPENSATED", "payment.declined"),
         ("authorize_payment", "undo_authorize_payment", "silence"),
         ("hold_escrow", "undo_authorize_payment", "escrow.hold_failed"),
-        ("hold_escrow", "undo_hold_escrow", "turned round"),
+        ("hold_escrow", "undo_hold_escrow", "compensated"),
         ("undo_hold_escrow", "undo_authorize_payment", "escrow.refunded"),
         ("hold_escrow", "open_order", "escrow.held"),
     }
@@ -104,7 +104,7 @@ def test_past_the_pivot_complete_order_turns_back_only_by_an_operator() -> None:
     assert turning == {
         "user.runner_rejected",
         "silence",
-        "turned round",
+        "compensated",
         "payment.capture_failed",
         "compensate",
         "payment.refunded",

@@ -10,9 +10,9 @@ import pytest
 from chalicelib.messages.envelope import (
     CloudEvent,
     Incoming,
+    MessageContext,
     NotACloudEvent,
     Outgoing,
-    Trail,
     claimed,
     decode,
     encode,
@@ -35,7 +35,7 @@ def written(**changes: Any) -> Outgoing:
         "time": NOW,
         "order_id": str(ORDER_ID),
         "data": {"amount": "12.99", "name": "Zoë"},
-        "trail": Trail("corr-1", "m-0", TRACE),
+        "context": MessageContext("corr-1", "m-0", TRACE),
         "extensions": {"sagaid": str(SAGA_ID), "sequence": "3"},
     }
     return encode("payment-commands", **{**arguments, **changes})
@@ -70,7 +70,7 @@ def test_an_event_is_written_in_binary_mode_keyed_by_its_order() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    names = {name for name, _ in written(trail=Trail("corr-1"), extensions={}).headers}
+    names = {name for name, _ in written(context=MessageContext("corr-1"), extensions={}).headers}
 
     assert not names & {"ce_causationid", "traceparent", "ce_sagaid"}
 
@@ -279,7 +279,7 @@ def test_a_claim_to_a_saga_is_seen_whatever_else_is_wrong(name: str, value: byte
     assert claimed([("other", b"\xff")], "sagaid") is None
 
 
-def test_a_trail_without_a_trace_is_written_and_read() -> None:
-    event = decode(as_read(written(trail=replace(TRAIL, traceparent=None))))
+def test_a_context_without_a_trace_is_written_and_read() -> None:
+    event = decode(as_read(written(context=replace(TRAIL, traceparent=None))))
 
     assert (event.correlation_id, event.traceparent, event.causation_id) == ("corr-1", None, None)

@@ -173,4 +173,4 @@ def test_it_is_one_version_of_the_order_with_the_saga_it_starts() -> None:
 
 def _expired(tables: Tables, life: Life) -> bool:
     with unit_of_work(tables.session, RULES, order_ids=[life.order_id]) as work:
-        return expire_authorization(work, life.order_id, TRAIL, life.fresh())
+        return expire_authorization(work, life.order_id, TRAIL, life.ids())

@@ -4,7 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from infra.stack.__main__ import COMMANDS
+from infra.operator.__main__ import COMMANDS as OPERATOR
+from infra.stack.__main__ import COMMANDS as STACK
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -18,4 +19,5 @@ def test_help_lists_every_target() -> None:
 
 
 def test_every_command_has_a_target_of_its_name() -> None:
-    assert set(re.findall(r"^([a-z-]+): .*\n\t@\$\(PY\) -m infra\.local \1$", MAKEFILE, re.MULTILINE)) == set(COMMANDS)
+    for package, commands in {"stack": STACK, "operator": OPERATOR}.items():
+        assert set(re.findall(rf"^([a-z-]+): .*\n\t@\$\(PY\) -m infra\.{package} \1$", MAKEFILE, re.MULTILINE)) == set(commands)

@@ -21,7 +21,7 @@ from chalicelib.entrypoints.refusals import Unexpected
 from chalicelib.errors import FieldError, Refusal
 from chalicelib.fields import Table
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, WHOLE_DEAD_LETTER, full_document
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.orders.order import ORDER, OrderStatus
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SAGA, ErrorCode, SagaError, SagaStatus
@@ -187,7 +187,7 @@ def test_sagas_are_as_described(definition: Any, status: SagaStatus) -> None:
 def test_dead_letters_are_as_described(known: bool, value: bytes | None) -> None:
     ids = {"order_id": ORDER_ID, "saga_id": SAGA_ID} if known else {"order_id": None, "saga_id": None}
     maybe = {"type": "user.renamed", "redriven_at": NOW} if known else {"type": None, "redriven_at": None}
-    letter = Buried(SAGA_ID, "user-events", 0, 7, **ids, **maybe, error_class="Misfit", error="", delivery_count=1, at=NOW)  # type: ignore[arg-type]
+    letter = KeptDeadLetter(SAGA_ID, "user-events", 0, 7, **ids, **maybe, error_class="Misfit", error="", delivery_count=1, at=NOW)  # type: ignore[arg-type]
 
     exact(DEAD_LETTER, DEAD_LETTER.document(letter))
     exact(WHOLE_DEAD_LETTER, full_document(letter, a_record(value, {"ce_id": "m-1"})))

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from chalicelib.messages import commands, envelope, replies
-from chalicelib.messages.envelope import Incoming, Outgoing, Trail
+from chalicelib.messages.envelope import Incoming, MessageContext, Outgoing
 from chalicelib.messages.trace import span_of
 from infra.partners.batch import Known, work
 from infra.partners.requests import Request, UnreadableCommand, read
@@ -32,7 +32,7 @@ def incoming(command: commands.Command, *, id: str = "command-1", order_id: str 
         time=NOW,
         order_id=order_id,
         data=command.data(),
-        trail=Trail("correlation-1", "cause-1", TRACEPARENT),
+        context=MessageContext("correlation-1", "cause-1", TRACEPARENT),
         extensions={"sagaid": "saga-1"},
     )
     return Incoming(record.topic, 0, 0, record.key, record.value, record.headers)

@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.messages import commands, replies
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Facts, Moment, Notify, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Moment, Notify, SagaData, Step, Undone
 from chalicelib.sagas.notices import to_runner
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, SagaError, SagaStatus, StepStatus
@@ -16,15 +16,15 @@ from tests.support.examples import ORDER_ID, POLICY, an_order
 from tests.support.saga_language import Story
 
 
-def _capture(order: Order, _facts: Facts) -> commands.CapturePayment:
+def _capture(order: Order, _data: SagaData) -> commands.CapturePayment:
     return commands.CapturePayment(order_id=str(order.order_id), payment_id="pay_1", amount=order.total, currency=order.currency)
 
 
-def _captured(order: Order, _facts: Facts, _moment: Moment) -> Order:
+def _captured(order: Order, _data: SagaData, _moment: Moment) -> Order:
     return replace(order, payment_status=PaymentStatus.CAPTURED)
 
 
-def _unchanged(order: Order, _facts: Facts, _error: SagaError, _moment: Moment) -> Order:
+def _unchanged(order: Order, _data: SagaData, _error: SagaError, _moment: Moment) -> Order:
     return order
 
 
@@ -69,11 +69,11 @@ PAY_OUT = Definition(
             "release",
             Exchange(
                 commands.ReleaseEscrow,
-                lambda order, facts: commands.ReleaseEscrow(
+                lambda order, data: commands.ReleaseEscrow(
                     order_id=str(order.order_id),
                     escrow_id="esc_1",
                     runner_id=order.runner_id or "",
-                    payout_account_id=facts["payout_account_id"],
+                    payout_account_id=data["payout_account_id"],
                 ),
                 done=replies.EscrowReleased,
             ),
@@ -111,7 +111,7 @@ def capturing() -> Story:
 def test_what_a_reply_said_is_known_to_later_steps(capturing: Story) -> None:
     capturing.answers("payment.captured")
     capturing.expects("escrow.release", payoutAccountId="acct_7", runnerId="run_1")
-    capturing.answers("escrow.released", amount="9.00")
+    capturing.answers("escrow.released", amount="12.99")
 
     capturing.tells("ORDER_COMPLETED", "RUNNER")
     capturing.ends(SagaStatus.COMPLETED, order="DELIVERED", payment="CAPTURED")
@@ -158,7 +158,7 @@ def test_silence_behind_the_pivot_parks_the_saga(capturing: Story) -> None:
     capturing.falls_silent()
     capturing.is_parked(error="silent")
 
-    capturing.answers("escrow.released", amount="9.00")
+    capturing.answers("escrow.released", amount="12.99")
     assert capturing.saga.status is SagaStatus.COMPLETED
     assert capturing.saga.error is None
 

@@ -141,7 +141,7 @@ def turn(story: Story) -> None:
     if story.saga.status is SagaStatus.RUNNING:
         story.is_cancelled()
         return
-    with pytest.raises(ValueError, match="can't turn round"):
+    with pytest.raises(ValueError, match="can't be compensated"):
         story.is_cancelled()
 
 

@@ -39,7 +39,7 @@ def resumed(row: Frozen) -> Story:
 
 
 def finish(story: Story) -> None:
-    """Everybody is willing from now on, and an operator retries what a refusal has parked."""
+    """Everybody is willing from now on, and an operator retries what a refusal has suspended."""
     for _ in range(30):
         if story.saga.ended:
             return
@@ -71,7 +71,7 @@ def silent(story: Story) -> None:
 
 
 def refused(story: Story) -> None:
-    """Whatever can be refused is, until the saga ends or is parked."""
+    """Whatever can be refused is, until the saga ends or is suspended."""
     while story.saga.pending and story.saga.status is not SagaStatus.FAILED:
         if story.saga.pending.attempts == 0:
             story.times_out()
@@ -89,7 +89,7 @@ def by_an_operator(story: Story) -> None:
         story.is_retried()
 
 
-def turned(story: Story) -> None:
+def compensating(story: Story) -> None:
     """Where it may be: by the operator's table of the contract."""
     saga = story.saga
     capturing = saga.name == "complete_order" and saga.step("capture_payment").status != "PENDING"
@@ -99,7 +99,7 @@ def turned(story: Story) -> None:
         assert story.saga.status in (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 
 
-FATES = (as_it_is, resent, silent, refused, deferred, by_an_operator, turned)
+FATES = (as_it_is, resent, silent, refused, deferred, by_an_operator, compensating)
 
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
@@ -152,11 +152,11 @@ def test_every_released_version_has_rows_at_every_place_where_it_can_rest(name: 
     steps = {step.name for step in definition.steps if isinstance(step, Step)}
     places = {place for arrow in found for place in (arrow.before, arrow.after)}
     resting = {place for place in places if place == REFUSED or place.removeprefix("undo_").removesuffix("_again") in steps}
-    parked = {f"{SILENT} at {arrow.after}" for arrow in found if arrow.before == SILENT}
+    suspended = {f"{SILENT} at {arrow.after}" for arrow in found if arrow.before == SILENT}
 
     frozen_places = {row.place.split(",")[0] for row in rows}
 
-    assert frozen_places == resting | parked, f"see {FOLDER.name}/README.md"
+    assert frozen_places == resting | suspended, f"see {FOLDER.name}/README.md"
     assert all(row.place.startswith(place_of(row.saga)) for row in rows)
     assert {(row.saga.name, row.saga.definition_version) for row in rows} == {(name, version)}
 

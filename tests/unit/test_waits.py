@@ -46,15 +46,15 @@ def test_the_last_copy_says_what_follows_from_silence(creating: Story) -> None:
     for _ in range(4):
         creating.times_out()
     assert sentence(creating, 40).endswith(
-        "copy 5 of 5 was sent about 40 s ago, the last one; without an answer it is turned round in 2 min"
+        "copy 5 of 5 was sent about 40 s ago, the last one; without an answer it is compensated in 2 min"
     )
 
 
 def test_the_last_copy_of_a_saga_that_only_goes_forward_says_that_it_will_be_parked() -> None:
-    story = Story(CANCEL_ORDER, delivered(OrderStatus.READY_FOR_PICKUP), facts={"ending": "CANCELLED"})
+    story = Story(CANCEL_ORDER, delivered(OrderStatus.READY_FOR_PICKUP), data={"ending": "CANCELLED"})
     for _ in range(4):
         story.times_out()
-    assert "the last one; without an answer it is parked in" in sentence(story)
+    assert "the last one; without an answer it is suspended in" in sentence(story)
 
 
 def test_a_wait_begun_anew_is_counted_from_its_deadline(creating: Story) -> None:
@@ -89,7 +89,7 @@ def test_one_parked_by_silence_still_waits_and_heals(creating: Story) -> None:
     creating.expects("payment.release")
     creating.falls_silent()
     assert sentence(creating) == (
-        "parked by silence (somebody asked for it): still waits for payment.released from payment, and goes on by itself when it comes;"
+        "suspended: timed out (somebody asked for it): still waits for payment.released from payment, and goes on by itself when it comes;"
         " an operator may retry"
     )
 
@@ -113,7 +113,7 @@ def test_one_parked_by_refusal_needs_an_operator(paying: Story) -> None:
     for _ in range(4):
         paying.times_out()
         paying.is_refused()
-    assert sentence(paying) == "parked by refusal: an operator must retry or compensate (release_escrow was refused: because)"
+    assert sentence(paying) == "suspended: refused: an operator must retry or compensate (release_escrow was refused: because)"
 
 
 def test_how_a_saga_ended_is_said_with_its_time(creating: Story) -> None:

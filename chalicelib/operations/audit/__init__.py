@@ -61,7 +61,7 @@ __all__ = [
     "TIMES_DISAGREE",
     "Rule",
     "Violation",
-    "parked",
+    "suspended",
     "violations",
 ]
 
@@ -96,7 +96,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 CLOCK = sa.text("SELECT clock_timestamp()")
-PARKED = sa.text("""
+SUSPENDED = sa.text("""
     SELECT CASE WHEN awaited_id IS NULL THEN 'parked_by_refusal' ELSE 'parked_by_silence' END AS rule, order_id, saga_id,
         concat(name, ': ', error ->> 'detail') AS detail
     FROM campusg.sagas WHERE ended_at IS NULL AND status = 'FAILED' ORDER BY saga_id LIMIT :most""")
@@ -117,9 +117,9 @@ def violations(session: sa.Connection, rules: Sequence[Rule] = RULES, *, relay_p
     return sorted(found, key=lambda each: (each.rule, str(each.order_id), str(each.saga_id)))
 
 
-def parked(session: sa.Connection) -> list[Violation]:
+def suspended(session: sa.Connection) -> list[Violation]:
     """Up to 100 sagas that are FAILED as designed: no violations, but an operator may want to know. Locks nothing."""
-    return [Violation(*row) for row in session.execute(PARKED, {"most": MOST_A_RULE})]
+    return [Violation(*row) for row in session.execute(SUSPENDED, {"most": MOST_A_RULE})]
 
 
 def _bounded(rule: Rule) -> str:

@@ -2,7 +2,7 @@
 
 from chalicelib.operations.audit.rule import Rule
 
-# A saga that a refusal parked awaits nothing, and rightly so: the code of its error says so.
+# A saga suspended by a refusal awaits nothing, and rightly so: the code of its error says so.
 SAGA_WITHOUT_COMMAND = Rule(
     "saga_without_command",
     "a saga that has not ended awaits a reply by a deadline, or is parked",

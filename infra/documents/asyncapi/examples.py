@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.messages.envelope import SOURCE, Incoming, Outgoing, Trail, encode
+from chalicelib.messages.envelope import SOURCE, Incoming, MessageContext, Outgoing, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
 from chalicelib.messages.replies import Reply
 from chalicelib.messaging.dead_letters import DeadLetter, copy_of
@@ -66,7 +66,7 @@ def record_of(message: Message) -> Outgoing:
         time=shown.OPENED - timedelta(milliseconds=200),
         order_id=str(shown.ORDER_ID),
         data=data,
-        trail=Trail(shown.CORRELATION_ID, causation if message.asked or message.ours else None, TRACE),
+        context=MessageContext(shown.CORRELATION_ID, causation if message.asked or message.ours else None, TRACE),
         extensions=extensions,
         source=SOURCE if message.ours else PARTNERS[message.type.split(".", maxsplit=1)[0]],
     )

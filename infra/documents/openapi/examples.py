@@ -10,10 +10,10 @@ from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.health import VERSION
 from chalicelib.messages import topics
 from chalicelib.messages.commands import AuthorizePayment
-from chalicelib.messages.envelope import Incoming, Trail, to_json
+from chalicelib.messages.envelope import Incoming, MessageContext, to_json
 from chalicelib.messages.replies import CustomerValidated
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
-from chalicelib.messaging.dead_letter_queries import Buried
+from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.operations.differences import DIFFERENCE, differences
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.create_order import CREATE_ORDER
@@ -57,7 +57,17 @@ def _order(**changes: Any) -> dict[str, Any]:
 
 def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:
     return SAGA.document(
-        Saga(SAGA_ID, ORDER_ID, CREATE_ORDER.name, CREATE_ORDER.version, status, steps, Trail(CORRELATION_ID), PLACED, ended_at=ended_at)
+        Saga(
+            SAGA_ID,
+            ORDER_ID,
+            CREATE_ORDER.name,
+            CREATE_ORDER.version,
+            status,
+            steps,
+            MessageContext(CORRELATION_ID),
+            PLACED,
+            ended_at=ended_at,
+        )
     )
 
 
@@ -106,7 +116,7 @@ HISTORY_ENTRY = {
     "sagaId": str(SAGA_ID),
     "detail": {},
 }
-_BURIED = Buried(
+_KEPT = KeptDeadLetter(
     dead_letter_id=DEAD_LETTER_ID,
     topic=topics.USER_EVENTS,
     partition=1,
@@ -120,11 +130,11 @@ _BURIED = Buried(
     at=OPENED,
     redriven_at=None,
 )
-_DISMISSED = replace(_BURIED, dismissed_at=OPENED, dismissed_by="admin:ops_1", dismiss_reason="The partner has settled it.")
+_DISMISSED = replace(_KEPT, dismissed_at=OPENED, dismissed_by="admin:ops_1", dismiss_reason="The partner has settled it.")
 _RECORD = Incoming(
-    _BURIED.topic,
-    _BURIED.partition,
-    _BURIED.offset,
+    _KEPT.topic,
+    _KEPT.partition,
+    _KEPT.offset,
     str(ORDER_ID).encode(),
     to_json(CustomerValidated(customer_id="cust_1", payment_method_id="pm_1").data()),
     (("ce_type", CustomerValidated.TYPE.encode()), ("ce_sagaid", str(SAGA_ID).encode())),
@@ -147,11 +157,11 @@ ANSWERS: dict[str, Any] = {
     "cursor-page": {"items": [OPEN], "limit": 1, "nextCursor": CURSOR},
     "saga": DONE,
     "saga-page": {"items": [DONE], "limit": 10, "nextCursor": None},
-    "dead-letter": full_document(_BURIED, _RECORD),
-    "dead-letter-page": {"items": [DEAD_LETTER.document(_BURIED)], "limit": 10, "nextCursor": None},
+    "dead-letter": full_document(_KEPT, _RECORD),
+    "dead-letter-page": {"items": [DEAD_LETTER.document(_KEPT)], "limit": 10, "nextCursor": None},
     "dismissed": DISMISSED_DEAD_LETTER.document(_DISMISSED),
-    "rehearsed": {"deadLetter": DEAD_LETTER.document(_BURIED), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
-    "redriven": {"deadLetter": DEAD_LETTER.document(replace(_BURIED, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
+    "rehearsed": {"deadLetter": DEAD_LETTER.document(_KEPT), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
+    "redriven": {"deadLetter": DEAD_LETTER.document(replace(_KEPT, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
     "alive": {"status": "ok", "version": VERSION},
     "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
     "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},
