@@ -12,9 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 from chalicelib.messages.envelope import timestamp
-from chalicelib.messages.wire import UUID_TEXT
-
-PERSON_ID = r"^[A-Za-z0-9_.:@|-]{1,64}$"
+from chalicelib.messages.wire import CORRELATION_ID, PERSON_ID, UUID_TEXT
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,9 @@ class Table:
 TEXT = Kind({"type": "string"})
 NAME = Kind({"type": "string", "minLength": 1})
 ID = Kind({"type": "string", "format": "uuid", "pattern": f"^{UUID_TEXT.pattern}$"}, str)
-PERSON = Kind({"type": "string", "pattern": PERSON_ID})
-ACTOR = Kind({"type": "string", "pattern": r"^((customer|runner|admin):[A-Za-z0-9_.:@|-]{1,64}|partner:(user|payment|escrow)|system)$"})
+PERSON = Kind({"type": "string", "pattern": f"^{PERSON_ID.pattern}$"})
+CORRELATION = Kind({"type": "string", "pattern": f"^{CORRELATION_ID.pattern}$"})
+ACTOR = Kind({"type": "string", "pattern": f"^((customer|runner|admin):{PERSON_ID.pattern}|partner:(user|payment|escrow)|system)$"})
 MONEY = Kind({"type": "string", "pattern": r"^[0-9]{1,4}\.[0-9]{2}$"}, lambda amount: f"{amount:.2f}")
 MOMENT = Kind(
     {

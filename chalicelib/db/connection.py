@@ -23,10 +23,10 @@ TRUSTED_SECONDS = 0.25
 
 
 class Dialect(PGDialect_pg8000):
-    """pg8000 with our connection, a ping that survives one that was reset while the container was frozen, and a commit in one round trip.
+    """pg8000 with our connection, and a ping that survives one that was reset while the container was frozen.
 
-    The driver lets the OSError of a reset socket through, and SQLAlchemy's pre-ping knows only the driver's own errors. Its COMMIT takes
-    the way of statements with parameters, though it has none. A connection on which the server has just answered needs no ping.
+    The driver lets the OSError of a reset socket through, and SQLAlchemy's pre-ping knows only the driver's own errors. A
+    connection on which the server has just answered needs no ping.
     """
 
     supports_statement_cache = True
@@ -42,9 +42,6 @@ class Dialect(PGDialect_pg8000):
             return bool(super().do_ping(dbapi_connection))
         except OSError:
             return False
-
-    def do_commit(self, dbapi_connection: Any) -> None:
-        dbapi_connection.execute_simple("commit")
 
 
 registry.register("postgresql.campusg_pg8000", __name__, "Dialect")

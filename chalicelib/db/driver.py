@@ -37,6 +37,9 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
     def execute_unnamed(self, statement: str, vals: Any = (), oids: Any = (), stream: Any = None) -> Any:
         if stream is not None:
             return super().execute_unnamed(statement, vals, oids, stream)
+        if not vals:
+            # COMMIT and ROLLBACK come this way: one message in place of five.
+            return self.execute_simple(statement)
         parameters = make_params(self.py_types, vals)
         self._check(statement, *parameters)
         self._send_begin()

@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from chalicelib.entrypoints.problems import pointer_to
 from chalicelib.errors import FieldError, Invalid
-from chalicelib.fields import PERSON_ID
+from chalicelib.fields import PERSON
 from chalicelib.messages.numbers import amount, whole
 from chalicelib.messages.wire import storable
 from chalicelib.orders.order import OrderStatus
@@ -106,7 +106,7 @@ Fee = Annotated[Decimal, *_amount(FEE_TEXT, "0.00", "99.99")]
 Quantity = Annotated[int, Field(ge=1, le=99), BeforeValidator(partial(_whole, least=1, most=99))]
 Name = Annotated[str, _trimmed(1, 120), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
 Place = Annotated[str, _trimmed(1, 255), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
-PersonId = Annotated[str, StringConstraints(pattern=PERSON_ID, strict=True)]
+PersonId = Annotated[str, StringConstraints(pattern=PERSON.schema["pattern"], strict=True)]
 Reason = Annotated[str, _trimmed(0, 255), AfterValidator(_text), Field(json_schema_extra=ANY_TEXT)]
 
 

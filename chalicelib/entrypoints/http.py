@@ -6,7 +6,6 @@ A middleware never sees an exception that a route raises, because Chalice turns 
 import functools
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,13 +32,12 @@ from chalicelib.errors import Forbidden, NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import MessageContext, from_json
 from chalicelib.messages.trace import begin_trace, traceparent_of
-from chalicelib.messages.wire import id_of
+from chalicelib.messages.wire import CORRELATION_ID, id_of
 from chalicelib.observability import about, logger
 from chalicelib.orders.access import Viewer
 from chalicelib.settings import SharedSettings
 
 BODY_LIMIT = 64 * 1024
-ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
 REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Correlation-Id", "traceparent")
 RESPONSE_HEADERS = (
     *("Accept-Encoding", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
@@ -136,7 +134,7 @@ class CampusApp(Chalice):
             query={name: query.getlist(name) for name in query} if query else {},
             raw_body=_bytes(request.raw_body),
             authorizer=request.context.get("authorizer") or {},
-            correlation_id=given if ID.fullmatch(given) else str(self._own_id(request)),
+            correlation_id=given if CORRELATION_ID.fullmatch(given) else str(self._own_id(request)),
             traceparent=traceparent_of(headers.get("traceparent")) or begin_trace(self._own_id(request)),
         )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from chalicelib.entrypoints.bodies import MOST_ERRORS
 from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
-from chalicelib.messages.wire import id_of
+from chalicelib.messages.wire import PERSON_ID, id_of
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.orders.queries import Filters
@@ -31,7 +31,6 @@ SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
 DEAD_LETTER_PARAMETERS = frozenset({"errorClass", "orderId", "sagaId", "topic", "redriven", "dismissed", "cursor", "limit"})
 SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
-PERSON = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
 # Kafka's own rule, and what Python calls a class.
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 ERROR_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -177,7 +176,7 @@ def _is_true(text: str) -> bool:
 
 
 def _person(text: str) -> str:
-    return _matching(text, PERSON, "an id of 1 to 64 characters")
+    return _matching(text, PERSON_ID, "an id of 1 to 64 characters")
 
 
 def _matching(text: str, pattern: re.Pattern[str], what: str) -> str:

@@ -10,7 +10,7 @@ from chalicelib import errors
 from chalicelib.entrypoints import refusals
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
 from chalicelib.errors import FieldError, Place, Refusal
-from chalicelib.fields import TEXT, Field, Kind, Table, each, part
+from chalicelib.fields import CORRELATION, TEXT, Field, Kind, Table, each, part
 from chalicelib.orders.order import ORDER, Order
 from chalicelib.sagas.queries import SagaWithOrder
 from chalicelib.sagas.state import SAGA, Saga
@@ -106,7 +106,7 @@ PROBLEM = Table(
         Field("status", "type.status", Kind({"type": "integer", "minimum": 400, "maximum": 599})),
         Field("detail", "refusal.detail", TEXT),
         Field("instance", "instance", TEXT, "The path that was asked for."),
-        Field("correlationId", "correlation_id", Kind({"type": "string", "pattern": r"^[A-Za-z0-9_.:@|-]{1,128}$"})),
+        Field("correlationId", "correlation_id", CORRELATION),
         Field("errors", "errors", each(WRONG_FIELD, minItems=1), optional=True),
         Field("order", "order", part(ORDER), optional=True),
         Field("saga", "saga", part(SAGA), optional=True),

@@ -3,7 +3,6 @@
 Source: RFC 7519, RFC 8725 (only asymmetric algorithms, issuer and audience checked).
 """
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from chalice.app import AuthRequest, AuthResponse
 
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
 from chalicelib.entrypoints.jwks import Issuer, Key, choose, read_keys
+from chalicelib.messages.wire import PERSON_ID
 from chalicelib.observability import logger
 from chalicelib.runtime import runtime
 from chalicelib.settings import Settings
 
 LEEWAY_SECONDS = 30
-SUBJECT = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}")
 
 
 def authorize(request: AuthRequest) -> AuthResponse:
@@ -57,7 +56,7 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
         leeway=LEEWAY_SECONDS,
         options={"require": ["exp", "iss", "aud", "sub"]},
     )
-    if not isinstance(claims["sub"], str) or not SUBJECT.fullmatch(claims["sub"]):
+    if not isinstance(claims["sub"], str) or not PERSON_ID.fullmatch(claims["sub"]):
         raise jwt.InvalidTokenError("sub is no id")
     roles = claims.get("roles")
     # They travel to the app joined by commas, so a name with a comma in it would count as several.

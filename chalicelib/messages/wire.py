@@ -1,5 +1,6 @@
 """What every message's data has in common: camelCase JSON, frozen values, money as strings with two decimals."""
 
+import base64
 import re
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
@@ -12,6 +13,10 @@ from chalicelib.messages.numbers import amount
 
 ID_LIMIT = 128
 REASON_LIMIT = 500
+# What ids consist of that others choose: those of persons, and of a correlation.
+ID_CHARACTER = "[A-Za-z0-9_.:@|-]"
+PERSON_ID = re.compile(ID_CHARACTER + "{1,64}")
+CORRELATION_ID = re.compile(ID_CHARACTER + "{1,128}")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -25,6 +30,11 @@ def id_of(text: str) -> UUID:
 def canonical(text: str) -> str:
     """An id that may be one of ours as we write it; any other text as it is."""
     return text.lower() if UUID_TEXT.fullmatch(text) else text
+
+
+def in_base64(value: bytes | None) -> str | None:
+    """Bytes as JSON takes them."""
+    return None if value is None else base64.b64encode(value).decode()
 
 
 def storable(text: str) -> bool:

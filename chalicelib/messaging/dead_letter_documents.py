@@ -1,12 +1,12 @@
 """Dead letters as HTTP answers show them: in lists, alone, and whole with the record's bytes."""
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.fields import ACTOR, COUNT, ID, NUMBER, TEXT, TIME, Field, Kind, Table, maybe
 from chalicelib.messages.envelope import Incoming
+from chalicelib.messages.wire import in_base64
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 
 # Lambda's answer may have 6 MB = 6,291,456 bytes (AWS Lambda developer guide, quotas; the runtime refuses a larger one). That leaves
@@ -84,9 +84,9 @@ def full_document(letter: KeptDeadLetter, record: Incoming) -> dict[str, Any]:
     Of what doesn't fit into an answer of Lambda's the largest part is null, and its size is given instead.
     """
     parts: dict[str, Any] = {
-        "key": _base64(record.key),
-        "value": _base64(record.value),
-        "headers": [[name, _base64(value)] for name, value in record.headers],
+        "key": in_base64(record.key),
+        "value": in_base64(record.value),
+        "headers": [[name, in_base64(value)] for name, value in record.headers],
     }
     headers_size = sum(len(name.encode()) + len(value) for name, value in record.headers)
     sizes = {"key": len(record.key or b""), "value": len(record.value or b""), "headers": headers_size}
@@ -119,7 +119,3 @@ def _room(part: str | list[list[str]] | None) -> int:
     if part is None or isinstance(part, str):
         return len(part or "")
     return len(json.dumps(json.dumps(part, ensure_ascii=False), ensure_ascii=False).encode())
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()

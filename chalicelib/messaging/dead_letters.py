@@ -1,6 +1,5 @@
 """Records that could not be taken: a row that keeps every byte, and a copy on `orders-dlq`."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from chalicelib.messages import topics
 from chalicelib.messages.envelope import Incoming, Outgoing
+from chalicelib.messages.wire import in_base64
 from chalicelib.messaging.outbox import Queued
 
 # A copy with its headers must fit into an outbox row, and into a broker's 1 MiB; what doesn't is left out and its size given.
@@ -82,7 +82,7 @@ def copy_of(letter: DeadLetter) -> Outgoing:
     }
     key = record.key
     # As the outbox keeps them: many small headers take far more room there than their bytes.
-    headers_size = len(json.dumps([[name, _text(each)] for name, each in headers]))
+    headers_size = len(json.dumps([[name, in_base64(each)] for name, each in headers]))
     if value is not None and len(key or b"") + len(value) + headers_size > LARGEST_COPY:
         added["value.omitted"] = str(len(value))
         value = None
@@ -106,10 +106,10 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "content_hash": _text(content_hash(record)),
-        "key": _text(record.key),
-        "value": _text(record.value),
-        "headers": [[_storable(name), _text(value)] for name, value in record.headers],
+        "content_hash": in_base64(content_hash(record)),
+        "key": in_base64(record.key),
+        "value": in_base64(record.value),
+        "headers": [[_storable(name), in_base64(value)] for name, value in record.headers],
         "type": _storable(letter.type[:200]) if letter.type else None,
         "order_id": str(letter.order_id) if letter.order_id else None,
         "saga_id": str(letter.saga_id) if letter.saga_id else None,
@@ -117,10 +117,6 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "error": _storable(letter.error[:ERROR_LIMIT]),
         "delivery_count": letter.deliveries,
     }
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
 
 
 def _storable(text: str) -> str:

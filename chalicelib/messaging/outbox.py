@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from chalicelib.db.bulk import inlined
 from chalicelib.messages.envelope import Outgoing
+from chalicelib.messages.wire import in_base64
 
 BUCKETS = 64
 BACKOFF_SECONDS = 1
@@ -202,14 +203,10 @@ def _row(position: int, queued: Queued) -> dict[str, Any]:
         "bucket": bucket_of(queued.ordering_key),
         "message_id": queued.message_id or dict(message.headers).get("ce_id", b"").decode(),
         "topic": message.topic,
-        "key": _encoded(message.key),
-        "value": _encoded(message.value),
-        "headers": [[name, _encoded(value)] for name, value in message.headers],
+        "key": in_base64(message.key),
+        "value": in_base64(message.value),
+        "headers": [[name, in_base64(value)] for name, value in message.headers],
     }
-
-
-def _encoded(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
 
 
 def _message(row: Any) -> Outgoing:

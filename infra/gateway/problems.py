@@ -1,7 +1,6 @@
 """Errors that this server words: problem details (RFC 9457), and the correlation id that every response carries."""
 
 import json
-import re
 from collections.abc import Mapping
 from http.client import responses as phrases
 
@@ -11,10 +10,10 @@ from chalicelib import errors
 from chalicelib.entrypoints import refusals
 from chalicelib.entrypoints.challenges import BEARER
 from chalicelib.entrypoints.problems import PROBLEMS
+from chalicelib.messages.wire import CORRELATION_ID
 from infra.gateway.wire import Headers, Response
 
 CORRELATION_HEADER = "X-Correlation-Id"
-CORRELATION_ID = re.compile(r"[A-Za-z0-9_.:@|-]{1,128}")
 MEDIA_TYPE = "application/problem+json"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 
+from chalicelib.messages.wire import PERSON_ID
 from infra.stack import devkeys
 from infra.stack.running import run_info
 from infra.stack.settings import data_dir
@@ -109,4 +110,4 @@ def operator_api(environment: Mapping[str, str] = os.environ) -> OperatorApi:
 def _operator(environment: Mapping[str, str]) -> str:
     """Who the history will name."""
     user = environment.get("USER", "")
-    return user if devkeys.SUBJECT.fullmatch(user) else "operator"
+    return user if PERSON_ID.fullmatch(user) else "operator"

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from chalicelib.messages.wire import id_of
 from infra.console import complain, say
 from infra.operator.api import ApiError, OperatorApi, RefusedError, operator_api
 from infra.stack.running import NotRunningError, telling
@@ -136,7 +137,7 @@ def _place(letter: Json) -> str:
 
 def _uuid(text: str, example: str) -> UUID:
     try:
-        return UUID(text)
+        return id_of(text)
     except ValueError:
         raise ApiError(f"ID must be a UUID, not {text!r}; {example}") from None
 

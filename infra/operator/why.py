@@ -11,6 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.messages.envelope import timestamp
+from chalicelib.messages.wire import id_of
 from chalicelib.orders.order import Order
 from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
 from chalicelib.sagas.retry import RetryPolicy
@@ -124,7 +125,7 @@ def _asked(environment: Mapping[str, str]) -> tuple[str, UUID]:
         raise ValueError(f"name one saga or one order; {EXAMPLE}")
     name, text = named[0]
     try:
-        return f"{name.lower()}_id", UUID(text)
+        return f"{name.lower()}_id", id_of(text)
     except ValueError:
         raise ValueError(f"{name} must be a UUID, not {text!r}; {EXAMPLE}") from None
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from chalicelib.messages.wire import PERSON_ID
 from infra.stack.files import folder_locked, make_private_folder, write_atomically
 
 ISSUER = "campusg-local"
@@ -23,7 +23,6 @@ ROLES = ("customer", "runner", "admin")
 KEY_FILE = "jwt-key.pem"
 JWKS_FILE = "jwks.json"
 EXAMPLE = "for example: make -s token ROLE=customer SUB=cust_1"
-SUBJECT = re.compile(r"[A-Za-z0-9_.:@|-]{1,64}", re.ASCII)
 
 
 class TokenRequestError(Exception):
@@ -51,7 +50,7 @@ def requested_token(data_dir: Path, role: str, subject: str) -> str:
     roles = [name.strip() for name in role.split(",")]
     if any(name not in ROLES for name in roles):
         raise TokenRequestError(f"ROLE must be {', '.join(ROLES)} or a comma list of them, not {role!r}; {EXAMPLE}")
-    if SUBJECT.fullmatch(subject) is None:
+    if PERSON_ID.fullmatch(subject) is None:
         raise TokenRequestError(f"SUB must be 1 to 64 of A-Z a-z 0-9 _ . : @ | -, not {subject!r}; {EXAMPLE}")
     return token(data_dir, list(dict.fromkeys(roles)), subject, datetime.now(UTC))
 

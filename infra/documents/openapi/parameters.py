@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.entrypoints import parameters
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
 from chalicelib.entrypoints.waiting import LONGEST_WAIT
-from chalicelib.fields import PERSON_ID
+from chalicelib.fields import CORRELATION, PERSON
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.state import SagaStatus
 from infra.documents.openapi import examples
@@ -52,7 +52,7 @@ def _named(pattern: re.Pattern[str]) -> Described:
 _UUID: Described = {"type": "string", "format": "uuid"}
 _MOMENT: Described = {"type": "string", "format": "date-time", "pattern": MOMENT}
 _TIME = "RFC 3339, with any number of decimals; the + of an offset is written %2B."
-_PERSON: Described = {"type": "string", "pattern": PERSON_ID}
+_PERSON: Described = dict(PERSON.schema)
 _TEXT: Described = {"type": "string"}
 _PAGE: Described = {"type": "integer", "minimum": 1, "maximum": parameters.PAGE_MOST, "default": 1}
 _LIMIT: Described = {"type": "integer", "minimum": 1, "maximum": parameters.LIMIT_MOST, "default": parameters.LIMIT_DEFAULT}
@@ -119,7 +119,7 @@ def _answered(schema: Described, description: str, example: object, *, required:
 
 HEADERS: dict[str, Described] = {
     "X-Correlation-Id": _answered(
-        {"type": "string", "pattern": r"^[A-Za-z0-9_.:@|-]{1,128}$"},
+        dict(CORRELATION.schema),
         "The caller's if it was well formed, else a new one.",
         examples.CORRELATION_ID,
         required=True,
