@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.lists import given, newest_first
 from chalicelib.messages.envelope import Incoming
 
 
@@ -79,7 +80,8 @@ SETTLED: dict[tuple[bool | None, bool | None], str] = {
     (True, True): "false",
 }
 
-READ = sa.text(f"SELECT {COLUMNS} FROM campusg.dead_letters WHERE dead_letter_id = :id")  # noqa: S608 - literals of ours
+SELECT = f"SELECT {COLUMNS} FROM campusg.dead_letters"  # noqa: S608 - literals of ours
+READ = sa.text(f"{SELECT} WHERE dead_letter_id = :id")
 READ_WHOLE = sa.text(
     f"SELECT {COLUMNS}, key, value, headers FROM campusg.dead_letters WHERE dead_letter_id = :id"  # noqa: S608 - literals of ours
 )
@@ -97,12 +99,10 @@ WAITING = sa.text(
 
 def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit: int) -> list[KeptDeadLetter]:
     """Up to `limit` dead letters, newest first; locks nothing."""
-    given = {name: getattr(filters, name) for name in CONDITIONS if getattr(filters, name) is not None}
-    where = " AND ".join([SETTLED[filters.redriven, filters.dismissed], *(CONDITIONS[name] for name in given)])
-    statement = sa.text(
-        f"SELECT {COLUMNS} FROM campusg.dead_letters WHERE {where} ORDER BY dead_letter_id DESC LIMIT :limit"  # noqa: S608 - literals of ours
-    )
-    return [_buried(row) for row in session.execute(statement, {**given, "limit": limit}).mappings()]
+    parameters = given(filters, CONDITIONS)
+    conditions = [SETTLED[filters.redriven, filters.dismissed], *map(CONDITIONS.__getitem__, parameters)]
+    rows = newest_first(session, SELECT, "dead_letter_id", conditions, {**parameters, "limit": limit})
+    return [_buried(row) for row in rows]
 
 
 def read_letter(session: sa.Connection, dead_letter_id: UUID) -> KeptDeadLetter | None:

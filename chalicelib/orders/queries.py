@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.lists import given, newest_first
 from chalicelib.fields import ACTOR, ID, NUMBER, OBJECT, TIME, Field, Kind, Table, among, maybe
 from chalicelib.messages.events import EVENTS
 from chalicelib.orders.access import Viewer
@@ -57,6 +58,7 @@ HISTORY_ENTRY = Table(
     ),
 )
 
+SELECT = f"SELECT {COLUMNS} FROM campusg.orders"  # noqa: S608 - literals of ours
 CONDITIONS: dict[str, str] = {
     "statuses": "order_status = ANY(CAST(:statuses AS text[]))",
     "payment_status": "payment_status = :payment_status",
@@ -83,7 +85,8 @@ def history_of(session: sa.Connection, order_id: UUID) -> Sequence[sa.Row[Any]]:
 
 def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, page: int, limit: int) -> Page:
     """One page of the orders that `viewer` may see, newest first, with the number of all of them."""
-    where, parameters = _narrowed(viewer, filters)
+    conditions, parameters = _narrowed(viewer, filters)
+    where = " AND ".join(conditions) or "true"
     statement = sa.text(f"""
         SELECT total.number, page.* FROM (SELECT count(*) AS number FROM campusg.orders WHERE {where}) total
         LEFT JOIN LATERAL (
@@ -95,22 +98,17 @@ def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, pag
 
 def list_orders_after(session: sa.Connection, viewer: Viewer, filters: Filters, *, after: UUID | None, limit: int) -> list[Order]:
     """Up to `limit` orders that `viewer` may see, newest first, behind the order `after`; what is inserted meanwhile shifts nothing."""
-    where, parameters = _narrowed(viewer, filters)
-    if after:
-        where, parameters["after"] = f"({where}) AND order_id < :after", after
-    statement = sa.text(
-        f"SELECT {COLUMNS} FROM campusg.orders WHERE {where} ORDER BY order_id DESC LIMIT :limit"  # noqa: S608 - as above
-    )
-    return [from_row(row) for row in session.execute(statement, {**parameters, "limit": limit}).mappings()]
+    conditions, parameters = _narrowed(viewer, filters)
+    behind = ["order_id < :after"] if after else []
+    rows = newest_first(session, SELECT, "order_id", conditions + behind, {**parameters, "after": after, "limit": limit})
+    return [from_row(row) for row in rows]
 
 
-def _narrowed(viewer: Viewer, filters: Filters) -> tuple[str, dict[str, Any]]:
-    """The condition for what is asked for and may be seen, and its parameters."""
-    parameters: dict[str, Any] = {name: value for name, value in vars(filters).items() if value}
+def _narrowed(viewer: Viewer, filters: Filters) -> tuple[list[str], dict[str, Any]]:
+    """The conditions for what is asked for and may be seen, and their parameters."""
+    parameters = given(filters, CONDITIONS)
     conditions = [CONDITIONS[name] for name in parameters]
-    if "statuses" in parameters:
-        parameters["statuses"] = list(filters.statuses)
     if not viewer.is_admin:
         parameters["sub"] = viewer.sub
         conditions.append("(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in viewer.roles) + ")")
-    return " AND ".join(conditions) or "true", parameters
+    return conditions, parameters

@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.db.bulk import inlined
+from chalicelib.db.lists import given, newest_first
 from chalicelib.orders import store as order_store
 from chalicelib.orders.order import Order
 from chalicelib.sagas import store as saga_store
@@ -20,8 +21,7 @@ READ = inlined(
     WHERE s.saga_id = :saga_id""",  # noqa: S608 - literals of ours
     saga_id=sa.Uuid,
 )
-
-
+SELECT = f"SELECT {saga_store.COLUMNS} FROM campusg.sagas s"  # noqa: S608 - literals of ours
 CONDITIONS: dict[str, str] = {
     "statuses": "s.status = ANY(CAST(:statuses AS text[]))",
     "names": "s.name = ANY(CAST(:names AS text[]))",
@@ -59,10 +59,6 @@ def read_with_order(session: sa.Connection, saga_id: UUID) -> SagaWithOrder | No
 
 def list_sagas(session: sa.Connection, filters: SagaFilters, limit: int) -> list[Saga]:
     """Up to `limit` sagas, newest first."""
-    given = {name: value for name, value in vars(filters).items() if value}
-    where = " AND ".join(CONDITIONS[name] for name in given) or "true"
-    parameters = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
-    statement = sa.text(
-        f"SELECT {saga_store.COLUMNS} FROM campusg.sagas s WHERE {where} ORDER BY s.saga_id DESC LIMIT :limit"  # noqa: S608 - literals
-    )
-    return [saga_store.from_row(row) for row in session.execute(statement, {**parameters, "limit": limit}).mappings()]
+    parameters = given(filters, CONDITIONS)
+    rows = newest_first(session, SELECT, "s.saga_id", map(CONDITIONS.__getitem__, parameters), {**parameters, "limit": limit})
+    return [saga_store.from_row(row) for row in rows]
