@@ -9,9 +9,10 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import quote
 
+from chalicelib.entrypoints.http import BODY_LIMIT
+
 REQUEST_LINE_LIMIT = 8 * 1024
 HEADER_SECTION_LIMIT = 16 * 1024
-BODY_LIMIT = 64 * 1024
 CHUNK_LINE_LIMIT = 256
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.entrypoints.http import BODY_LIMIT
 from infra.gateway import handler
 from infra.gateway.server import GatewayServer
-from infra.gateway.wire import BODY_LIMIT, REQUEST_LINE_LIMIT
+from infra.gateway.wire import REQUEST_LINE_LIMIT
 from infra.stack.ports import HOST
 from tests.data.gateway_project.app import GUESTS, app
 from tests.support.eventually import eventually

@@ -4,8 +4,8 @@ from io import BytesIO
 
 import pytest
 
+from chalicelib.entrypoints.http import BODY_LIMIT
 from infra.gateway.wire import (
-    BODY_LIMIT,
     HEADER_SECTION_LIMIT,
     REQUEST_LINE_LIMIT,
     Body,

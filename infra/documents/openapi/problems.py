@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from chalicelib.entrypoints.http import BODY_LIMIT
 from chalicelib.entrypoints.problems import PROBLEMS
 from chalicelib.entrypoints.refusals import (
     BadHeader,
@@ -51,7 +52,7 @@ DETAILS: dict[type[Refusal], str] = {
     InFlight: "the first request with this Idempotency-Key is still being answered",
     Cancelled: "cancelled by customer:cust_1",
     PreconditionFailed: "the order has changed: If-Match names none of its current version's tags",
-    TooLarge: "the body may have at most 65536 bytes",
+    TooLarge: f"the body may have at most {BODY_LIMIT} bytes",
     UnsupportedMediaType: "the body's Content-Type must be application/json",
     UnsupportedCoding: "the body must have no Content-Encoding but identity",
     Invalid: "these fields are not valid: /orderDetails/storeLocation",
