@@ -63,7 +63,7 @@ def every_fate(told: Fates) -> dict[str, UUID]:
     told.settle()
     return {
         "silent": silent,
-        "suspended: timed out": parked_by_silence,
+        "suspended by silence": parked_by_silence,
         "completed": told.completed(told.delivered(told.accepted())),
         "given back and completed": told.completed(
             told.delivered(told.accept(told.give_back(told.accepted("run_1"), "run_1"), "run_2"), "run_2")
@@ -112,7 +112,7 @@ def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_parke
             "parked_by_refusal",
             "complete_order: release_escrow was refused: the runner is not the one assigned",
         ),
-        orders.ids["suspended: timed out"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
+        orders.ids["suspended by silence"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
     }
 
 
@@ -149,7 +149,7 @@ BREAKAGES: list[tuple[Rule, str, str, str]] = [
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("pending = NULL", "running"), "create_order is RUNNING"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("due_at = NULL", "running"), "due never"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("status = 'COMPENSATING', due_at = NULL", "running"), "due never"),
-    (audit.SAGA_WITHOUT_COMMAND, "suspended: timed out", saga("awaited_id = NULL, pending = NULL", "suspended: timed out"), "FAILED"),
+    (audit.SAGA_WITHOUT_COMMAND, "suspended by silence", saga("awaited_id = NULL, pending = NULL", "suspended by silence"), "FAILED"),
     (audit.SAGA_OVERDUE, "running", saga(f"due_at = {LATE}", "running"), "create_order version 1 was due at"),
     (
         audit.OUTBOX_OLD,
@@ -480,6 +480,7 @@ def test_what_may_be_is_no_violation(orders: Orders, rule: Rule, statements: str
 def test_a_shorter_relay_period_finds_lateness_sooner(orders: Orders) -> None:
     with orders.engine.connect() as session:
         session.execute(sa.text("UPDATE campusg.outbox SET created_at = clock_timestamp() - interval '6 seconds'"))
+        session.execute(sa.text("UPDATE campusg.sagas SET due_at = clock_timestamp() + interval '1 hour' WHERE due_at IS NOT NULL"))
         found = violations(session, LIVE_RULES, relay_period=timedelta(seconds=1))
         session.rollback()
     assert {each.rule for each in found} == {"outbox_old"}

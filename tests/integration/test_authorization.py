@@ -77,7 +77,7 @@ MADE: dict[str, tuple[str, Move]] = {
     "collected": ("COLLECTED", lambda scene: None),
     "delivered": ("DELIVERED", lambda scene: None),
     "being completed": ("DELIVERED", complete()),
-    "parked": ("DELIVERED", silent_capture),
+    "suspended": ("DELIVERED", silent_capture),
     "completed": ("DELIVERED", settled(complete())),
 }
 NEXT = {"accepted": "COLLECTED", "collected": "ON_THE_WAY"}

@@ -25,7 +25,7 @@ BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<file>[\w.]+))?\n(?P<text>.*?)^
 @pytest.fixture
 def project(tmp_path: Path, bare_kafka: KafkaBroker) -> Path:
     """Another project, with the example's files and a copy of the emulator."""
-    shutil.copytree(ROOT / "infra" / "local" / "esm", tmp_path / "infra" / "local" / "esm")
+    shutil.copytree(ROOT / "infra" / "esm", tmp_path / "infra" / "esm")
     for block in BLOCK.finditer(DOCUMENT.read_text()):
         if block["file"]:
             (tmp_path / block["file"]).write_text(block["text"].replace("127.0.0.1:9092", bare_kafka.bootstrap))

@@ -236,7 +236,7 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
 
 
 @pytest.mark.breaks_invariants("orders' last changes are set back")
-@pytest.mark.parametrize(("status", "chore"), [("READY_FOR_PICKUP", UnacceptedOrders()), ("DELIVERED", UncompletedOrders())])
+@pytest.mark.parametrize(("status", "job"), [("READY_FOR_PICKUP", UnacceptedOrders()), ("DELIVERED", UncompletedOrders())])
 def test_an_order_whose_pause_is_over_comes_after_those_that_fell_due_meanwhile(stage: Stage, status: str, job: Job) -> None:
     failed, other = (stage.scene(status, pool=2) for _ in range(2))
     for scene in (failed, other):
