@@ -1,6 +1,7 @@
 """Requests to the application in this process, through Chalice's own local gateway, with tokens of the local issuer."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from chalice.test import Client
 
 from infra.stack.devkeys import token
 
+ENVIRONMENT = os.environ
 NEW_ORDER_BODY: Mapping[str, Any] = {
     "orderDetails": {
         "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],
@@ -73,6 +75,11 @@ class Http:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if bearer:
             named["authorization"] = f"Bearer {bearer}"
-        with Client(self._app) as client:
-            response = client.http.request(method, target, headers=named, body=body)
+        try:
+            with Client(self._app) as client:
+                response = client.http.request(method, target, headers=named, body=body)
+        finally:
+            # Chalice's client puts a plain dictionary in its place meanwhile, and of two threads one puts the other's back. What is set in
+            # that reaches no library that reads the environment itself, such as OpenSSL.
+            os.environ = ENVIRONMENT  # noqa: B003 - the object itself, not what stands in it
         return Answer(response.status_code, response.headers, response.body)
