@@ -68,7 +68,7 @@ def state_diagram(definition: Definition, found: SagaMap) -> list[str]:
         *_transitions(found.arrows),
         *(f"    {place} --> [*]" for place in places if place in ENDS),
         *(f"    class {name} pivot" for name in pivots),
-        *(f"    class {place} parked" for place in suspended),
+        *(f"    class {place} suspended" for place in suspended),
     ]
 
 

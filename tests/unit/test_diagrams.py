@@ -146,3 +146,12 @@ def test_making_the_diagrams_writes_the_page(tmp_path: Path, monkeypatch: pytest
 
     assert file.read_text(encoding="utf-8") == diagrams.document()
     assert capsys.readouterr().out == "wrote infra/docs/sagas.md\n"
+
+
+def test_every_style_that_a_diagram_uses_is_defined_in_it() -> None:
+    found = re.findall(r"^```mermaid\nstateDiagram.*?^```$", diagrams.document(), re.MULTILINE | re.DOTALL)
+    assert len(found) == len(DEFINITIONS)
+    for diagram in found:
+        used = set(re.findall(r"^    class \S+ (\S+)$", diagram, re.MULTILINE))
+        assert used, diagram
+        assert used <= set(re.findall(r"^    classDef (\S+) ", diagram, re.MULTILINE))

@@ -5,7 +5,7 @@ from chalicelib.operations.audit.rule import Rule
 # A saga suspended by a refusal awaits nothing, and rightly so: the code of its error says so.
 SAGA_WITHOUT_COMMAND = Rule(
     "saga_without_command",
-    "a saga that has not ended awaits a reply by a deadline, or is parked",
+    "a saga that has not ended awaits a reply by a deadline, or is suspended",
     """
     SELECT order_id, saga_id, concat(name, ' is ', status, ', awaits ', coalesce(awaited_id, 'nothing'),
         ', due ', coalesce(CAST(due_at AS text), 'never')) AS detail
