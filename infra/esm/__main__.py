@@ -12,19 +12,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.esm.environment import IsolatedFunction
-from infra.esm.invoke import FunctionError
-from infra.esm.logs import configure
-from infra.esm.mapping import EventSourceMapping, InvalidMapping, require
-from infra.esm.poller import Poller
-from infra.esm.readings import read
-from infra.esm.request import from_aws
-from infra.esm.retry import Backoff
-from infra.esm.service import Service
+from .environment import IsolatedFunction
+from .invoke import FunctionError
+from .logs import configure
+from .mapping import EventSourceMapping, InvalidMapping, require
+from .poller import Poller
+from .readings import read
+from .request import from_aws
+from .retry import Backoff
+from .service import Service
 
 LONGEST_TIMEOUT_SECONDS = 14 * 60.0
 
-log = logging.getLogger("infra.esm")
+log = logging.getLogger(__package__)
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def _write_metrics(path: Path | None, pollers: Sequence[Poller]) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m infra.esm", description="AWS Lambda's Kafka event source mapping, at home")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="AWS Lambda's Kafka event source mapping, at home")
     parser.add_argument("--mapping", type=Path, required=True, help="JSON file: one CreateEventSourceMapping request, or a list of them")
     parser.add_argument(
         "--handler",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from infra.esm.event import EncodedRecord, EventFrame
+from .event import EncodedRecord, EventFrame
 
 MAXIMUM_PAYLOAD_BYTES = 6 * 1024 * 1024
 

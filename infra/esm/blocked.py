@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from infra.esm.retry import Backoff
+from .retry import Backoff
 
 
 class _Wait(NamedTuple):

@@ -13,11 +13,11 @@ from typing import Any
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from infra.esm import metrics as names
-from infra.esm.connecting import connected
-from infra.esm.fetched import read_leniently
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.metrics import Metrics
+from . import metrics as names
+from .connecting import connected
+from .fetched import read_leniently
+from .mapping import EventSourceMapping
+from .metrics import Metrics
 
 BROKER_PATIENCE_MS = 2000
 FETCH_WAIT_MS = 500

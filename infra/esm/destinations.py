@@ -15,9 +15,9 @@ from uuid import uuid4
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from infra.esm.connecting import connected
-from infra.esm.event import EncodedRecord
-from infra.esm.failures import RETRIES_EXHAUSTED, Failure, batch_record, compact_json, object_key, single_record
+from .connecting import connected
+from .event import EncodedRecord
+from .failures import RETRIES_EXHAUSTED, Failure, batch_record, compact_json, object_key, single_record
 
 KAFKA_PREFIX = "kafka://"
 PATIENCE_SECONDS = 10.0

@@ -2,14 +2,14 @@
 
 import logging
 
-from infra.esm import metrics as names
-from infra.esm.destinations import DeliveryFailed, Destination, open_destination
-from infra.esm.disposal import GivenUp
-from infra.esm.event import EventFrame
-from infra.esm.failures import Failure
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.monitor import Monitor
-from infra.esm.readings import Readings
+from . import metrics as names
+from .destinations import DeliveryFailed, Destination, open_destination
+from .disposal import GivenUp
+from .event import EventFrame
+from .failures import Failure
+from .mapping import EventSourceMapping
+from .monitor import Monitor
+from .readings import Readings
 
 log = logging.getLogger(__name__)
 

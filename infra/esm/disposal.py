@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from infra.esm.batch import Batch, Tries
-from infra.esm.event import NO_TIMESTAMP, EncodedRecord
-from infra.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.partial import FailedItem, checkpoint
-from infra.esm.readings import Readings
-from infra.esm.retry import Backoff
+from .batch import Batch, Tries
+from .event import NO_TIMESTAMP, EncodedRecord
+from .failures import RETRIES_EXHAUSTED, TOO_LARGE
+from .mapping import EventSourceMapping
+from .partial import FailedItem, checkpoint
+from .readings import Readings
+from .retry import Backoff
 
 
 class Failed(NamedTuple):

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from infra.esm.forks import ForkedProcess, ForkFailed, ForkServer
-from infra.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
-from infra.esm.wire import Channel, ChannelClosed
+from .forks import ForkedProcess, ForkFailed, ForkServer
+from .invoke import FunctionError, FunctionTimedOut, HandlerNotFound
+from .wire import Channel, ChannelClosed
 
 INIT_SECONDS = 10.0
 """How long the handler's module may take to be imported, as on Lambda."""

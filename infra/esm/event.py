@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from infra.esm.readings import DEFAULT, Readings
+from .readings import DEFAULT, Readings
 
 # The oldest message format has no time; Kafka's client calls that NO_TIMESTAMP_TYPE, and the time -1.
 TIMESTAMP_TYPES = {None: "NO_TIMESTAMP_TYPE", 0: "CREATE_TIME", 1: "LOG_APPEND_TIME"}

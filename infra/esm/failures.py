@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from infra.esm.event import EncodedRecord, EventFrame
-from infra.esm.invoke import function_arn
+from .event import EncodedRecord, EventFrame
+from .invoke import function_arn
 
 RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
 TOO_LARGE = "MaximumPayloadSizeExceeded"

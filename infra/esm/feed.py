@@ -7,8 +7,8 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from infra.esm.fetched import split
-from infra.esm.probe import EndProbe, EndsUnknown
+from .fetched import split
+from .probe import EndProbe, EndsUnknown
 
 # How long a poll waits for records that are known to be there.
 ARRIVAL_SECONDS = 0.05

@@ -14,8 +14,8 @@ from kafka.record.default_records import DefaultRecord
 from kafka.record.legacy_records import LegacyRecordBatch
 from kafka.record.memory_records import MemoryRecords
 
-from infra.esm.codecs import CODECS
-from infra.esm.header_names import LenientBatch
+from .codecs import CODECS
+from .header_names import LenientBatch
 
 NEWEST_FORMAT = 2
 # Offset, length, four bytes that differ between the formats, and the number of the format.

@@ -7,7 +7,7 @@ MSK and self-managed Apache Kafka event sources").
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from infra.esm.patterns import (
+from .patterns import (
     FieldPattern,
     InvalidPattern,
     ObjectPattern,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NoReturn, Self
 
-from infra.esm.wire import Channel, ChannelClosed
+from .wire import Channel, ChannelClosed
 
 PR_SET_PDEATHSIG = 1
 FORK_SECONDS = 5.0

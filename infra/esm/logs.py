@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 QUIET_SECONDS = 10.0
 # Their lines are JSON and stand alone.
-BARE = ("infra.esm.system_log", "infra.esm.monitor")
+BARE = (f"{__package__}.system_log", f"{__package__}.monitor")
 
 
 class OnceInAWhile(logging.Filter):
@@ -47,4 +47,5 @@ def configure() -> None:
     handler.addFilter(OnceInAWhile())
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("infra").setLevel(logging.INFO)
+    # The emulator's own notes, and those of the application that it is a part of.
+    logging.getLogger(__name__.partition(".")[0]).setLevel(logging.INFO)

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
-from infra.esm.destinations import KAFKA_PREFIX, check_destination
-from infra.esm.filters import Filters, InvalidFilter
-from infra.esm.metrics import GROUPS
+from .destinations import KAFKA_PREFIX, check_destination
+from .filters import Filters, InvalidFilter
+from .metrics import GROUPS
 
 STARTING_POSITIONS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
 REPORT_BATCH_ITEM_FAILURES = "ReportBatchItemFailures"

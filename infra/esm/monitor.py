@@ -5,10 +5,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from infra.esm import metrics as names
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.metrics import Metrics
-from infra.esm.system_log import PartitionOffsets, SystemLog
+from . import metrics as names
+from .mapping import EventSourceMapping
+from .metrics import Metrics
+from .system_log import PartitionOffsets, SystemLog
 
 PERIOD_SECONDS = 60.0
 

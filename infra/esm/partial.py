@@ -7,7 +7,7 @@ for Kafka event sources"): `{"batchItemFailures": [{"itemIdentifier": {"partitio
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from infra.esm.event import EncodedRecord
+from .event import EncodedRecord
 
 
 class FailedItem(NamedTuple):

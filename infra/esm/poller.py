@@ -5,20 +5,20 @@ import threading
 
 from kafka.errors import KafkaError
 
-from infra.esm import metrics as names
-from infra.esm.consumer import TopicMissing
-from infra.esm.destinations import Destination
-from infra.esm.discard import Discard
-from infra.esm.disposal import Rules
-from infra.esm.filters import Filters
-from infra.esm.invoke import Invocable
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.metrics import Metrics
-from infra.esm.monitor import Monitor
-from infra.esm.probe import EndsUnknown
-from infra.esm.readings import DEFAULT, Readings
-from infra.esm.retry import Backoff
-from infra.esm.session import Session, Workings
+from . import metrics as names
+from .consumer import TopicMissing
+from .destinations import Destination
+from .discard import Discard
+from .disposal import Rules
+from .filters import Filters
+from .invoke import Invocable
+from .mapping import EventSourceMapping
+from .metrics import Metrics
+from .monitor import Monitor
+from .probe import EndsUnknown
+from .readings import DEFAULT, Readings
+from .retry import Backoff
+from .session import Session, Workings
 
 RECONNECT = Backoff(first_seconds=0.1, longest_seconds=1.0)
 

@@ -7,7 +7,7 @@ no effect, but for the few parameters that concern only the AWS account.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.esm.mapping import EventSourceMapping, InvalidMapping, ProvisionedPollers, require
+from .mapping import EventSourceMapping, InvalidMapping, ProvisionedPollers, require
 
 # They concern the account, not what is delivered.
 WITHOUT_EFFECT = frozenset({"Tags", "KMSKeyArn"})

@@ -10,10 +10,10 @@ import os
 import socket
 import sys
 
-from infra.esm.forks import Job, die_with_parent
-from infra.esm.invoke import Function, HandlerNotFound, LambdaContext, load_handler
-from infra.esm.logs import configure
-from infra.esm.wire import Channel, ChannelClosed
+from .forks import Job, die_with_parent
+from .invoke import Function, HandlerNotFound, LambdaContext, load_handler
+from .logs import configure
+from .wire import Channel, ChannelClosed
 
 # Run as a script, the module is not known by its name.
 log = logging.getLogger(f"{__package__}.runtime")

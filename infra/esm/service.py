@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from infra.esm.codecs import missing_codecs
-from infra.esm.poller import Poller
+from .codecs import missing_codecs
+from .poller import Poller
 
 END_PATIENCE_SECONDS = 2.0
 REPORT_SECONDS = 60.0

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from infra.esm import metrics as names
-from infra.esm.batch import Batch, OpenBatch
-from infra.esm.blocked import Blocked
-from infra.esm.consumer import Commits, open_consumer, take_partitions
-from infra.esm.discard import Discard
-from infra.esm.disposal import Disposal, Failed, Outcome, Reported, Rules, commits
-from infra.esm.event import EventFrame, KafkaRecord, encode_record
-from infra.esm.feed import Feed
-from infra.esm.fetched import Unreadable
-from infra.esm.filters import Filters
-from infra.esm.invoke import FunctionError, Invocable
-from infra.esm.mapping import EventSourceMapping
-from infra.esm.monitor import Monitor
-from infra.esm.partial import MalformedResponse, failed_items
-from infra.esm.system_log import PartitionOffsets
-from infra.esm.waiting import Waiting
-from infra.esm.window import Window
+from . import metrics as names
+from .batch import Batch, OpenBatch
+from .blocked import Blocked
+from .consumer import Commits, open_consumer, take_partitions
+from .discard import Discard
+from .disposal import Disposal, Failed, Outcome, Reported, Rules, commits
+from .event import EventFrame, KafkaRecord, encode_record
+from .feed import Feed
+from .fetched import Unreadable
+from .filters import Filters
+from .invoke import FunctionError, Invocable
+from .mapping import EventSourceMapping
+from .monitor import Monitor
+from .partial import MalformedResponse, failed_items
+from .system_log import PartitionOffsets
+from .waiting import Waiting
+from .window import Window
 
 CLOSE_PATIENCE_SECONDS = 0.5
 POLL_SECONDS = 0.2

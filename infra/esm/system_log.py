@@ -9,8 +9,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from infra.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION
-from infra.esm.mapping import LOG_LEVELS, EventSourceMapping
+from .invoke import LOCAL_ACCOUNT, LOCAL_REGION
+from .mapping import LOG_LEVELS, EventSourceMapping
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING}
 

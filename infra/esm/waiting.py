@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from infra.esm.batch import Batch
+from .batch import Batch
 
 
 class Waiting:
