@@ -10,12 +10,12 @@ from .consumer import TopicMissing
 from .destinations import Destination
 from .discard import Discard
 from .disposal import Rules
+from .feed import OpenWatch, long_polling
 from .filters import Filters
 from .invoke import Invocable
 from .mapping import EventSourceMapping
 from .metrics import Metrics
 from .monitor import Monitor
-from .probe import EndsUnknown
 from .readings import DEFAULT, Readings
 from .retry import Backoff
 from .session import Session, Workings
@@ -41,11 +41,13 @@ class Poller:
         readings: Readings = DEFAULT,
         *,
         destination: Destination | None = None,
+        open_watch: OpenWatch = long_polling,
     ) -> None:
         """Nothing is opened yet. `backoff` is how long a failed batch waits; raises ValueError for a destination that can't be.
 
         `destination` gets what would be dropped because the mapping has no destination of its own; it sets no limit of retries. If it
-        raises another error than DeliveryFailed, the poller begins anew from what is committed, and the records come again.
+        raises another error than DeliveryFailed, the poller begins anew from what is committed, and the records come again. `open_watch`
+        is for a broker that does not hold an empty fetch.
         """
         self.mapping = mapping
         self.metrics = Metrics()
@@ -61,6 +63,7 @@ class Poller:
             filters=Filters(mapping.filter_patterns, readings.tombstone),
             discard=Discard(mapping, bootstrap_servers, readings, monitor, destination),
             monitor=monitor,
+            open_watch=open_watch,
         )
         self._stopping = threading.Event()
         self._troubles = 0
@@ -85,7 +88,7 @@ class Poller:
                 while not self._stopping.is_set():
                     session.turn()
                     self._troubles = 0
-        except (KafkaError, EndsUnknown, OSError, TopicMissing) as error:
+        except (KafkaError, OSError, TopicMissing) as error:
             self._note_trouble("broker or topic is away", error)
         except Exception as error:
             # A mapping is never given up, as on Lambda: it begins anew from what is committed.

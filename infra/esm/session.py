@@ -13,7 +13,7 @@ from .consumer import Commits, open_consumer, take_partitions
 from .discard import Discard
 from .disposal import Disposal, Failed, Outcome, Reported, Rules, commits
 from .event import EventFrame, KafkaRecord, encode_record
-from .feed import Feed
+from .feed import Feed, OpenWatch
 from .fetched import Unreadable
 from .filters import Filters
 from .invoke import FunctionError, Invocable
@@ -43,6 +43,7 @@ class Workings:
     filters: Filters
     discard: Discard
     monitor: Monitor
+    open_watch: OpenWatch
 
 
 class Session:
@@ -56,7 +57,7 @@ class Session:
         self._frame = EventFrame.of(mapping, workings.bootstrap_servers)
         self._consumer = open_consumer(mapping, workings.bootstrap_servers)
         try:
-            self._feed = Feed(self._consumer, mapping.topic, workings.bootstrap_servers)
+            self._feed = Feed(self._consumer, mapping.topic, workings.bootstrap_servers, workings.open_watch)
         except BaseException:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise

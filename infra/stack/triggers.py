@@ -34,6 +34,7 @@ from infra.stack import ready
 from infra.stack.clock import Clock
 from infra.stack.dropped import DeadLetters
 from infra.stack.settings import TriggerSettings
+from infra.stack.watch import watch_ends
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
 # Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
@@ -104,7 +105,7 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
 def _poller(trigger: Trigger, forks: ForkServer, settings: Settings) -> Poller:
     brokers = settings.kafka_brokers
     mapping, readings = mapping_of(trigger, brokers), read_list(settings.trigger_readings)
-    return Poller(mapping, _function(trigger, forks), brokers, LOCAL_BACKOFF, readings, destination=DeadLetters())
+    return Poller(mapping, _function(trigger, forks), brokers, LOCAL_BACKOFF, readings, destination=DeadLetters(), open_watch=watch_ends)
 
 
 def _handler(declared: Trigger | Schedule) -> str:

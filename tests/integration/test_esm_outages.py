@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kafka.errors import KafkaError
 
-from infra.esm import consumer, feed
+from infra.esm import consumer
+from infra.esm.feed import long_polling
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
@@ -105,12 +106,11 @@ def test_a_broker_killed_and_started_again_in_the_middle_is_served_again_and_com
 
 
 def test_a_broker_that_lost_its_records_is_read_from_the_beginning_where_it_holds_fetches(
-    fragile_broker: FragileBroker, monkeypatch: pytest.MonkeyPatch
+    fragile_broker: FragileBroker,
 ) -> None:
-    monkeypatch.setattr(feed, "_probe", lambda *_: None)
     topic = Topic(fragile_broker.bootstrap, 1)
     recorder = Recorder()
-    with polling(topic.mapping(), recorder, topic.bootstrap):
+    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=long_polling):
         topic.write(*[b"before"] * 20)
         eventually(lambda: len(recorder.values) == 20, what="the records before")
         fragile_broker.kill()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.esm import feed
+from infra.esm.feed import OpenWatch, long_polling
+from infra.stack.watch import watch_ends
 from tests.support.esm import Recorder, Topic, failed, polling, records_of
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -23,19 +24,18 @@ def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     made.close()
 
 
-@pytest.fixture(params=["the feed waits", "the broker waits"])
-def either_way_of_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[watch_ends, long_polling], ids=["the feed waits", "the broker waits"])
+def open_watch(request: pytest.FixtureRequest) -> OpenWatch:
     """Once as with brokers that answer empty fetches at once, once as with those that hold them."""
-    if request.param == "the broker waits":
-        monkeypatch.setattr(feed, "_probe", lambda *_: None)
+    opens: OpenWatch = request.param
+    return opens
 
 
 @pytest.mark.rule("order-per-partition")
 @pytest.mark.rule("commit-after-success")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_records_are_delivered_in_order_by_partition_and_committed_after_success(topic: Topic) -> None:
+def test_records_are_delivered_in_order_by_partition_and_committed_after_success(topic: Topic, open_watch: OpenWatch) -> None:
     recorder = Recorder()
-    with polling(topic.mapping(), recorder, topic.bootstrap):
+    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
         for start in (0, 100):
             for partition in range(3):
                 topic.write(*(b"%d" % number for number in range(start, start + 100)), partition=partition)
@@ -89,8 +89,7 @@ def test_a_record_without_key_and_one_without_value_lack_the_member(topic: Topic
 
 @pytest.mark.rule("retry-whole-batch")
 @pytest.mark.rule("commit-after-success")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(topic: Topic) -> None:
+def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(topic: Topic, open_watch: OpenWatch) -> None:
     recorder = Recorder()
     committed: list[dict[int, int | None]] = []
 
@@ -102,7 +101,7 @@ def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(to
 
     recorder.react = react
     topic.write(b"a", b"b", b"c", partition=1)
-    with polling(topic.mapping(), recorder, topic.bootstrap):
+    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
         eventually(lambda: len(recorder.events) >= 4, what="the fourth delivery")
         eventually(lambda: topic.committed()[1] == 3, what="the commit")
 
@@ -133,8 +132,9 @@ def test_while_a_batch_waits_its_partition_does_and_the_others_go_on(topic: Topi
 
 
 @pytest.mark.rule("partial-retry")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_delivered_again_from_there(topic: Topic) -> None:
+def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_delivered_again_from_there(
+    topic: Topic, open_watch: OpenWatch
+) -> None:
     recorder = Recorder()
     committed: list[dict[int, int | None]] = []
 
@@ -149,7 +149,7 @@ def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_deliv
 
     recorder.react = react
     topic.write(b"a", b"b", b"c", b"d", partition=0)
-    with polling(topic.mapping(**PARTIAL), recorder, topic.bootstrap):
+    with polling(topic.mapping(**PARTIAL), recorder, topic.bootstrap, open_watch=open_watch):
         eventually(lambda: topic.committed()[0] == 4, what="the last commit")
 
     assert recorder.batches == [[(0, 0), (0, 1), (0, 2), (0, 3)], [(0, 2), (0, 3)], [(0, 2), (0, 3)]]

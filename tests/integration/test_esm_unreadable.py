@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 from kafka import codec
 
-from infra.esm import feed
 from infra.esm import metrics as names
+from infra.esm.feed import OpenWatch, long_polling
 from infra.esm.readings import Readings
 from infra.esm.service import Service
+from infra.stack.watch import watch_ends
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.proxy import standing_before
@@ -29,11 +30,11 @@ def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     made.close()
 
 
-@pytest.fixture(params=["the feed waits", "the broker waits"])
-def either_way_of_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[watch_ends, long_polling], ids=["the feed waits", "the broker waits"])
+def open_watch(request: pytest.FixtureRequest) -> OpenWatch:
     """Once as with brokers that answer empty fetches at once, once as with those that hold them."""
-    if request.param == "the broker waits":
-        monkeypatch.setattr(feed, "_probe", lambda *_: None)
+    opens: OpenWatch = request.param
+    return opens
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -53,25 +54,27 @@ def test_batches_of_every_codec_are_delivered(topic: Topic) -> None:
 
 
 @pytest.mark.rule("control-batches")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic) -> None:
+def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic, open_watch: OpenWatch) -> None:
     recorder = Recorder()
     control = batch(b"\0" * 6, key=b"\0\0\0\1", attributes=IS_TRANSACTIONAL | IS_CONTROL)
     for written in (batch(b"a", attributes=IS_TRANSACTIONAL), control, batch(), batch(b"d")):
         assert produce(topic.bootstrap, topic.name, written) == 0
-    with polling(topic.mapping(), recorder, topic.bootstrap):
+    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
         eventually(lambda: recorder.values == [b"a", b"d"], what="the records")
 
 
 @pytest.mark.rule("unreadable-batch-told")
 @pytest.mark.rule("unreadable-batch")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(
+    topic: Topic, caplog: pytest.LogCaptureFixture, open_watch: OpenWatch
+) -> None:
     recorder = Recorder()
     topic.write(b"a")
     assert produce(topic.bootstrap, topic.name, NO_CODEC) == 0
     topic.write(b"d")
-    with polling(topic.mapping(system_log_level="WARN"), recorder, topic.bootstrap, Readings(unreadable="block")) as poller:
+    with polling(
+        topic.mapping(system_log_level="WARN"), recorder, topic.bootstrap, Readings(unreadable="block"), open_watch=open_watch
+    ) as poller:
         eventually(lambda: topic.committed() == {0: 1, 1: None}, what="the record before")
         # Read again and again, and each time without success.
         eventually(lambda: poller.metrics.snapshot()[names.POLLING_ERROR] >= 3, what="several tries")
@@ -89,14 +92,13 @@ def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(topic: T
 
 
 @pytest.mark.rule("unreadable-batch")
-@pytest.mark.usefixtures("either_way_of_waiting")
-def test_or_it_is_left_out_and_counted_as_dropped(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
+def test_or_it_is_left_out_and_counted_as_dropped(topic: Topic, caplog: pytest.LogCaptureFixture, open_watch: OpenWatch) -> None:
     recorder = Recorder()
     topic.write(b"a")
     assert produce(topic.bootstrap, topic.name, NO_CODEC) == 0
     topic.write(b"d")
     assert produce(topic.bootstrap, topic.name, CUT_OFF) == 0
-    with polling(topic.mapping(), recorder, topic.bootstrap, Readings(unreadable="drop")) as poller:
+    with polling(topic.mapping(), recorder, topic.bootstrap, Readings(unreadable="drop"), open_watch=open_watch) as poller:
         end = topic.ends()[0]
         eventually(lambda: topic.committed()[0] == end, what="the commit behind all")
         assert poller.metrics.snapshot()[names.DROPPED] == end - 2

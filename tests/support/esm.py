@@ -12,12 +12,14 @@ from uuid import uuid4
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.esm.destinations import Destination
+from infra.esm.feed import OpenWatch
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
 from infra.esm.readings import DEFAULT, Readings
 from infra.esm.retry import Backoff
 from infra.stack.broker import ensure_topics
+from infra.stack.watch import watch_ends
 from tests.support.eventually import eventually
 
 
@@ -147,9 +149,11 @@ def polling(
     bootstrap: str,
     readings: Readings = DEFAULT,
     destination: Destination | None = None,
+    open_watch: OpenWatch = watch_ends,
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
-    poller = Poller(mapping, Function(mapping.function_name, handler, 30), bootstrap, Backoff(0.05, 0.2), readings, destination=destination)
+    function, backoff = Function(mapping.function_name, handler, 30), Backoff(0.05, 0.2)
+    poller = Poller(mapping, function, bootstrap, backoff, readings, destination=destination, open_watch=open_watch)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:

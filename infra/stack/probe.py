@@ -20,7 +20,7 @@ HOLD_SECONDS = 0.06
 _ANSWERED_PARTITION = struct.Struct(">ihqq")
 
 
-class EndsUnknown(Exception):
+class EndsUnknown(OSError):
     """The broker does not tell the ends: it doesn't lead the partitions, or the topic is gone."""
 
 
