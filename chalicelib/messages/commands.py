@@ -1,15 +1,13 @@
 """What we ask of the partners: imperative, one class a command, its wire name and topic beside it."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from chalicelib.messages import topics
 from chalicelib.messages.wire import Id, Money, Text, Wire
 
 
 class Command(Wire):
-    """A message to a partner. `TOPIC` is where it goes."""
-
-    TOPIC: ClassVar[str]
+    """A message to a partner."""
 
 
 class ValidateCustomer(Command):

@@ -13,7 +13,7 @@ from typing import Any
 
 from chalicelib.messages.numbers import parse_decimal, parse_whole
 from chalicelib.messages.trace import span_of, trace_id, traceparent_of
-from chalicelib.messages.wire import canonical, fits
+from chalicelib.messages.wire import Wire, canonical, fits
 
 SOURCE = "/campusg/orders"
 STRUCTURED = "application/cloudevents"
@@ -51,11 +51,12 @@ class Incoming:
 
 @dataclass(frozen=True)
 class MessageContext:
-    """What ties messages together: the caller's correlation id, the message answered, the trace."""
+    """What ties messages together: the caller's correlation id, the message answered, the trace, the saga."""
 
     correlation_id: str
     causation_id: str | None = None
     traceparent: str | None = None
+    saga_id: str | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -122,38 +123,31 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def encode(
-    topic: str,
-    *,
-    id: str,
-    type: str,
-    time: datetime,
-    order_id: str,
-    data: Mapping[str, Any],
-    context: MessageContext,
-    extensions: Mapping[str, str],
-    source: str = SOURCE,
-) -> Outgoing:
-    """Build the record of one event, in binary mode, keyed by its order; `extensions` are further attributes by name.
+def encode(message: Wire, order_id: str, context: MessageContext, *, id: str, time: datetime, source: str = SOURCE) -> Outgoing:
+    """Build the record of one message, a CloudEvent in binary mode, keyed by its order.
 
-    In the trail's trace the event is a span of its own, the same for the same `id`.
+    In the context's trace the event is a span of its own, the same for the same `id`.
     """
     headers = {
         "ce_specversion": "1.0",
         "ce_id": id,
-        "ce_type": type,
+        "ce_type": message.TYPE,
         "ce_source": source,
         "ce_time": timestamp(time),
         "ce_subject": order_id,
         "content-type": "application/json",
-        **{f"ce_{name}": value for name, value in extensions.items()},
-        "ce_correlationid": context.correlation_id,
     }
+    if message.sequence is not None:
+        headers["ce_sequence"] = str(message.sequence)
+    if context.saga_id:
+        headers["ce_sagaid"] = context.saga_id
+    headers["ce_correlationid"] = context.correlation_id
     if context.causation_id:
         headers["ce_causationid"] = context.causation_id
     if context.traceparent:
         headers["traceparent"] = span_of(context.traceparent, id)
-    return Outgoing(topic, order_id.encode(), to_json(data), tuple((name, value.encode()) for name, value in headers.items()))
+    value = to_json(message.data())
+    return Outgoing(message.TOPIC, order_id.encode(), value, tuple((name, value.encode()) for name, value in headers.items()))
 
 
 def decode(record: Incoming) -> CloudEvent:

@@ -1,6 +1,6 @@
 """What we say of every order, one event a version: past tense, one class an event, its wire name beside it."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
@@ -14,12 +14,17 @@ class OrderEvent(Wire):
 
     model_config = ConfigDict(alias_generator=lambda name: to_camel(name.removesuffix("_")))
 
-    TOPIC: ClassVar[str] = topics.ORDER_EVENTS
+    TOPIC = topics.ORDER_EVENTS
     from_: str | None
     to: str
     payment_from: str | None
     payment_to: str
     order: dict[str, Any]
+
+    @property
+    def sequence(self) -> int:
+        """The order's version."""
+        return int(self.order["version"])
 
     def data(self) -> dict[str, Any]:
         """The JSON object that goes on the wire: what is None is null, as in the answers of the HTTP API."""

@@ -1,15 +1,11 @@
 """What the partners answer, and what they say unasked: past tense, one class an event, its wire name and topic beside it."""
 
-from typing import ClassVar
-
 from chalicelib.messages import topics
 from chalicelib.messages.wire import Id, Money, OwnId, Reason, Wire
 
 
 class Reply(Wire):
-    """A message from a partner. `TOPIC` is where it comes from."""
-
-    TOPIC: ClassVar[str]
+    """A message from a partner."""
 
 
 class UserReply(Reply):

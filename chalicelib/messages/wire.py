@@ -95,11 +95,17 @@ Reason = Annotated[str, BeforeValidator(_shortened)]
 
 
 class Wire(BaseModel):
-    """Data of one message type. `TYPE` is its `ce_type`; fields that are None are left out of the JSON."""
+    """Data of one message type. `TOPIC` is where it goes, `TYPE` its `ce_type`; fields that are None are left out of the JSON."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", allow_inf_nan=False)
 
+    TOPIC: ClassVar[str]
     TYPE: ClassVar[str]
+
+    @property
+    def sequence(self) -> int | None:
+        """Its place among the messages about its order, where it has one."""
+        return None
 
     def data(self) -> dict[str, Any]:
         """The JSON object that goes on the wire."""

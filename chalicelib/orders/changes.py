@@ -40,7 +40,7 @@ def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, n
         payment_to=order.payment_status.value,
         order=ORDER.document(order),
     )
-    history = {
+    history: dict[str, Any] = {
         "order_id": str(order.order_id),
         "version": order.version,
         "at": now.isoformat(),
@@ -53,20 +53,8 @@ def change(before: Order | None, after: Order, cause: Cause, *, event_id: str, n
         "saga_id": str(cause.saga_id) if cause.saga_id else None,
         "detail": dict(cause.detail or {}),
     }
-    extensions = {"sequence": str(order.version)}
-    if cause.saga_id:
-        extensions["sagaid"] = str(cause.saga_id)
-    message = encode(
-        event.TOPIC,
-        id=event_id,
-        type=event.TYPE,
-        time=now,
-        order_id=str(order.order_id),
-        data=event.data(),
-        context=cause.context,
-        extensions=extensions,
-    )
-    return Change(order, history, message)
+    context = replace(cause.context, saga_id=history["saga_id"])
+    return Change(order, history, encode(event, history["order_id"], context, id=event_id, time=now))
 
 
 def _kind(before: Order | None, after: Order) -> type[OrderEvent]:

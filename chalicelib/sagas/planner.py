@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.messages.commands import Command, SendNotification
-from chalicelib.messages.envelope import MessageContext, Outgoing, encode, timestamp
+from chalicelib.messages.envelope import Outgoing, encode, timestamp
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, Step
@@ -56,7 +56,7 @@ class _Run:
         self.data = dict(saga.data)
         self.send: list[Outgoing] = []
         self.ids_taken = 0
-        self.causation = _causation(outcome, ids)
+        self.context = replace(saga.context, causation_id=_causation(outcome, ids), saga_id=str(saga.saga_id))
 
     def forward(self, after: str | None) -> None:
         """Go on with the steps behind `after` until one awaits a reply, or the saga is complete."""
@@ -217,18 +217,7 @@ class _Run:
     def _message(self, command: Command) -> tuple[str, Outgoing]:
         self.ids_taken += 1
         command_id = self.ids.id(self.ids_taken)
-        context = self.before.context
-        message = encode(
-            command.TOPIC,
-            id=command_id,
-            type=command.TYPE,
-            time=self.moment.now,
-            order_id=str(self.before.order_id),
-            data=command.data(),
-            context=MessageContext(context.correlation_id, self.causation, context.traceparent),
-            extensions={"sagaid": str(self.before.saga_id)},
-        )
-        return command_id, message
+        return command_id, encode(command, str(self.before.order_id), self.context, id=command_id, time=self.moment.now)
 
     def _awaited(self) -> tuple[Pending, Step]:
         if self.pending is None:

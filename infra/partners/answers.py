@@ -19,14 +19,6 @@ def encode(reply: Reply, request: Request, *, id: str, time: datetime) -> Outgoi
 
     A command without a correlation id begins a correlation of its own, named by its id.
     """
-    return envelope.encode(
-        reply.TOPIC,
-        id=id,
-        type=reply.TYPE,
-        time=time,
-        order_id=request.order_id,
-        data=reply.data(),
-        context=MessageContext(request.correlation_id or request.command_id, request.command_id, request.traceparent),
-        extensions={} if request.saga_id is None else {"sagaid": request.saga_id},
-        source=SOURCES[reply.TOPIC],
-    )
+    correlation_id = request.correlation_id or request.command_id
+    context = MessageContext(correlation_id, request.command_id, request.traceparent, request.saga_id)
+    return envelope.encode(reply, request.order_id, context, id=id, time=time, source=SOURCES[reply.TOPIC])

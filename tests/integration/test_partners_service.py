@@ -39,16 +39,7 @@ REPLY_TOPICS = (topics.USER_EVENTS, topics.PAYMENT_EVENTS, topics.ESCROW_EVENTS)
 
 
 def message(command: commands.Command, order_id: str, *, id: str | None = None, saga_id: str = "saga-1") -> Outgoing:
-    return envelope.encode(
-        command.TOPIC,
-        id=id or str(uuid4()),
-        type=command.TYPE,
-        time=NOW,
-        order_id=order_id,
-        data=command.data(),
-        context=MessageContext("correlation-1"),
-        extensions={"sagaid": saga_id},
-    )
+    return envelope.encode(command, order_id, MessageContext("correlation-1", saga_id=saga_id), id=id or str(uuid4()), time=NOW)
 
 
 def authorize(order_id: str, customer_id: str = "cust_1") -> commands.AuthorizePayment:

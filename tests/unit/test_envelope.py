@@ -22,23 +22,28 @@ from chalicelib.messages.envelope import (
     to_json,
 )
 from chalicelib.messages.trace import span_of
+from chalicelib.messages.wire import Money, Wire
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID, TRAIL, a_record
 
 BINARY = {"ce_specversion": "1.0", "ce_id": "m-1", "ce_type": "user.customer_validated", "ce_source": "/users"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def written(**changes: Any) -> Outgoing:
-    arguments: dict[str, Any] = {
-        "id": "m-1",
-        "type": "payment.authorize",
-        "time": NOW,
-        "order_id": str(ORDER_ID),
-        "data": {"amount": "12.99", "name": "Zoë"},
-        "context": MessageContext("corr-1", "m-0", TRACE),
-        "extensions": {"sagaid": str(SAGA_ID), "sequence": "3"},
-    }
-    return encode("payment-commands", **{**arguments, **changes})
+CONTEXT = MessageContext("corr-1", "m-0", TRACE, str(SAGA_ID))
+
+
+class Sent(Wire):
+    TOPIC, TYPE = "payment-commands", "payment.authorize"
+    amount: Money = Decimal("12.99")
+    name: str = "Zoë"
+
+    @property
+    def sequence(self) -> int:
+        return 3
+
+
+def written(context: MessageContext = CONTEXT, id: str = "m-1") -> Outgoing:
+    return encode(Sent(), str(ORDER_ID), context, id=id, time=NOW)
 
 
 def as_read(message: Outgoing) -> Incoming:
@@ -70,7 +75,7 @@ def test_an_event_is_written_in_binary_mode_keyed_by_its_order() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    names = {name for name, _ in written(context=MessageContext("corr-1"), extensions={}).headers}
+    names = {name for name, _ in written(MessageContext("corr-1")).headers}
 
     assert not names & {"ce_causationid", "traceparent", "ce_sagaid"}
 
@@ -280,6 +285,6 @@ def test_a_claim_to_a_saga_is_seen_whatever_else_is_wrong(name: str, value: byte
 
 
 def test_a_context_without_a_trace_is_written_and_read() -> None:
-    event = decode(as_read(written(context=replace(TRAIL, traceparent=None))))
+    event = decode(as_read(written(replace(TRAIL, traceparent=None))))
 
     assert (event.correlation_id, event.traceparent, event.causation_id) == ("corr-1", None, None)

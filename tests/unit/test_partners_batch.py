@@ -25,16 +25,7 @@ def counting() -> Callable[[], str]:
 
 
 def incoming(command: commands.Command, *, id: str = "command-1", order_id: str = "order-1") -> Incoming:
-    record = envelope.encode(
-        command.TOPIC,
-        id=id,
-        type=command.TYPE,
-        time=NOW,
-        order_id=order_id,
-        data=command.data(),
-        context=MessageContext("correlation-1", "cause-1", TRACEPARENT),
-        extensions={"sagaid": "saga-1"},
-    )
+    record = envelope.encode(command, order_id, MessageContext("correlation-1", "cause-1", TRACEPARENT, "saga-1"), id=id, time=NOW)
     return Incoming(record.topic, 0, 0, record.key, record.value, record.headers)
 
 

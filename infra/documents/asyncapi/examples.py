@@ -1,12 +1,13 @@
 """One order's messages: the examples, written by the functions that write real ones."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from chalicelib.messages.envelope import SOURCE, Incoming, MessageContext, Outgoing, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
-from chalicelib.messages.replies import Reply
+from chalicelib.messages.wire import Wire
 from chalicelib.messaging.dead_letters import DeadLetter, copy_of
 from infra.documents.asyncapi.catalogue import Kind, Message
 from infra.documents.openapi import examples as shown
@@ -52,22 +53,15 @@ EVENTS: dict[type[OrderEvent], OrderEvent] = {
 
 def record_of(message: Message) -> Outgoing:
     """The message as a record, complete."""
-    kind = message.kind
-    data, extensions, causation = _data(kind), {"sagaid": str(shown.SAGA_ID)}, MESSAGE_ID
-    if issubclass(kind, OrderEvent):
-        extensions["sequence"] = str(data["order"]["version"])
-    if issubclass(kind, Reply):
-        causation = shown.COMMAND_ID
-        extensions = extensions if message.asked else {}
+    context = MessageContext(shown.CORRELATION_ID, traceparent=TRACE)
+    if message.asked or message.ours:
+        context = replace(context, causation_id=MESSAGE_ID if message.ours else shown.COMMAND_ID, saga_id=str(shown.SAGA_ID))
     return encode(
-        message.topic,
-        id=MESSAGE_ID if issubclass(kind, Reply) else shown.COMMAND_ID,
-        type=message.type,
+        _example(message.kind),
+        str(shown.ORDER_ID),
+        context,
+        id=shown.COMMAND_ID if message.ours else MESSAGE_ID,
         time=shown.OPENED - timedelta(milliseconds=200),
-        order_id=str(shown.ORDER_ID),
-        data=data,
-        context=MessageContext(shown.CORRELATION_ID, causation if message.asked or message.ours else None, TRACE),
-        extensions=extensions,
         source=SOURCE if message.ours else PARTNERS[message.type.split(".", maxsplit=1)[0]],
     )
 
@@ -81,7 +75,7 @@ def dead_letter() -> Outgoing:
     return copy_of(letter)
 
 
-def _data(kind: Kind) -> dict[str, Any]:
+def _example(kind: Kind) -> Wire:
     if issubclass(kind, OrderEvent):
-        return EVENTS[kind].data()
-    return kind.model_validate({name: VALUES[name] for name in kind.model_fields}).data()
+        return EVENTS[kind]
+    return kind.model_validate({name: VALUES[name] for name in kind.model_fields})
