@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .environment import IsolatedFunction
+from .environment import FunctionConfiguration, IsolatedFunction
 from .invoke import FunctionError
 from .logs import configure
 from .mapping import EventSourceMapping, InvalidMapping, require
@@ -54,7 +54,8 @@ def _pollers(options: argparse.Namespace) -> list[Poller]:
         brokers = _brokers(options.bootstrap, mapping)
         require((brokers, mapping.group_id) not in groups, f"ConsumerGroupId {mapping.group_id}: each mapping needs a group of its own")
         groups.add((brokers, mapping.group_id))
-        function = IsolatedFunction(mapping.function_name, _handler(handlers, mapping.function_name), options.timeout)
+        name = mapping.function_name
+        function = IsolatedFunction(FunctionConfiguration(name, _handler(handlers, name), options.timeout))
         if mapping.enabled:
             function.start()
         pollers.append(Poller(mapping, function, brokers, backoff, readings))

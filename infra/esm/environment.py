@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,6 +51,21 @@ class RuntimeExited(FunctionError):
             super().__init__(f"Runtime exited with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}")
 
 
+@dataclass(frozen=True)
+class FunctionConfiguration:
+    """What Lambda's configuration says of a function, where this emulator heeds it.
+
+    `handler` (module.function) is looked up on this process's path; `memory_size` is in MB and not enforced; `variables` are those that
+    the function has besides this process's.
+    """
+
+    name: str
+    handler: str
+    timeout_seconds: float = 3.0
+    memory_size: int = 128
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 class IsolatedFunction:
     """A function in a child process: killed at its timeout, started anew by the next invocation.
 
@@ -59,35 +75,27 @@ class IsolatedFunction:
 
     def __init__(
         self,
-        name: str,
-        handler: str,
-        timeout_seconds: float = 3.0,
-        memory_size: int = 128,
+        configuration: FunctionConfiguration,
         *,
-        environment: Mapping[str, str] | None = None,
         freeze: bool = False,
         forks: ForkServer | None = None,
+        init_seconds: float = INIT_SECONDS,
     ) -> None:
-        """Nothing runs yet. `handler` (module.function) is looked up on this process's path; `memory_size` is in MB and not enforced.
+        """Nothing runs yet. `init_seconds` is how long the handler's module may take to be imported.
 
-        `environment` are variables that the function has besides those of this process. With `freeze` the child is stopped between
-        invocations, as Lambda does it: none of its threads runs then. With `forks`, whose children run `runtime.run_forked`, the child is
-        forked from a process that has imported the handler before, with its variables: so it lacks those that name the function.
+        With `freeze` the child is stopped between invocations, as Lambda does it: none of its threads runs then. With `forks`, whose
+        children run `runtime.run_forked`, the child is forked from a process that has imported the handler before, with its variables: so
+        it lacks those that name the function.
         """
-        self.name = name
-        self.timeout_seconds = timeout_seconds
+        self.name = configuration.name
+        self.timeout_seconds = configuration.timeout_seconds
         self._freeze = freeze
+        self._init_seconds = init_seconds
         self._start: Callable[[socket.socket], _Child]
         if forks is None:
-            self._start = _Started(name, handler, timeout_seconds, memory_size, environment or {})
+            self._start = _Started(configuration)
         else:
-            request = {
-                "name": name,
-                "handler": handler,
-                "timeout": timeout_seconds,
-                "memory": memory_size,
-                "variables": {**(environment or {})},
-            }
+            request = asdict(configuration)
             self._start = lambda connection: forks.fork(request, [connection.fileno(), _STANDARD_ERROR])
         self._running: _Environment | None = None
 
@@ -123,22 +131,22 @@ class IsolatedFunction:
             return self._running
         self.close()
         self._running = _Environment(self._start)
-        self._running.wait_until_ready()
+        self._running.wait_until_ready(self._init_seconds)
         return self._running
 
 
 class _Started:
     """Starts the runtime as a process of its own, which imports the handler."""
 
-    def __init__(self, name: str, handler: str, timeout_seconds: float, memory_size: int, environment: Mapping[str, str]) -> None:
-        self._command = [sys.executable, "-u", "-m", RUNTIME_MODULE, f"--name={name}", f"--handler={handler}"]
-        self._command += [f"--timeout={timeout_seconds}", f"--memory={memory_size}"]
+    def __init__(self, function: FunctionConfiguration) -> None:
+        self._command = [sys.executable, "-u", "-m", RUNTIME_MODULE, f"--name={function.name}", f"--handler={function.handler}"]
+        self._command += [f"--timeout={function.timeout_seconds}", f"--memory={function.memory_size}"]
         self._variables = {
-            "_HANDLER": handler,
-            "AWS_LAMBDA_FUNCTION_NAME": name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_size),
+            "_HANDLER": function.handler,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            **environment,
+            **function.variables,
         }
 
     def __call__(self, connection: socket.socket) -> _Child:
@@ -171,12 +179,12 @@ class _Environment:
     def lives(self) -> bool:
         return self.process.poll() is None
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, init_seconds: float) -> None:
         try:
-            said = json.loads(self._channel.receive(INIT_SECONDS))
+            said = json.loads(self._channel.receive(init_seconds))
         except TimeoutError as error:
             self.kill()
-            raise InitTimedOut(f"Init timed out after {INIT_SECONDS:.2f} seconds") from error
+            raise InitTimedOut(f"Init timed out after {init_seconds:.2f} seconds") from error
         except ChannelClosed as error:
             raise RuntimeExited(self.ended()) from error
         if said:

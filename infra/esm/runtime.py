@@ -47,7 +47,7 @@ def run_forked(job: Job) -> None:
     os.close(output)
     os.environ.update(job.request["variables"])
     channel = Channel(socket.socket(fileno=connection))
-    run(channel, job.request["name"], job.request["handler"], job.request["timeout"], job.request["memory"])
+    run(channel, job.request["name"], job.request["handler"], job.request["timeout_seconds"], job.request["memory_size"])
 
 
 def run(channel: Channel, name: str, handler: str, timeout_seconds: float, memory_size: int) -> None:

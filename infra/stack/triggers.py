@@ -19,7 +19,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from chalicelib.settings import Brokers
 from infra.aws import event_source_mappings
-from infra.esm.environment import IsolatedFunction
+from infra.esm.environment import FunctionConfiguration, IsolatedFunction
 from infra.esm.forks import ForkServer
 from infra.esm.invoke import HandlerNotFound, load_handler
 from infra.esm.logs import configure
@@ -113,7 +113,7 @@ def _handler(declared: Trigger | Schedule) -> str:
 
 
 def _function(declared: Trigger | Schedule, forks: ForkServer) -> IsolatedFunction:
-    function = IsolatedFunction(declared.function, _handler(declared), declared.timeout_seconds, forks=forks)
+    function = IsolatedFunction(FunctionConfiguration(declared.function, _handler(declared), declared.timeout_seconds), forks=forks)
     if isinstance(declared, Trigger) or declared.urgent:
         function.start()
     return function

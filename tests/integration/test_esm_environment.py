@@ -16,8 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from infra.esm import environment
-from infra.esm.environment import InitTimedOut, IsolatedFunction, RuntimeExited
+from infra.esm.environment import FunctionConfiguration, InitTimedOut, IsolatedFunction, RuntimeExited
 from infra.esm.forks import ForkServer
 from infra.esm.invoke import FunctionError, FunctionTimedOut, HandlerNotFound
 from tests.support.eventually import eventually
@@ -148,8 +147,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     with ExitStack() as stack:
         forks = stack.enter_context(forking("sample")) if request.param == "forked" else None
 
-        def function(handler: str = "sample.handle", **options: Any) -> IsolatedFunction:
-            made.append(IsolatedFunction("f", handler, forks=forks, **options))
+        def function(
+            handler: str = "sample.handle", *, freeze: bool = False, init_seconds: float = 10.0, **configured: Any
+        ) -> IsolatedFunction:
+            made.append(
+                IsolatedFunction(FunctionConfiguration("f", handler, **configured), freeze=freeze, forks=forks, init_seconds=init_seconds)
+            )
             return made[-1]
 
         yield function
@@ -168,7 +171,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.mark.rule("environment-once")
 def test_the_handler_is_imported_once_and_called_in_the_main_thread_of_another_process(make: Make) -> None:
-    function = make(timeout_seconds=5, memory_size=256, environment={"TABLE": "orders"})
+    function = make(timeout_seconds=5, memory_size=256, variables={"TABLE": "orders"})
 
     first, second = call(function, "tell"), call(function, "tell")
 
@@ -288,9 +291,7 @@ def test_an_answer_that_can_t_be_read_is_an_error_of_the_function_and_the_next_c
 
 
 @pytest.mark.rule("environment-init")
-def test_a_module_that_fails_or_takes_too_long_to_import_is_an_error_of_the_function(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_that_fails_or_takes_too_long_to_import_is_an_error_of_the_function(make: Make, tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text("raise KeyError('TABLE_NAME')")
     (tmp_path / "leaving.py").write_text("raise SystemExit(4)")
     (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
@@ -300,8 +301,7 @@ def test_a_module_that_fails_or_takes_too_long_to_import_is_an_error_of_the_func
         ("leaving.handle", RuntimeExited, "exit status 4"),
         ("slow.handle", InitTimedOut, r"Init timed out after 0\.50 seconds"),
     ]:
-        monkeypatch.setattr(environment, "INIT_SECONDS", 0.5 if handler == "slow.handle" else environment.INIT_SECONDS)
-        function = make(handler)
+        function = make(handler, init_seconds=0.5 if error is InitTimedOut else 10.0)
         with pytest.raises(error, match=message):
             function.invoke("{}")
         assert function.pid is None
@@ -352,7 +352,7 @@ def test_a_process_that_forks_takes_its_functions_with_it_however_it_ends(
     (tmp_path / "sample.py").write_text(textwrap.dedent(HANDLER))
     monkeypatch.syspath_prepend(str(tmp_path))
     with forking("sample") as forks:
-        functions = [IsolatedFunction("f", "sample.handle", forks=forks) for _ in range(2)]
+        functions = [IsolatedFunction(FunctionConfiguration("f", "sample.handle"), forks=forks) for _ in range(2)]
         pids = [call(function, "tell")["pid"] for function in functions]
         if is_killed:
             psutil.Process(psutil.Process(pids[0]).ppid()).kill()
@@ -383,8 +383,8 @@ def test_a_function_dies_with_the_process_that_called_it(make: Make, tmp_path: P
     script = textwrap.dedent(
         f"""
         import json, sys, time
-        from infra.esm.environment import IsolatedFunction
-        function = IsolatedFunction("f", "sample.handle", 60, freeze={freeze})
+        from infra.esm.environment import FunctionConfiguration, IsolatedFunction
+        function = IsolatedFunction(FunctionConfiguration("f", "sample.handle", 60), freeze={freeze})
         print(function.invoke(json.dumps({{"do": "tell"}}))["pid"], flush=True)
         function.invoke(json.dumps({{"do": "hang"}})) if not {freeze} else time.sleep(60)
         """
