@@ -1,5 +1,7 @@
 """Every route, Kafka function and schedule of the order service: what AWS calls. Each body is one line; the work is in chalicelib."""
 
+from typing import Any
+
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Response
 
 from chalicelib.entrypoints import dead_letters, documents, health, kafka, maintenance, orders, sagas, schedules, tokens
@@ -124,17 +126,17 @@ def read_docs() -> Response:
 
 
 @app.lambda_function()
-def on_user_events(event: dict, context: object) -> dict:
+def on_user_events(event: dict[str, Any], context: object) -> dict[str, Any]:
     return kafka.take_partner_events(event, context)
 
 
 @app.lambda_function()
-def on_payment_events(event: dict, context: object) -> dict:
+def on_payment_events(event: dict[str, Any], context: object) -> dict[str, Any]:
     return kafka.take_partner_events(event, context)
 
 
 @app.lambda_function()
-def on_escrow_events(event: dict, context: object) -> dict:
+def on_escrow_events(event: dict[str, Any], context: object) -> dict[str, Any]:
     return kafka.take_partner_events(event, context)
 
 
@@ -159,5 +161,5 @@ def audit_invariants(event: CloudWatchEvent) -> None:
 
 
 @app.lambda_function()
-def migrate(event: dict, context: object) -> dict:
+def migrate(event: dict[str, Any], context: object) -> dict[str, Any]:
     return maintenance.migrate()

@@ -69,7 +69,7 @@ def find_markers(folder: Path) -> Found:
         if "mark.rule" not in text:
             continue
         tree = ast.parse(text)
-        markers = {id(node): node.lineno for node in ast.walk(tree) if _rule_of(node) is not None}
+        markers = {id(node): node.lineno for node in ast.walk(tree) if isinstance(node, ast.expr) and _rule_of(node) is not None}
         for function in _tests(tree):
             marked = [decorator for decorator in function.decorator_list if _rule_of(decorator) is not None]
             test = MarkedTest(f"{file.relative_to(folder).with_suffix('')}::{function.name}", _texts(function))

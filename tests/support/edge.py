@@ -50,7 +50,7 @@ class Answer:
     """One response, read whole."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
     def json(self) -> Any:

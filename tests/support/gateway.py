@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from chalice.app import Chalice
 from chalice.config import Config
@@ -71,9 +71,12 @@ def exchange(port: int, message: bytes) -> Answer:
         return read_answer(connection)
 
 
-def call(port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def call(
+    port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | http.client.HTTPMessage | None = None
+) -> Answer:
     """One ordinary request."""
     with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as client:
-        client.request(method, target, body, headers or {})
+        # A message is not a mapping, but has the one method that the client asks for, and may have a name twice.
+        client.request(method, target, body, cast("Mapping[str, str]", headers or {}))
         response = client.getresponse()
         return Answer(response.status, response.msg, response.read())

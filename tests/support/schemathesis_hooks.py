@@ -6,10 +6,11 @@ Each is a rule across fields, or one about the state of the service; other tests
 import itertools
 import os
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.schemas import APIOperation
 
 from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
 from infra.documents.openapi.parameters import KEY
@@ -18,11 +19,12 @@ from tests.support.words import FOREIGN, own_words
 ROLE = os.environ["SCHEMATHESIS_ROLE"]
 KNOWN = {"orderId": os.environ["SCHEMATHESIS_ORDERS"].split(), "sagaId": os.environ["SCHEMATHESIS_SAGAS"].split()}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+AnyCase: TypeAlias = Case[APIOperation[Any, Any, Any, Any]]
 _keys, _ids = itertools.count(), itertools.count()
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: AnyCase, kwargs: dict[str, Any]) -> None:
     """Send half of the requests to what there is, and make a well-formed one keep these rules; a malformed one stays as it is."""
     _what_there_is(case)
     if case.meta is not None and case.meta.generation.mode.is_positive:
@@ -32,20 +34,20 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 
 @schemathesis.check
-def says_nothing_of_its_inside(context: CheckContext, response: Response, case: Case) -> None:
+def says_nothing_of_its_inside(context: CheckContext, response: Response, case: AnyCase) -> None:
     """No error text names what only the inside of the service has."""
     if response.headers.get("content-type", [""])[0] == "application/problem+json":
         assert not [text for text in own_words(response.json()) if FOREIGN.search(text)]
 
 
 @schemathesis.hook
-def filter_case(context: HookContext, case: Case) -> bool:
+def filter_case(context: HookContext, case: AnyCase) -> bool:
     """Leave out orders that cost more than an order may."""
     details = case.body.get("orderDetails") if isinstance(case.body, dict) else None
     return not isinstance(details, dict) or not _costs_too_much(details)
 
 
-def _what_there_is(case: Case) -> None:
+def _what_there_is(case: AnyCase) -> None:
     """Nothing has a made-up id, and behind 404 there is little to find."""
     for name, ids in KNOWN.items():
         if UUID.fullmatch(str((case.path_parameters or {}).get(name, ""))):
@@ -54,28 +56,28 @@ def _what_there_is(case: Case) -> None:
                 case.path_parameters[name] = ids[number // 2 % len(ids)]
 
 
-def _one_way_of_paging(case: Case) -> None:
+def _one_way_of_paging(case: AnyCase) -> None:
     """`page` with `cursor` is refused."""
     if "cursor" in (case.query or {}):
         case.query.pop("page", None)
 
 
-def _key_of_its_own(case: Case) -> None:
+def _key_of_its_own(case: AnyCase) -> None:
     """A key that another request has used is refused, and small generators love to repeat themselves."""
-    if re.fullmatch(KEY, str((case.headers or {}).get("Idempotency-Key", ""))):
+    if case.headers and re.fullmatch(KEY, str(case.headers.get("Idempotency-Key", ""))):
         case.headers["Idempotency-Key"] = f"key-{ROLE}-{next(_keys)}"
 
 
-def _customer_named_by_admin(case: Case) -> None:
+def _customer_named_by_admin(case: AnyCase) -> None:
     """An admin who is no customer must say for whom the order is."""
     if ROLE == "admin" and case.operation.label == "POST /api/orders" and isinstance(case.body, dict):
         case.body["customerId"] = case.body.get("customerId") or "cust_1"
 
 
-def _costs_too_much(details: dict[str, object]) -> bool:
+def _costs_too_much(details: dict[str, Any]) -> bool:
     try:
         items = [float(item["price"]) * item["quantity"] for item in details["foodItems"]]
         fee = details.get("deliveryFee")
-        return sum(items) + float(DEFAULT_DELIVERY_FEE if fee is None else fee) > HIGHEST_TOTAL
+        return bool(sum(items) + float(DEFAULT_DELIVERY_FEE if fee is None else fee) > HIGHEST_TOTAL)
     except (KeyError, TypeError, ValueError):
         return False

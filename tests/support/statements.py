@@ -1,7 +1,7 @@
 """Counting what a piece of code asks of the database."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +45,7 @@ def counted(engine: sa.Engine) -> Iterator[Statements]:
     def end(connection: Any) -> None:
         seen.round_trips += END_TRIPS
 
-    listeners = {"before_cursor_execute": execute, "begin": begin, "commit": end, "rollback": end}
+    listeners: dict[str, Callable[..., None]] = {"before_cursor_execute": execute, "begin": begin, "commit": end, "rollback": end}
     for name, listener in listeners.items():
         sa.event.listen(engine, name, listener)
     try:
