@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import FunctionConfiguration, IsolatedFunction
+from .feed import Cluster
 from .invoke import FunctionError
 from .logs import configure
 from .mapping import EventSourceMapping, InvalidMapping, require
@@ -58,7 +59,7 @@ def _pollers(options: argparse.Namespace) -> list[Poller]:
         function = IsolatedFunction(FunctionConfiguration(name, _handler(handlers, name), options.timeout))
         if mapping.enabled:
             function.start()
-        pollers.append(Poller(mapping, function, brokers, backoff, readings))
+        pollers.append(Poller(mapping, function, Cluster(brokers), backoff, readings))
     return pollers
 
 

@@ -1,6 +1,7 @@
 """What a poller reads from: a consumer, and how one waits for its next records."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from kafka import TopicPartition
@@ -38,15 +39,22 @@ def long_polling(bootstrap_servers: str, topic: str, partitions: Sequence[int]) 
     """No watch: an empty fetch waits at the broker, as Apache Kafka has it."""
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Where records come from. `open_watch` is for a cluster that does not hold an empty fetch."""
+
+    bootstrap_servers: str
+    open_watch: OpenWatch = long_polling
+
+
 class Feed:
     """The records of one topic."""
 
-    def __init__(self, consumer: Any, topic: str, bootstrap_servers: str, open_watch: OpenWatch = long_polling) -> None:
+    def __init__(self, consumer: Any, topic: str, cluster: Cluster) -> None:
         """`consumer` has its partitions and positions; it stays the caller's to close. Raises KafkaError, OSError."""
         self._consumer = consumer
         self._topic = topic
-        self._bootstrap_servers = bootstrap_servers
-        self._open_watch = open_watch
+        self._cluster = cluster
         self._numbers: list[int] = []
         self._held: frozenset[int] = frozenset()
         self._positions: dict[int, int] = {}
@@ -58,7 +66,7 @@ class Feed:
         self._numbers = sorted(partition.partition for partition in self._consumer.assignment())
         self._read_positions(number for number in self._numbers if number not in self._positions)
         self.close()
-        self._watch = self._open_watch(self._bootstrap_servers, self._topic, self._numbers)
+        self._watch = self._cluster.open_watch(self._cluster.bootstrap_servers, self._topic, self._numbers)
 
     def close(self) -> None:
         """End what the feed opened."""

@@ -10,7 +10,7 @@ from .consumer import TopicMissing
 from .destinations import Destination
 from .discard import Discard
 from .disposal import Rules
-from .feed import OpenWatch, long_polling
+from .feed import Cluster
 from .filters import Filters
 from .invoke import Invocable
 from .mapping import EventSourceMapping
@@ -36,34 +36,31 @@ class Poller:
         self,
         mapping: EventSourceMapping,
         function: Invocable,
-        bootstrap_servers: str,
+        cluster: Cluster,
         backoff: Backoff,
         readings: Readings = DEFAULT,
         *,
         destination: Destination | None = None,
-        open_watch: OpenWatch = long_polling,
     ) -> None:
         """Nothing is opened yet. `backoff` is how long a failed batch waits; raises ValueError for a destination that can't be.
 
         `destination` gets what would be dropped because the mapping has no destination of its own; it sets no limit of retries. If it
-        raises another error than DeliveryFailed, the poller begins anew from what is committed, and the records come again. `open_watch`
-        is for a broker that does not hold an empty fetch.
+        raises another error than DeliveryFailed, the poller begins anew from what is committed, and the records come again.
         """
         self.mapping = mapping
         self.metrics = Metrics()
         """What was counted so far, also while `run` is at work."""
         self.positioned = threading.Event()
         """Set once every partition has its position: records written from now on are seen."""
-        monitor = Monitor(mapping, self.metrics, bootstrap_servers)
+        monitor = Monitor(mapping, self.metrics, cluster.bootstrap_servers)
         self._workings = Workings(
             mapping=mapping,
-            bootstrap_servers=bootstrap_servers,
+            cluster=cluster,
             function=function,
             rules=Rules(mapping, readings, backoff),
             filters=Filters(mapping.filter_patterns, readings.tombstone),
-            discard=Discard(mapping, bootstrap_servers, readings, monitor, destination),
+            discard=Discard(mapping, cluster.bootstrap_servers, readings, monitor, destination),
             monitor=monitor,
-            open_watch=open_watch,
         )
         self._stopping = threading.Event()
         self._troubles = 0

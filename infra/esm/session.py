@@ -13,7 +13,7 @@ from .consumer import Commits, open_consumer, take_partitions
 from .discard import Discard
 from .disposal import Disposal, Failed, Outcome, Reported, Rules, commits
 from .event import EventFrame, KafkaRecord, encode_record
-from .feed import Feed, OpenWatch
+from .feed import Cluster, Feed
 from .fetched import Unreadable
 from .filters import Filters
 from .invoke import FunctionError, Invocable
@@ -37,13 +37,12 @@ class Workings:
     """What a mapping needs for its work, and keeps over any trouble with the broker."""
 
     mapping: EventSourceMapping
-    bootstrap_servers: str
+    cluster: Cluster
     function: Invocable
     rules: Rules
     filters: Filters
     discard: Discard
     monitor: Monitor
-    open_watch: OpenWatch
 
 
 class Session:
@@ -54,10 +53,10 @@ class Session:
         self._workings = workings
         self._mapping = mapping = workings.mapping
         self._metrics = workings.monitor.metrics
-        self._frame = EventFrame.of(mapping, workings.bootstrap_servers)
-        self._consumer = open_consumer(mapping, workings.bootstrap_servers)
+        self._frame = EventFrame.of(mapping, workings.cluster.bootstrap_servers)
+        self._consumer = open_consumer(mapping, workings.cluster.bootstrap_servers)
         try:
-            self._feed = Feed(self._consumer, mapping.topic, workings.bootstrap_servers, workings.open_watch)
+            self._feed = Feed(self._consumer, mapping.topic, workings.cluster)
         except BaseException:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise

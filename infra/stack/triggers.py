@@ -20,6 +20,7 @@ from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
 from chalicelib.settings import Brokers
 from infra.aws import event_source_mappings
 from infra.esm.environment import FunctionConfiguration, IsolatedFunction
+from infra.esm.feed import Cluster
 from infra.esm.forks import ForkServer
 from infra.esm.invoke import HandlerNotFound, load_handler
 from infra.esm.logs import configure
@@ -105,7 +106,8 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
 def _poller(trigger: Trigger, forks: ForkServer, settings: Settings) -> Poller:
     brokers = settings.kafka_brokers
     mapping, readings = mapping_of(trigger, brokers), read_list(settings.trigger_readings)
-    return Poller(mapping, _function(trigger, forks), brokers, LOCAL_BACKOFF, readings, destination=DeadLetters(), open_watch=watch_ends)
+    cluster = Cluster(brokers, watch_ends)
+    return Poller(mapping, _function(trigger, forks), cluster, LOCAL_BACKOFF, readings, destination=DeadLetters())
 
 
 def _handler(declared: Trigger | Schedule) -> str:

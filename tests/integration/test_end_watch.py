@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.esm.consumer import open_consumer
-from infra.esm.feed import Feed
+from infra.esm.feed import Cluster, Feed
 from infra.stack.probe import LIST_OFFSETS, EndProbe, EndsUnknown
 from infra.stack.watch import watch_ends
 from tests.support.esm import Topic
@@ -106,7 +106,7 @@ def test_a_broker_that_closes_the_connection_is_an_error_of_the_connection() -> 
 
 
 def test_while_nothing_comes_the_consumer_is_left_alone(topic: Topic, consumer: CountingConsumer) -> None:
-    feed = Feed(consumer, topic.name, topic.bootstrap, watch_ends)
+    feed = Feed(consumer, topic.name, Cluster(topic.bootstrap, watch_ends))
     start = time.monotonic()
 
     assert feed.poll(0.1, 10) == {}
@@ -117,7 +117,7 @@ def test_while_nothing_comes_the_consumer_is_left_alone(topic: Topic, consumer: 
 
 
 def test_a_held_partition_gives_nothing_until_it_is_let_go(topic: Topic, consumer: CountingConsumer) -> None:
-    feed = Feed(consumer, topic.name, topic.bootstrap, watch_ends)
+    feed = Feed(consumer, topic.name, Cluster(topic.bootstrap, watch_ends))
     feed.hold({0})
     topic.write(b"a", partition=0)
     assert feed.poll(0.05, 10) == {}
@@ -130,7 +130,7 @@ def test_a_held_partition_gives_nothing_until_it_is_let_go(topic: Topic, consume
 
 
 def test_going_back_gives_the_same_records_again(topic: Topic, consumer: CountingConsumer) -> None:
-    feed = Feed(consumer, topic.name, topic.bootstrap, watch_ends)
+    feed = Feed(consumer, topic.name, Cluster(topic.bootstrap, watch_ends))
     topic.write(b"a", b"b", b"c", partition=2)
     assert [record.offset for record in feed.poll(5, 10)[2]] == [0, 1, 2]
 
@@ -141,7 +141,7 @@ def test_going_back_gives_the_same_records_again(topic: Topic, consumer: Countin
 
 
 def test_records_beyond_the_asked_number_come_with_the_next_poll(topic: Topic, consumer: CountingConsumer) -> None:
-    feed = Feed(consumer, topic.name, topic.bootstrap, watch_ends)
+    feed = Feed(consumer, topic.name, Cluster(topic.bootstrap, watch_ends))
     topic.write(b"a", b"b", b"c")
 
     assert [record.offset for number in range(3) for record in feed.poll(5, 1)[0]] == [0, 1, 2]

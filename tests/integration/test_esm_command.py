@@ -16,6 +16,7 @@ import pytest
 
 from infra.esm import service
 from infra.esm.__main__ import main
+from infra.esm.feed import Cluster
 from infra.esm.invoke import Function
 from infra.esm.poller import Poller
 from infra.esm.request import from_aws
@@ -181,7 +182,7 @@ def test_two_mappings_of_one_group_are_refused(tmp_path: Path, topic: Topic) -> 
 def test_metrics_are_written_also_while_a_topic_is_missing(monkeypatch: pytest.MonkeyPatch, topic: Topic) -> None:
     monkeypatch.setattr(service, "REPORT_SECONDS", 0.05)
     missing = from_aws(mapping(topic) | {"Topics": [f"{topic.name}-missing"]}, 0)
-    poller = Poller(missing, Function("f", lambda event, context: None), topic.bootstrap, Backoff())
+    poller = Poller(missing, Function("f", lambda event, context: None), Cluster(topic.bootstrap), Backoff())
     reports: list[bool] = []
     running = service.Service([poller], lambda: reports.append(poller.positioned.is_set()))
     thread = threading.Thread(target=running.run)

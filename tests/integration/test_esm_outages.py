@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import KafkaError
 
 from infra.esm import consumer
-from infra.esm.feed import long_polling
+from infra.esm.feed import Cluster, long_polling
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
@@ -43,7 +43,7 @@ def test_a_try_to_reach_a_broker_that_is_away_leaves_no_thread_behind(monkeypatc
 def test_a_topic_made_later_is_waited_for(kafka_server: KafkaBroker, topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
     absent = topic.mapping(topics=(f"{topic.name}-later",))
     recorder = Recorder()
-    poller = Poller(absent, Function("recorder", recorder), topic.bootstrap, Backoff())
+    poller = Poller(absent, Function("recorder", recorder), Cluster(topic.bootstrap), Backoff())
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     eventually(lambda: complaints(caplog), what="the complaint")

@@ -12,7 +12,7 @@ from uuid import uuid4
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.esm.destinations import Destination
-from infra.esm.feed import OpenWatch
+from infra.esm.feed import Cluster, OpenWatch
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
@@ -153,7 +153,7 @@ def polling(
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
     function, backoff = Function(mapping.function_name, handler, 30), Backoff(0.05, 0.2)
-    poller = Poller(mapping, function, bootstrap, backoff, readings, destination=destination, open_watch=open_watch)
+    poller = Poller(mapping, function, Cluster(bootstrap, open_watch), backoff, readings, destination=destination)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:
