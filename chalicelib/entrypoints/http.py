@@ -28,13 +28,13 @@ from chalicelib.entrypoints.refusals import (
     UnsupportedCoding,
     UnsupportedMediaType,
 )
-from chalicelib.errors import Forbidden, NotFound, Refusal, Replayed
+from chalicelib.errors import NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import MessageContext, from_json
 from chalicelib.messages.trace import begin_trace, traceparent_of
 from chalicelib.messages.wire import CORRELATION_ID, id_of
 from chalicelib.observability import about, logger
-from chalicelib.orders.access import Viewer
+from chalicelib.orders.access import Viewer, admitted
 from chalicelib.settings import SharedSettings
 
 BODY_LIMIT = 64 * 1024
@@ -45,7 +45,6 @@ RESPONSE_HEADERS = (
 )
 # Health checks would drown the rest.
 LOGGED = "/api/"
-ROLES = frozenset({"customer", "runner", "admin"})
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,7 @@ class Request:
         """Who asks; raises Forbidden where none of the roles is among `allowed` (none given: any role will do)."""
         if "principalId" not in self.authorizer:
             raise Unauthorized("a bearer token is needed")
-        roles = frozenset(str(self.authorizer.get("roles", "")).split(",")) & ROLES
-        if not roles & (frozenset(allowed) or ROLES):
-            raise Forbidden("none of your roles may do this")
-        return Viewer(str(self.authorizer["principalId"]), roles)
+        return admitted(str(self.authorizer["principalId"]), str(self.authorizer.get("roles", "")).split(","), allowed)
 
     def check_body(self) -> None:
         """Refuse a body of another coding or media type (415) or size (413); an absent body needs no type, and passes."""

@@ -13,7 +13,7 @@ from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.links import cursor_links, page_links
 from chalicelib.entrypoints.lists import HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, Entries, NumberedPage, cursor_page
 from chalicelib.entrypoints.parameters import read_order_list
-from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
+from chalicelib.errors import FieldError, Invalid, NotFound
 from chalicelib.ids import new_id
 from chalicelib.operations import give_back
 from chalicelib.operations.accept import accept_order
@@ -21,7 +21,7 @@ from chalicelib.operations.cancel import cancel_order, ended_well
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
-from chalicelib.orders.access import Viewer, seen
+from chalicelib.orders.access import Viewer, acting_for, ordering_for, seen
 from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
 from chalicelib.runtime import runtime
@@ -83,9 +83,7 @@ def history(request: Request, order_id: str) -> Response:
 def accept(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/accept: a runner takes the order."""
     change = Change(request, "runner", "admin", body=AcceptBody, waits=True)
-    runner_id = change.body.runner_id
-    if runner_id != change.caller.sub and not change.caller.is_admin:
-        raise Forbidden("runnerId names another person")
+    runner_id = acting_for(change.caller, change.body.runner_id, "runnerId")
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         change.serve(accept_order(session, change.call, known_id, runner_id))
@@ -133,11 +131,7 @@ def _new_order(body: CreateOrderBody, caller: Viewer) -> NewOrder:
     details = body.order_details
     if details.over_limit():
         raise Invalid("the order costs too much", [FieldError(("orderDetails", "foodItems"), "the total may be at most 9999.99")])
-    if body.customer_id is None and "customer" not in caller.roles:
-        raise Invalid("customerId is missing", [FieldError(("customerId",), "is missing; an admin must say for whom the order is")])
-    customer_id = body.customer_id or caller.sub
-    if customer_id != caller.sub and "admin" not in caller.roles:
-        raise Forbidden("customerId names another person")
+    customer_id = ordering_for(caller, body.customer_id)
     items = tuple(FoodItem(item.name, item.price, item.quantity) for item in details.food_items)
     return NewOrder(customer_id, items, details.store_location, details.delivery_location, details.delivery_fee)
 

@@ -69,7 +69,7 @@ def _refuse_if_too_late(order: Order, viewer: Viewer, reason: str | None) -> Non
         raise WrongStatus(f"the order is {order.order_status} and its payment {order.payment_status}")
     if order.order_status not in ON_ITS_WAY:
         return
-    if not viewer.is_admin:
+    if not viewer.may_cancel_on_its_way:
         raise WrongStatus(f"the order is {order.order_status}; it can no longer be cancelled")
     if not reason:
         raise Invalid("an order on its way needs a reason to be cancelled", [FieldError(("reason",), "is missing")])

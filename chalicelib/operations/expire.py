@@ -5,7 +5,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from chalicelib.messages.envelope import MessageContext
+from chalicelib.messages.replies import AuthorizationExpired
 from chalicelib.orders import expiry
+from chalicelib.orders.access import partner
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
@@ -13,8 +15,6 @@ from chalicelib.sagas.engine import FollowUp, UnitOfWork
 from chalicelib.sagas.outcomes import CompensationRequested, IdSource
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
-
-ACTOR = "partner:payment"
 
 
 def expire_authorization(
@@ -27,7 +27,7 @@ def expire_authorization(
     that an operator has to look.
     """
     order = replace(work.orders[order_id], authorization_expired=True)
-    cause = Cause(ACTOR, context, detail={"cause": "payment.authorization_expired", **(note or {})})
+    cause = Cause(partner(AuthorizationExpired.TYPE), context, detail={"cause": AuthorizationExpired.TYPE, **(note or {})})
     holder = work.sagas[order.active_saga_id] if order.active_saga_id else None
     if holder and _is_cancelled_by_compensation(holder):
         error = SagaError(ErrorCode.EXPIRED, "the payment's authorization expired")

@@ -40,4 +40,4 @@ def _given_back(session: sa.Connection, order: Order, viewer: Viewer) -> Served 
     latest = read_latest(session, order.order_id)
     if latest is None or latest.name != CANCEL_ACCEPTANCE.name:
         return None
-    return Served(order, latest) if viewer.is_admin or viewer.runs(latest.data.get("runner_id")) else None
+    return Served(order, latest) if viewer.may_give_back(latest.data.get("runner_id")) else None

@@ -15,6 +15,7 @@ from chalicelib.messages.trace import begin_trace
 from chalicelib.observability import count, logger
 from chalicelib.operations.complete import can_complete
 from chalicelib.operations.parts import parts
+from chalicelib.orders.access import SYSTEM
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.due import DueOrder, put_off, read_unaccepted, read_uncompleted
 from chalicelib.orders.order import OrderStatus
@@ -186,4 +187,4 @@ class Sweeper:
 
 
 def _clock(ids: IdSource) -> Cause:
-    return Cause("system", MessageContext(f"sweep-{ids.saga_id}", traceparent=begin_trace(ids.saga_id)), detail={"cause": "timeout"})
+    return Cause(SYSTEM, MessageContext(f"sweep-{ids.saga_id}", traceparent=begin_trace(ids.saga_id)), detail={"cause": "timeout"})

@@ -18,6 +18,7 @@ from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, Reply
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
 from chalicelib.orders import expiry, partner_ids
+from chalicelib.orders.access import partner
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.partner_ids import Claim
 from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
@@ -168,7 +169,7 @@ def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, c
     name = verdict.name.title().replace("_", "")
     counts[f"Replies{name}"] += 1
     if verdict is Verdict.TAKEN:
-        cause = Cause(_actor(received), saga.context, detail=_detail(delivery, received))
+        cause = Cause(partner(received.reply.TYPE), saga.context, detail=_detail(delivery, received))
         work.apply(saga, Answered(received.reply, received.message_id), cause, delivery.ids)
     return None if verdict in (Verdict.TAKEN, Verdict.STALE) else Flaw(name, verdict.value + why)
 
@@ -235,10 +236,6 @@ def _trace(work: UnitOfWork, received: Received) -> Mapping[str, str]:
         return received.context.fields
     saga = work.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
     return saga.context.fields if saga else log_fields(received.record.headers)
-
-
-def _actor(received: ReplyReceived) -> str:
-    return f"partner:{received.reply.TYPE.split('.', maxsplit=1)[0]}"
 
 
 def _detail(delivery: Delivery, received: ReplyReceived) -> dict[str, str]:

@@ -1,14 +1,27 @@
-"""Who may see an order, and whose it is. Roles add up; a role says which routes, ownership says which orders."""
+"""Who may see and change an order, and how its history names whoever did.
 
+Roles add up; a role says which routes, ownership says which orders. Nothing else asks for roles.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from chalicelib.errors import Forbidden, NotFound
+from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.orders.order import Order, OrderStatus
+
+ROLES = frozenset({"customer", "runner", "admin"})
+# The actor of what the clock brings about.
+SYSTEM = "system"
+# Which orders a list shows to a role, as SQL. The open ones that a saga holds are about to be taken.
+VISIBLE: dict[str, str] = {
+    "customer": "customer_id = :sub",
+    "runner": "runner_id = :sub OR (order_status = 'READY_FOR_PICKUP' AND active_saga_id IS NULL)",
+}
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Whoever asks: the token's subject and roles."""
+    """Whoever asks: the token's subject, and those of its roles that there are."""
 
     sub: str
     roles: frozenset[str]
@@ -28,6 +41,20 @@ class Viewer:
         seen_by_runners = "runner" in self.roles and status is OrderStatus.READY_FOR_PICKUP
         return self.is_admin or self.owns(customer_id) or self.runs(runner_id) or seen_by_runners
 
+    @property
+    def visible(self) -> str | None:
+        """The condition, with `:sub`, on the orders that a list shows; None for all of them."""
+        return None if self.is_admin else "(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in self.roles) + ")"
+
+    @property
+    def may_cancel_on_its_way(self) -> bool:
+        """Whether an order that its runner has collected may still be cancelled: by admins."""
+        return self.is_admin
+
+    def may_give_back(self, runner_id: str | None) -> bool:
+        """Whether an acceptance by that runner is theirs to give back."""
+        return self.is_admin or self.runs(runner_id)
+
     def actor(self, *, customer_id: str | None = None, runner_id: str | None = None) -> str:
         """The actor of a change, as the history names it: the customer or runner named here, if that is this viewer, else an admin."""
         if customer_id is not None and self.owns(customer_id):
@@ -41,6 +68,33 @@ class Viewer:
     def may_follow(self, order: Order) -> bool:
         """Whether the order's sagas are shown: to its customer, to its runner, and to admins."""
         return self.is_admin or self.owns(order.customer_id) or self.runs(order.runner_id)
+
+
+def partner(message_type: str) -> str:
+    """The actor of what a message from a partner brings about."""
+    return f"partner:{message_type.split('.', maxsplit=1)[0]}"
+
+
+def admitted(sub: str, roles: Iterable[str], allowed: Collection[str]) -> Viewer:
+    """Whoever has a token of that subject and these roles; raises Forbidden where none is among `allowed` (none given: any will do)."""
+    known = ROLES.intersection(roles)
+    if not known & (frozenset(allowed) or ROLES):
+        raise Forbidden("none of your roles may do this")
+    return Viewer(sub, known)
+
+
+def acting_for(viewer: Viewer, person: str, field: str) -> str:
+    """The person whom a request's `field` names, if it is the viewer or an admin asks; raises Forbidden."""
+    if person != viewer.sub and not viewer.is_admin:
+        raise Forbidden(f"{field} names another person")
+    return person
+
+
+def ordering_for(viewer: Viewer, customer_id: str | None) -> str:
+    """The customer of a new order, whom a customer need not name; raises Invalid, Forbidden."""
+    if customer_id is None and "customer" not in viewer.roles:
+        raise Invalid("customerId is missing", [FieldError(("customerId",), "is missing; an admin must say for whom the order is")])
+    return acting_for(viewer, customer_id or viewer.sub, "customerId")
 
 
 def seen(order: Order | None, viewer: Viewer) -> Order:

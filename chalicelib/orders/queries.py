@@ -67,10 +67,6 @@ CONDITIONS: dict[str, str] = {
     "created_after": "created_at >= :created_after",
     "created_before": "created_at < :created_before",
 }
-VISIBLE: dict[str, str] = {
-    "customer": "customer_id = :sub",
-    "runner": "runner_id = :sub OR (order_status = 'READY_FOR_PICKUP' AND active_saga_id IS NULL)",
-}
 
 
 def get_order(session: sa.Connection, order_id: UUID) -> Order | None:
@@ -108,7 +104,7 @@ def _narrowed(viewer: Viewer, filters: Filters) -> tuple[list[str], dict[str, An
     """The conditions for what is asked for and may be seen, and their parameters."""
     parameters = given(filters, CONDITIONS)
     conditions = [CONDITIONS[name] for name in parameters]
-    if not viewer.is_admin:
+    if viewer.visible:
         parameters["sub"] = viewer.sub
-        conditions.append("(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in viewer.roles) + ")")
+        conditions.append(viewer.visible)
     return conditions, parameters

@@ -1,7 +1,10 @@
 """Who sees an order, and whose it is to change: every role against every relation to the order."""
 
+from pathlib import Path
+
 import pytest
 
+import chalicelib
 from chalicelib.errors import Forbidden, NotFound
 from chalicelib.orders.access import Viewer, changeable, seen
 from chalicelib.orders.order import Order, OrderStatus
@@ -90,3 +93,14 @@ def test_who_does_not_see_it_does_not_hear_that_there_is_one(order: Order | None
 )
 def test_the_history_names_people_by_what_they_are_to_the_order(who: Viewer, actor: str) -> None:
     assert who.acting_as(TAKEN) == actor
+
+
+def test_no_other_module_asks_for_roles() -> None:
+    asking = [
+        file.name
+        for file in Path(chalicelib.__path__[0]).rglob("*.py")
+        for text in [file.read_text(encoding="utf-8")]
+        if ".is_admin" in text or ".roles" in text
+    ]
+
+    assert asking == ["access.py"]
