@@ -5,7 +5,7 @@ from dataclasses import replace
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, nobody_is_told, runner_is_told
 from chalicelib.sagas.partners import unassign_runner, validate_runner
 from chalicelib.sagas.state import ErrorCode, SagaError
@@ -31,6 +31,7 @@ def _open_again(order: Order, _data: SagaData, _error: SagaError, _moment: Momen
 ACCEPT_ORDER = Definition(
     name="accept_order",
     version=1,
+    starts=(Start(OrderStatus.READY_FOR_PICKUP, {"runner_id": "run_1"}),),
     steps=(
         Local("reserve", _reserve),
         Step(

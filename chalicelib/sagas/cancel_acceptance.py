@@ -5,7 +5,7 @@ from dataclasses import replace
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step
 from chalicelib.sagas.notices import customer_is_told
 from chalicelib.sagas.partners import unassign_runner
 
@@ -18,6 +18,7 @@ def _reopen(order: Order, _data: SagaData, moment: Moment) -> Order:
 CANCEL_ACCEPTANCE = Definition(
     name="cancel_acceptance",
     version=1,
+    starts=(Start(OrderStatus.ACCEPTED, {"runner_id": "run_1"}),),
     steps=(
         Step("unassign_runner", Exchange(commands.UnassignRunner, unassign_runner, done=replies.RunnerUnassigned)),
         Local("reopen", _reopen),

@@ -7,7 +7,7 @@ from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import NotificationType, SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step
 from chalicelib.sagas.notices import to_customer, to_runner
 from chalicelib.sagas.partners import refund_escrow, release_payment, unassign_runner
 
@@ -31,6 +31,10 @@ def _tell(order: Order, _data: SagaData) -> Sequence[SendNotification]:
 CANCEL_ORDER = Definition(
     name="cancel_order",
     version=1,
+    starts=(
+        Start(OrderStatus.ACCEPTED, {"ending": OrderStatus.CANCELLED.value}),
+        Start(OrderStatus.READY_FOR_PICKUP, {"ending": OrderStatus.TIMED_OUT.value}),
+    ),
     steps=(
         Step(
             "unassign_runner",

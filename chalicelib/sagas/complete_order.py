@@ -3,7 +3,7 @@
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, nobody_is_told, runner_is_told
 from chalicelib.sagas.partners import refund_escrow, validate_runner
 from chalicelib.sagas.state import ErrorCode, SagaError
@@ -48,6 +48,7 @@ def _stay_delivered(order: Order, _data: SagaData, _error: SagaError, _moment: M
 COMPLETE_ORDER = Definition(
     name="complete_order",
     version=1,
+    starts=(Start(OrderStatus.DELIVERED),),
     steps=(
         Step(
             "validate_runner",

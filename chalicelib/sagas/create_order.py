@@ -6,7 +6,7 @@ from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Step, Undone
+from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step, Undone
 from chalicelib.sagas.notices import customer_is_told, to_customer
 from chalicelib.sagas.partners import refund_escrow, release_payment
 from chalicelib.sagas.state import ErrorCode, SagaError
@@ -71,6 +71,7 @@ def _tell_cancelled(order: Order, error: SagaError) -> tuple[SendNotification, .
 CREATE_ORDER = Definition(
     name="create_order",
     version=1,
+    starts=(Start(OrderStatus.CREATED),),
     steps=(
         Step(
             "validate_customer",

@@ -4,13 +4,13 @@ A definition is checked when it is made: one that names a step twice, or that co
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from chalicelib.messages.commands import Command, SendNotification
 from chalicelib.messages.replies import Reply
-from chalicelib.orders.order import Order
+from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus
@@ -103,6 +103,14 @@ class Undone:
 
 
 @dataclass(frozen=True)
+class Start:
+    """An order on which a saga may start, by its status, and an example of what the saga is given then: where its diagrams begin."""
+
+    status: OrderStatus
+    data: SagaData = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Definition:
     """One version of one saga, and what it says of a run of it. `undone` is None where a saga only goes forward."""
 
@@ -110,6 +118,7 @@ class Definition:
     version: int
     steps: tuple[AnyStep, ...]
     undone: Undone | None
+    starts: tuple[Start, ...] = ()
 
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]

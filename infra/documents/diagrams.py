@@ -9,7 +9,7 @@ from chalicelib.sagas.definition import AnyStep, Definition, Local, Notify, Step
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SagaStatus
 from infra.console import say
-from infra.documents.saga_map import AGAIN, MOMENT, REFUSED, SAID, SAMPLES, SILENT, START, UNDO, Arrow, SagaMap, explore, order_in
+from infra.documents.saga_map import AGAIN, MOMENT, REFUSED, START, TIMED_OUT, UNDO, Arrow, SagaMap, explore, order_in
 
 FILE = Path(__file__).parents[1] / "docs" / "sagas.md"
 
@@ -18,15 +18,15 @@ INTRODUCTION = """# The sagas
 Made by `make declare` from the definitions in `chalicelib/sagas/`; what leads where is what the planner says. Don't edit this file.
 
 How to read the state diagrams: a box is a step, with the command that it sends. An arrow is labelled with what makes the saga go on: a
-reply, or `silence`, which means that no copy of the command was answered. `compensated` stands for whoever may ask for it: a cancellation
-or an expired authorization during `create_order`, an operator's *compensate*. `undo` steps run last first. A saga that is suspended
-because it timed out (`FAILED: silent`) goes on from the step it was at, by a late reply or an operator's *retry*; one that is suspended
-by a refusal (`FAILED: refused`) waits for an operator. The pivot has a thick border: once its command is written, only its refusal
+reply, or `timed out`, which means that no copy of the command was answered. `compensated` stands for whoever may ask for it: a
+cancellation or an expired authorization during `create_order`, an operator's *compensate*. `undo` steps run last first. A saga that is
+suspended (status `FAILED`) because it timed out goes on from the step it was at, by a late reply or an operator's *retry*; one that is
+suspended by a refusal waits for an operator. The pivot has a thick border: once its command is written, only its refusal
 compensates the saga.
 """
 
 STYLE = ("    classDef pivot stroke-width:4px", "    classDef suspended stroke-dasharray:4 4")
-NODES = {SILENT: "FAILED: silent", REFUSED: "FAILED: refused"}
+NODES = {TIMED_OUT: "suspended: timed out", REFUSED: "suspended: refused"}
 ENDS = tuple(status.value for status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED))
 ENDED = {SagaStatus.COMPLETED: "Completed, it leaves the order", SagaStatus.COMPENSATED: "Undone, it leaves the order"}
 NOTHING = "–"
@@ -57,7 +57,7 @@ def section(definition: Definition) -> str:
 
 
 def state_diagram(definition: Definition, found: SagaMap) -> list[str]:
-    """Steps, compensation and parking places, with all that leads from one to another."""
+    """Steps, compensation and places where a saga is suspended, with all that leads from one to another."""
     places = list(dict.fromkeys(place for arrow in found.arrows for place in (arrow.before, arrow.after)))
     pivots = [step.name for step in definition.steps if isinstance(step, Step) and step.pivot]
     suspended = [place for place in places if place in NODES]
@@ -92,8 +92,8 @@ def _purpose(definition: Definition) -> list[str]:
 
 def _table(definition: Definition) -> list[str]:
     rows = ["| step | command | done | refused | undo | for the order |", "| --- | --- | --- | --- | --- | --- |"]
-    sample = SAMPLES[definition.name][0]
-    order, data = order_in(sample.status), {**_kept(definition), **sample.data}
+    start = definition.starts[0]
+    order, data = order_in(start.status), {**_kept(definition), **start.data}
     for step in definition.steps:
         cells = [step.name, *_messages(step)]
         if isinstance(step, Notify):
@@ -107,9 +107,8 @@ def _table(definition: Definition) -> list[str]:
 
 
 def _kept(definition: Definition) -> dict[str, str]:
-    """The facts that the steps learn from their replies."""
-    names = [name for step in definition.steps if isinstance(step, Step) for name in step.keep]
-    return {name: SAID[_camel(name)] for name in names}
+    """The data that the steps learn from their replies."""
+    return {name: name for step in definition.steps if isinstance(step, Step) for name in step.keep}
 
 
 def _messages(step: AnyStep) -> tuple[str, str, str, str]:

@@ -18,7 +18,7 @@ from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus, StepState, StepStatus
 
-START, SILENT, REFUSED = "START", "FAILED_silent", "FAILED_refused"
+START, TIMED_OUT, REFUSED = "START", "SUSPENDED_timed_out", "SUSPENDED_refused"
 UNDO = "undo_"
 AGAIN = "_again"
 ATTEMPTS = 2
@@ -26,27 +26,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT = Moment(NOW, RetryPolicy(timedelta(seconds=10), ATTEMPTS), Timeouts(timedelta(minutes=30)))
 COMPENSATION = CompensationRequested(SagaError(ErrorCode.CANCELLED, "compensated"))
 BACK = (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
-SAID = {"paymentMethodId": "pm_1", "payoutAccountId": "acct_1", "paymentId": "pay_1", "escrowId": "esc_1", "reason": "because"}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An order on which a saga may start, by its status, and what is known at the start."""
-
-    status: OrderStatus
-    data: Mapping[str, str] = field(default_factory=dict)
-
-
-SAMPLES: dict[str, tuple[Sample, ...]] = {
-    "create_order": (Sample(OrderStatus.CREATED),),
-    "accept_order": (Sample(OrderStatus.READY_FOR_PICKUP, {"runner_id": "run_1"}),),
-    "complete_order": (Sample(OrderStatus.DELIVERED),),
-    "cancel_acceptance": (Sample(OrderStatus.ACCEPTED, {"runner_id": "run_1"}),),
-    "cancel_order": (
-        Sample(OrderStatus.ACCEPTED, {"ending": OrderStatus.CANCELLED.value}),
-        Sample(OrderStatus.READY_FOR_PICKUP, {"ending": OrderStatus.TIMED_OUT.value}),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -67,11 +46,11 @@ class SagaMap:
 
 
 def explore(definition: Definition) -> SagaMap:
-    """Follow every outcome from every place; raises KeyError where SAMPLES has no order for the saga to start on."""
+    """Follow every outcome from every place, beginning with the orders on which the saga may start."""
     found, seen, todo = SagaMap(), set(), []
-    for sample in SAMPLES[definition.name]:
-        order = order_in(sample.status)
-        saga = _new_saga(definition, order, sample.data)
+    for start in definition.starts:
+        order = order_in(start.status)
+        saga = _new_saga(definition, order, start.data)
         begun = _plan(definition, Plan(saga, replace(order, active_saga_id=saga.saga_id), ()), Started())
         _note(found, definition, START, saga, begun, "")
         todo.append(begun)
@@ -91,7 +70,7 @@ def place_of(saga: Saga) -> str:
     if saga.ended:
         return saga.status.value
     if saga.status is SagaStatus.FAILED:
-        return SILENT if saga.pending else REFUSED
+        return TIMED_OUT if saga.pending else REFUSED
     step = saga.current_step or ""
     if saga.pending and saga.pending.undo:
         return UNDO + step
@@ -138,9 +117,9 @@ def _plan(definition: Definition, at: Plan, outcome: Outcome) -> Plan:
 
 
 def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
-    """What can happen to a saga at rest, and what it comes to. One suspended: timed out goes on from where it was: see `_note`."""
+    """What can happen to a saga at rest, and what it comes to. One that timed out goes on from where it was: see `_note`."""
     saga = at.saga
-    if saga.ended or place_of(saga) == SILENT:
+    if saga.ended or place_of(saga) == TIMED_OUT:
         return
     if saga.pending is None:
         yield "retry", _plan(definition, at, Retried())
@@ -153,13 +132,12 @@ def _outcomes(definition: Definition, at: Plan) -> Iterator[tuple[str, Plan]]:
         refused = _plan(definition, asked, Answered(_reply(exchange.refused, asked), "r"))
         tries_again = place_of(refused.saga) == place_of(saga)
         yield exchange.refused.TYPE + (", tried again" if tries_again else ""), refused
-    silent = _silence(definition, asked)
-    yield "silence", silent
+    yield "timed out", _timed_out(definition, asked)
     if definition.can_compensate(saga):
         yield "compensated", _plan(definition, at, COMPENSATION)
 
 
-def _silence(definition: Definition, at: Plan) -> Plan:
+def _timed_out(definition: Definition, at: Plan) -> Plan:
     awaited = at.saga.pending.command_id if at.saga.pending else None
     while at.saga.due_at and at.saga.pending and at.saga.pending.command_id == awaited:
         at = _plan(definition, at, TimedOut())
@@ -169,8 +147,8 @@ def _silence(definition: Definition, at: Plan) -> Plan:
 def _reply(kind: type[Reply], at: Plan) -> Reply:
     message = at.saga.pending.message if at.saga.pending else None
     command: dict[str, Any] = from_json((message.value if message else None) or b"{}")
-    known = {**SAID, "amount": at.order.total, "orderId": str(at.order.order_id), **command}
-    return kind.read({name: known[name] for name in (each.alias for each in kind.model_fields.values()) if name in known})
+    known = {"amount": at.order.total, "orderId": str(at.order.order_id), **command}
+    return kind.read({name: known.get(name, name) for name in (each.alias for each in kind.model_fields.values())})
 
 
 def _note(found: SagaMap, definition: Definition, before: str, saga: Saga, after: Plan, label: str) -> None:
@@ -182,7 +160,7 @@ def _note(found: SagaMap, definition: Definition, before: str, saga: Saga, after
         before, label = name, ""
     place = place_of(after.saga)
     found.arrows[Arrow(before, place, label)] = None
-    if place == SILENT:
+    if place == TIMED_OUT:
         found.arrows[Arrow(place, before, "late reply, or retry")] = None
     if after.saga.ended:
         statuses = after.order.order_status.value, after.order.payment_status.value

@@ -10,7 +10,7 @@ from chalicelib.messages.replies import REPLIES
 from chalicelib.sagas.definition import Definition, Step
 from chalicelib.sagas.registry import DEFINITIONS
 from infra.documents import diagrams
-from infra.documents.saga_map import REFUSED, SILENT, Arrow, explore
+from infra.documents.saga_map import REFUSED, TIMED_OUT, Arrow, explore
 
 BLOCK = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
 EACH = pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=lambda definition: f"{definition.name}-{definition.version}")
@@ -60,6 +60,7 @@ def test_each_saga_has_a_state_and_a_sequence_diagram_in_plain_mermaid(definitio
 
 @EACH
 def test_every_place_of_a_state_diagram_has_its_name_and_a_way_to_an_end(definition: Definition) -> None:
+    assert definition.starts, f"{definition.name} says on no order that it may start"
     found = list(explore(definition).arrows)
     [state, _] = BLOCK.findall(diagrams.section(definition))
     named = set(re.findall(r'state "[^"]+" as (\w+)', state))
@@ -89,7 +90,7 @@ def test_create_order_is_drawn_as_the_contract_has_it() -> None:
     assert arrows(DEFINITIONS["create_order", 1]) >= {
         ("validate_customer", "COMPENSATED", "user.customer_rejected"),
         ("authorize_payment", "COMPENSATED", "payment.declined"),
-        ("authorize_payment", "undo_authorize_payment", "silence"),
+        ("authorize_payment", "undo_authorize_payment", "timed out"),
         ("hold_escrow", "undo_authorize_payment", "escrow.hold_failed"),
         ("hold_escrow", "undo_hold_escrow", "compensated"),
         ("undo_hold_escrow", "undo_authorize_payment", "escrow.refunded"),
@@ -97,29 +98,31 @@ def test_create_order_is_drawn_as_the_contract_has_it() -> None:
     }
 
 
-def test_past_the_pivot_complete_order_turns_back_only_by_an_operator() -> None:
+def test_past_the_pivot_complete_order_is_compensated_only_by_an_operator() -> None:
     found = complete_order()
     assert {("capture_payment", "COMPENSATED", "payment.capture_failed"), (REFUSED, "undo_release_escrow", "compensate")} <= found
-    turning = {label for before, after, label in found if after in ("COMPENSATED", "undo_release_escrow") and before != SILENT}
-    assert turning == {
+    compensating = {label for before, after, label in found if after in ("COMPENSATED", "undo_release_escrow") and before != TIMED_OUT}
+    assert compensating == {
         "user.runner_rejected",
-        "silence",
+        "timed out",
         "compensated",
         "payment.capture_failed",
         "compensate",
         "payment.refunded",
     }
-    assert {(after, label) for before, after, label in found if before == "capture_payment" and label == "silence"} == {(SILENT, "silence")}
+    assert {(after, label) for before, after, label in found if before == "capture_payment" and label == "timed out"} == {
+        (TIMED_OUT, "timed out")
+    }
 
 
-def test_a_refused_payout_is_drawn_with_its_tries_its_parking_and_its_retry() -> None:
+def test_a_refused_payout_is_drawn_with_its_tries_its_suspension_and_its_retry() -> None:
     assert complete_order() >= {
         ("release_escrow", "release_escrow", "escrow.release_failed, tried again"),
         ("release_escrow", REFUSED, "escrow.release_failed"),
         (REFUSED, "validate_runner_again", "retry"),
         ("validate_runner_again", "release_escrow", "user.runner_validated"),
         ("validate_runner_again", REFUSED, "user.runner_rejected"),
-        ("validate_runner_again", SILENT, "silence"),
+        ("validate_runner_again", TIMED_OUT, "timed out"),
     }
 
 
