@@ -84,7 +84,7 @@ def _operation(route: Route) -> Json:
         "tags": [_tag(route.path)],
         "summary": route.summary,
         "description": f"Who: {route.who}.",
-        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in (*route.parameters, *ALWAYS)],
+        "parameters": [{"$ref": f"#/components/parameters/{name}"} for name in (*route.all_parameters, *ALWAYS)],
         "responses": _responses(route, LIMITED if secured else ()),
         "security": [{"bearer": []}] if secured else [],
     }

@@ -3,8 +3,9 @@
 A path that isn't there (404), a method that a path doesn't have (405) and a request that is no HTTP are answered before any route.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.entrypoints import bodies
@@ -65,25 +66,43 @@ class Success:
 
 @dataclass(frozen=True)
 class Route:
-    """One operation; `parameters` are names in `parameters.PARAMETERS`, `body` what it takes, which `may_be_empty`."""
+    """One operation, `at` a method and path. `body` is what it takes, which `may_be_empty`.
+
+    Besides those in its path it has `parameters`, by their names in `parameters.PARAMETERS`.
+    """
 
     name: str
-    method: str
-    path: str
+    at: str
     summary: str
     who: str
     success: Mapping[int, Success]
     errors: Errors = ()
     parameters: tuple[str, ...] = ()
     body: type[bodies.Body] | None = None
-    example: Any = None
+    example: Any = field(default_factory=dict)
     may_be_empty: bool = True
+
+    @property
+    def method(self) -> str:
+        return self.at.split()[0]
+
+    @property
+    def path(self) -> str:
+        return self.at.split()[1]
+
+    @property
+    def all_parameters(self) -> tuple[str, ...]:
+        """Those in the path first."""
+        return (*re.findall(r"{(\w+)}", self.path), *self.parameters)
 
 
 ASKED: Errors = (Unauthorized, InvalidToken, Forbidden, RateLimited, ServiceUnavailable)
 SENT: Errors = (NotJson, TooLarge, UnsupportedMediaType, UnsupportedCoding, Invalid)
 ONCE: Errors = (BadHeader, KeyReused, InFlight)
-FOR_A_SAGA = ("orderId", "Idempotency-Key", "If-Match", "Prefer")
+CHANGING: Errors = (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus)
+SERVED: Errors = (*CHANGING, HeldBySaga, PartnerFailed)
+CONDITIONAL = ("Idempotency-Key", "If-Match")
+WAITING = (*CONDITIONAL, "Prefer")
 
 WAITED = ("Preference-Applied", "Idempotency-Replayed")
 READ = {200: Success("The order.", (ORDER,), ("open",), sure=("ETag",))}
@@ -105,8 +124,7 @@ DISMISSED = {200: Success("It is dismissed.", (DISMISSED_DEAD_LETTER,), ("dismis
 ROUTES: tuple[Route, ...] = (
     Route(
         "createOrder",
-        "POST",
-        "/api/orders",
+        "POST /api/orders",
         "Place an order",
         "customer for itself, admin for anybody",
         PLACED,
@@ -118,8 +136,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "listOrders",
-        "GET",
-        "/api/orders",
+        "GET /api/orders",
         "List orders, newest first",
         "customer: own orders; runner: open orders and own; admin: all",
         {200: Success("One page.", (ORDER_PAGE, ORDER_CURSOR_PAGE), ("page", "cursor-page"), ("Link",))},
@@ -128,103 +145,79 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "readOrder",
-        "GET",
-        "/api/orders/{orderId}",
+        "GET /api/orders/{orderId}",
         "Read an order",
         "its customer, its runner, any runner while it is READY_FOR_PICKUP, admin",
         {**READ, 304: Success("The caller's copy is current.", sure=("ETag",))},
         (*ASKED, NotFound),
-        ("orderId", "If-None-Match"),
+        ("If-None-Match",),
     ),
     Route(
         "readHistory",
-        "GET",
-        "/api/orders/{orderId}/history",
+        "GET /api/orders/{orderId}/history",
         "Read all that happened to an order, oldest first",
         "as the order",
         {200: Success("One entry a version.", (HISTORY,), ("history",))},
         (*ASKED, NotFound),
-        ("orderId",),
     ),
     Route(
         "changeStatus",
-        "PATCH",
-        "/api/orders/{orderId}/status",
+        "PATCH /api/orders/{orderId}/status",
         "Set an order COLLECTED, ON_THE_WAY, DELIVERED, one after the other",
         "its runner, admin",
         {200: Success("The order.", (ORDER,), ("collected",), sure=("ETag",))},
         (*ASKED, *SENT, BadHeader, NotFound, PreconditionFailed, HeldBySaga, WrongStatus),
-        ("orderId", "If-Match"),
+        ("If-Match",),
         bodies.StatusBody,
         {"status": "COLLECTED"},
         may_be_empty=False,
     ),
     Route(
         "acceptOrder",
-        "POST",
-        "/api/orders/{orderId}/accept",
+        "POST /api/orders/{orderId}/accept",
         "Take an open order; exactly one runner wins",
         "a runner for itself, admin for anybody",
         STARTED,
-        (
-            *ASKED,
-            *SENT,
-            *ONCE,
-            PreconditionFailed,
-            NotFound,
-            Taken,
-            WrongStatus,
-            TooLate,
-            HeldBySaga,
-            RunnerRejected,
-            Cancelled,
-            PartnerFailed,
-        ),
-        FOR_A_SAGA,
+        (*SERVED, Taken, TooLate, RunnerRejected, Cancelled),
+        WAITING,
         bodies.AcceptBody,
         {"runnerId": "run_1"},
         may_be_empty=False,
     ),
     Route(
         "cancelAcceptance",
-        "POST",
-        "/api/orders/{orderId}/cancel-acceptance",
+        "POST /api/orders/{orderId}/cancel-acceptance",
         "Give an ACCEPTED order back",
         "its runner, admin",
         STARTED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
-        FOR_A_SAGA,
+        SERVED,
+        WAITING,
         bodies.NoBody,
-        {},
     ),
     Route(
         "cancelOrder",
-        "POST",
-        "/api/orders/{orderId}/cancel",
+        "POST /api/orders/{orderId}/cancel",
         "Call an order off",
         "its customer until it is COLLECTED; admin until it is COMPLETED, from COLLECTED on with a reason",
         STARTED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, PartnerFailed),
-        FOR_A_SAGA,
+        SERVED,
+        WAITING,
         bodies.CancelBody,
         {"reason": "Changed my mind"},
     ),
     Route(
         "completeOrder",
-        "POST",
-        "/api/orders/{orderId}/complete",
+        "POST /api/orders/{orderId}/complete",
         "Complete a DELIVERED order: the runner is paid",
         "its customer, its runner, admin",
         STARTED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus, HeldBySaga, RunnerRejected, Cancelled, PartnerFailed),
-        FOR_A_SAGA,
+        (*SERVED, RunnerRejected, Cancelled),
+        WAITING,
         bodies.NoBody,
-        {},
     ),
     Route(
         "listSagas",
-        "GET",
-        "/api/sagas",
+        "GET /api/sagas",
         "List sagas, newest first",
         "admin",
         {200: Success("One page.", (SAGA_CURSOR_PAGE,), ("saga-page",))},
@@ -233,42 +226,35 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "readSaga",
-        "GET",
-        "/api/sagas/{sagaId}",
+        "GET /api/sagas/{sagaId}",
         "Read a saga and where its steps stand",
         "customer and runner of its order, admin",
         {200: Success("The saga.", (SAGA,), ("saga",))},
         (*ASKED, NotFound),
-        ("sagaId",),
     ),
     Route(
         "retrySaga",
-        "POST",
-        "/api/sagas/{sagaId}/retry",
+        "POST /api/sagas/{sagaId}/retry",
         "Retry a saga that is FAILED",
         "admin",
         OPERATED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
-        ("sagaId", "Idempotency-Key", "If-Match"),
+        CHANGING,
+        CONDITIONAL,
         bodies.NoBody,
-        {},
     ),
     Route(
         "compensateSaga",
-        "POST",
-        "/api/sagas/{sagaId}/compensate",
-        "Turn a saga round that still can be",
+        "POST /api/sagas/{sagaId}/compensate",
+        "Compensate a saga that can still be undone",
         "admin",
         OPERATED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
-        ("sagaId", "Idempotency-Key", "If-Match"),
+        CHANGING,
+        CONDITIONAL,
         bodies.NoBody,
-        {},
     ),
     Route(
         "listDeadLetters",
-        "GET",
-        "/api/dead-letters",
+        "GET /api/dead-letters",
         "List records that could not be taken, newest first",
         "admin",
         {200: Success("One page.", (DEAD_LETTER_CURSOR_PAGE,), ("dead-letter-page",))},
@@ -277,44 +263,39 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "readDeadLetter",
-        "GET",
-        "/api/dead-letters/{deadLetterId}",
+        "GET /api/dead-letters/{deadLetterId}",
         "Read a record that could not be taken, to the byte",
         "admin",
         {200: Success("The dead letter.", (WHOLE_DEAD_LETTER,), ("dead-letter",))},
         (*ASKED, NotFound),
-        ("deadLetterId",),
     ),
     Route(
         "redriveDeadLetter",
-        "POST",
-        "/api/dead-letters/{deadLetterId}/redrive",
+        "POST /api/dead-letters/{deadLetterId}/redrive",
         "Take a dead letter after all, or see what that would change",
         "admin",
         TAKEN,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
-        ("deadLetterId", "Idempotency-Key", "If-Match"),
+        CHANGING,
+        CONDITIONAL,
         bodies.RedriveBody,
         {"dryRun": True},
     ),
     Route(
         "dismissDeadLetter",
-        "POST",
-        "/api/dead-letters/{deadLetterId}/dismiss",
+        "POST /api/dead-letters/{deadLetterId}/dismiss",
         "Dismiss a dead letter that will never be taken",
         "admin",
         DISMISSED,
-        (*ASKED, *SENT, *ONCE, PreconditionFailed, NotFound, WrongStatus),
-        ("deadLetterId", "Idempotency-Key", "If-Match"),
+        CHANGING,
+        CONDITIONAL,
         bodies.DismissBody,
         {"reason": "The partner has settled it."},
         may_be_empty=False,
     ),
-    Route("health", "GET", "/health", "Is the code there", ANYONE, {200: Success("It runs.", (answers.ALIVE,), ("alive",))}),
+    Route("health", "GET /health", "Is the code there", ANYONE, {200: Success("It runs.", (answers.ALIVE,), ("alive",))}),
     Route(
         "readiness",
-        "GET",
-        "/health/ready",
+        "GET /health/ready",
         "Can it work",
         ANYONE,
         {
@@ -322,7 +303,7 @@ ROUTES: tuple[Route, ...] = (
             503: Success("One of them doesn't, within two seconds.", (answers.READINESS,), ("not-ready",)),
         },
     ),
-    Route("openapi", "GET", "/openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (answers.OPEN_API,))}),
-    Route("asyncapi", "GET", "/asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (answers.ASYNC_API,))}),
-    Route("docs", "GET", "/docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
+    Route("openapi", "GET /openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (answers.OPEN_API,))}),
+    Route("asyncapi", "GET /asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (answers.ASYNC_API,))}),
+    Route("docs", "GET /docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
 )
