@@ -22,7 +22,7 @@ from chalicelib.operations.call import Call
 from chalicelib.operations.sweep import SilentCommands
 from chalicelib.sagas.registry import DEFINITIONS
 from infra.console import complain
-from infra.documents.saga_map import REFUSED, SILENT
+from infra.documents.saga_map import REFUSED, TIMED_OUT
 from tests.support.database import World
 from tests.support.examples import POLICY, RULES
 from tests.support.interleaving import ADMIN, TRAIL, Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
@@ -117,7 +117,7 @@ class Recipe:
 
 
 def parked_at(place: str) -> str:
-    return f"{SILENT} at {place}"
+    return f"{TIMED_OUT} at {place}"
 
 
 RECIPES: dict[str, tuple[Recipe, ...]] = {

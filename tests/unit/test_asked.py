@@ -15,7 +15,7 @@ from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.sagas.state import SagaStatus
-from infra.documents.saga_map import REFUSED, SILENT
+from infra.documents.saga_map import REFUSED, TIMED_OUT
 from tests.support.examples import RULES, TRAIL
 from tests.support.life import ADMIN, CUSTOMER, Life
 from tests.support.memory_tables import in_memory
@@ -172,7 +172,7 @@ EACH = pytest.mark.parametrize("row", ROWS, ids=str)
 
 def may_retry(row: Frozen) -> bool:
     """A saga FAILED by silence, or a `complete_order` FAILED because the payout was refused."""
-    return row.place.startswith((SILENT, REFUSED))
+    return row.place.startswith((TIMED_OUT, REFUSED))
 
 
 def may_compensate(row: Frozen) -> bool:

@@ -10,7 +10,7 @@ from chalicelib.sagas.definition import Step
 from chalicelib.sagas.registry import DEFINITIONS, definition_of
 from chalicelib.sagas.state import SagaStatus
 from chalicelib.sagas.verdict import Verdict
-from infra.documents.saga_map import REFUSED, SILENT, explore, place_of
+from infra.documents.saga_map import REFUSED, TIMED_OUT, explore, place_of
 from tests.support.released_sagas import FOLDER, Frozen, frozen
 from tests.support.saga_language import UNWILLING, WILLING, Story, header
 
@@ -152,7 +152,7 @@ def test_every_released_version_has_rows_at_every_place_where_it_can_rest(name: 
     steps = {step.name for step in definition.steps if isinstance(step, Step)}
     places = {place for arrow in found for place in (arrow.before, arrow.after)}
     resting = {place for place in places if place == REFUSED or place.removeprefix("undo_").removesuffix("_again") in steps}
-    suspended = {f"{SILENT} at {arrow.after}" for arrow in found if arrow.before == SILENT}
+    suspended = {f"{TIMED_OUT} at {arrow.after}" for arrow in found if arrow.before == TIMED_OUT}
 
     frozen_places = {row.place.split(",")[0] for row in rows}
 
