@@ -5,7 +5,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # The emulator knows nothing of the service, and what reads its own ids back knows their form.
-SOURCES = [file for folder in ("chalicelib", "infra", "orders_app") for file in (ROOT / folder).rglob("*.py") if "esm" not in file.parts]
+SOURCES = [
+    file
+    for folder in ("chalicelib", "infra", "orders_app")
+    for file in (ROOT / folder).rglob("*.py")
+    if "esm" not in file.relative_to(ROOT).parts
+]
 HOME = "wire.py"
 
 
