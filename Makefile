@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env declare test test-fast lint hooks
+.PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env declare test test-fast lint hooks ministack
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
@@ -57,6 +57,10 @@ lint: venv ## check style, types and imports
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+
+ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
+	@$(PY) -m venv .tools/ministack
+	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/ministack.txt
 
 hooks: ## have git run `make lint` before each commit
 	@git config core.hooksPath .githooks

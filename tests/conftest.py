@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, running_broker, running_postgres
 
-# After every test with tables of its own: nothing in them breaks an invariant.
-pytest_plugins = ["tests.support.auditing"]
+# After every test with tables of its own nothing in them breaks an invariant; tests that need a tool are left out without it.
+pytest_plugins = ["tests.support.auditing", "tests.support.tools"]
 
 
 @pytest.fixture(scope="session")
