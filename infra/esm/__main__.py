@@ -1,36 +1,37 @@
-"""Runs mappings from a file by themselves: `python -m infra.esm --mapping mappings.json --handler module.function`."""
+"""The command: runs mappings, from a file or as an endpoint lists them, until it is told to end."""
 
 import argparse
 import json
 import logging
-import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .endpoint import EndpointFunction, LambdaEndpoint
 from .environment import FunctionConfiguration, IsolatedFunction
 from .feed import Cluster
-from .invoke import FunctionError
+from .function_names import FunctionName
+from .invoke import FunctionError, Invocable
+from .listing import kafka_mappings
 from .logs import configure
 from .mapping import EventSourceMapping, InvalidMapping, require
+from .options import DEFAULT_TIMEOUT_SECONDS, by_name, read_options
 from .poller import Poller
 from .readings import read
 from .request import from_aws
 from .retry import Backoff
 from .service import Service
 
-LONGEST_TIMEOUT_SECONDS = 14 * 60.0
-
 log = logging.getLogger(__package__)
 
 
 def main() -> None:
     """Poll until SIGTERM or Ctrl-C; ends with a message if a mapping, a handler or an option is wrong."""
-    options = _options()
+    options = read_options()
     configure()
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -45,39 +46,49 @@ def main() -> None:
 
 
 def _pollers(options: argparse.Namespace) -> list[Poller]:
-    mappings = [from_aws(parameters, time.time()) for parameters in _read(options.mapping)]
-    handlers = _handlers(options.handler)
+    endpoint = LambdaEndpoint(options.lambda_endpoint, dummy_credentials=options.dummy_credentials) if options.lambda_endpoint else None
+    mappings = _mappings(options, endpoint)
+    open_function = _handlers(options) if endpoint is None else lambda mapping: _at(endpoint, mapping, options.timeout)
+    clusters = by_name(options.brokers)
     readings = read(options.reading)
     backoff = Backoff(options.first_wait, options.longest_wait)
     pollers: list[Poller] = []
     groups: set[tuple[str, str]] = set()
     for mapping in mappings:
-        brokers = _brokers(options.bootstrap, mapping)
+        brokers = clusters.get(mapping.event_source_arn or "") or options.bootstrap or ",".join(mapping.bootstrap_servers)
+        source = f"--brokers {mapping.event_source_arn}=…" if mapping.event_source_arn else "SelfManagedEventSource in the mapping"
+        require(bool(brokers), f"function {mapping.function_name}: --bootstrap, or {source}, is needed")
         require((brokers, mapping.group_id) not in groups, f"ConsumerGroupId {mapping.group_id}: each mapping needs a group of its own")
         groups.add((brokers, mapping.group_id))
-        name = mapping.function_name
-        function = IsolatedFunction(FunctionConfiguration(name, _handler(handlers, name), options.timeout))
-        if mapping.enabled:
-            function.start()
-        pollers.append(Poller(mapping, function, Cluster(brokers), backoff, readings))
+        pollers.append(Poller(mapping, open_function(mapping), Cluster(brokers), backoff, readings))
     return pollers
 
 
-def _handlers(texts: Sequence[str]) -> Mapping[str, str]:
-    named = (text.rpartition("=") for text in texts)
-    return {name: handler for name, _, handler in named}
+def _mappings(options: argparse.Namespace, endpoint: LambdaEndpoint | None) -> list[EventSourceMapping]:
+    if endpoint is None or options.mapping is not None:
+        return [from_aws(parameters, time.time()) for parameters in _read(options.mapping)]
+    mappings = kafka_mappings(endpoint.mappings(), time.time())
+    require(bool(mappings), "--lambda-endpoint: no mapping of a Kafka topic is listed there, --mapping is needed")
+    return mappings
 
 
-def _handler(handlers: Mapping[str, str], function_name: str) -> str:
-    handler = handlers.get(function_name, handlers.get("", ""))
-    require(bool(handler), f"--handler: none for function {function_name}")
-    return handler
+def _handlers(options: argparse.Namespace) -> Callable[[EventSourceMapping], Invocable]:
+    handlers = by_name(options.handler)
+
+    def open_function(mapping: EventSourceMapping) -> Invocable:
+        named = mapping.function_name
+        handler = handlers.get(named) or handlers.get(FunctionName.read(named).name) or handlers.get("", "")
+        require(bool(handler), f"--handler: none for function {named}")
+        function = IsolatedFunction(FunctionConfiguration(named, handler, options.timeout or DEFAULT_TIMEOUT_SECONDS))
+        if mapping.enabled:
+            function.start()
+        return function
+
+    return open_function
 
 
-def _brokers(given: str | None, mapping: EventSourceMapping) -> str:
-    brokers = given or ",".join(mapping.bootstrap_servers)
-    require(bool(brokers), f"function {mapping.function_name}: --bootstrap, or SelfManagedEventSource in the mapping, is needed")
-    return brokers
+def _at(endpoint: LambdaEndpoint, mapping: EventSourceMapping, timeout: float | None) -> Invocable:
+    return EndpointFunction(mapping.function_name, endpoint, timeout)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -111,38 +122,6 @@ def _write_metrics(path: Path | None, pollers: Sequence[Poller]) -> None:
     written = path.with_name(f"{path.name}.{os.getpid()}")
     written.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     written.replace(path)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="AWS Lambda's Kafka event source mapping, at home")
-    parser.add_argument("--mapping", type=Path, required=True, help="JSON file: one CreateEventSourceMapping request, or a list of them")
-    parser.add_argument(
-        "--handler",
-        action="append",
-        required=True,
-        help="the function, as module.function, looked up from the working directory; NAME=module.function for one FunctionName of several",
-    )
-    parser.add_argument("--bootstrap", help="host:port of the Kafka brokers, comma-separated (default: the mapping's)")
-    parser.add_argument("--timeout", type=_timeout, default=3.0, help="the function's timeout in seconds (default: 3, as Lambda's)")
-    parser.add_argument("--first-wait", type=_seconds, default=1.0, help="seconds that a failed batch waits at first (default: 1)")
-    parser.add_argument("--longest-wait", type=_seconds, default=60.0, help="seconds that a failed batch waits at most (default: 60)")
-    parser.add_argument("--reading", action="append", default=[], help="NAME=VALUE: how to read a point that AWS leaves open; repeatable")
-    parser.add_argument("--metrics", type=Path, help="file to write the metrics to, as JSON, at the start, each minute and at the end")
-    return parser.parse_args()
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"more than 0 seconds are needed, not {text}")
-    return seconds
-
-
-def _timeout(text: str) -> float:
-    seconds = _seconds(text)
-    if seconds > LONGEST_TIMEOUT_SECONDS:
-        raise argparse.ArgumentTypeError("Lambda lets the function of a Kafka mapping take 840 seconds at most")
-    return seconds
 
 
 if __name__ == "__main__":

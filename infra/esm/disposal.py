@@ -30,7 +30,13 @@ class Reported(NamedTuple):
     items: frozenset[FailedItem] = frozenset()
 
 
-Outcome = Failed | Reported
+class NotDelivered(NamedTuple):
+    """The function was not given the batch: it was throttled, or the service failed, or the event was too large for it."""
+
+    is_too_large: bool = False
+
+
+Outcome = Failed | Reported | NotDelivered
 
 
 class GivenUp(NamedTuple):
@@ -69,6 +75,8 @@ class Rules:
 
     def after(self, batch: Batch, outcome: Outcome, now: float) -> Disposal:
         """What becomes of a batch that the function was given; `now` is monotonic, in seconds."""
+        if isinstance(outcome, NotDelivered):
+            return self._after_no_delivery(batch, now, is_too_large=outcome.is_too_large)
         if isinstance(outcome, Failed):
             return self._after_failure(batch, outcome.error, now)
         rest = self._not_done(batch.records, outcome.items)
@@ -78,6 +86,14 @@ class Rules:
         age = self.mapping.maximum_age_ms
         is_spared = self.readings.expiry == "retry" and batch.tries.invocations == 0
         return -math.inf if age is None or is_spared else now_ms - age
+
+    def _after_no_delivery(self, batch: Batch, now: float, *, is_too_large: bool) -> Disposal:
+        if not is_too_large:
+            tries = batch.tries._replace(setbacks=batch.tries.setbacks + 1)
+            return Disposal(again=(replace(batch, tries=tries, due=now + self.backoff.wait(tries.setbacks)),))
+        if len(batch.records) > 1:
+            return Disposal(again=_halves(replace(batch, due=now)))
+        return Disposal(given_up=(GivenUp(batch.records, TOO_LARGE, batch.tries.invocations),))
 
     def _after_failure(self, batch: Batch, error: str | None, now: float) -> Disposal:
         splits = self.mapping.bisect_batch_on_function_error and len(batch.records) > 1

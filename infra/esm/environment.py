@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .forks import ForkedProcess, ForkFailed, ForkServer
+from .function_names import FunctionName
 from .invoke import FunctionError, FunctionTimedOut, HandlerNotFound
 from .wire import Channel, ChannelClosed
 
@@ -143,7 +144,7 @@ class _Started:
         self._command += [f"--timeout={function.timeout_seconds}", f"--memory={function.memory_size}"]
         self._variables = {
             "_HANDLER": function.handler,
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_NAME": FunctionName.read(function.name).name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             **function.variables,

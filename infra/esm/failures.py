@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from .event import EncodedRecord, EventFrame
-from .invoke import function_arn
+from .function_names import FunctionName
 
 RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
 TOO_LARGE = "MaximumPayloadSizeExceeded"
@@ -54,7 +54,7 @@ def batch_record(failure: Failure, at: datetime, request_id: str) -> dict[str, A
     partitions: dict[str, list[EncodedRecord]] = {}
     for record in failure.records:
         partitions.setdefault(f"{failure.frame.topic}-{record.partition}", []).append(record)
-    return _metadata(failure, failure.condition, function_arn(failure.function), at, request_id) | {
+    return _metadata(failure, failure.condition, FunctionName.read(failure.function).arn, at, request_id) | {
         "KafkaBatchInfo": {
             **_batch(failure, failure.records),
             "recordsInfo": {
@@ -72,7 +72,7 @@ def batch_record(failure: Failure, at: datetime, request_id: str) -> dict[str, A
 
 def single_record(failure: Failure, record: EncodedRecord, condition: str, at: datetime, request_id: str) -> dict[str, Any]:
     """The record of one Kafka record, for a Kafka topic: with the event of this record alone, and the function's version in its ARN."""
-    return _metadata(failure, condition, f"{function_arn(failure.function)}:$LATEST", at, request_id) | {
+    return _metadata(failure, condition, FunctionName.read(failure.function).versioned_arn, at, request_id) | {
         "KafkaBatchInfo": {
             **_batch(failure, [record]),
             "recordInfo": {"offset": str(record.offset), "timestamp": _iso(record.timestamp)},

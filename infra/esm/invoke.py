@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
-Handler = Callable[[Any, Any], Any]
+from .function_names import FunctionName
 
-LOCAL_ACCOUNT = "000000000000"
-LOCAL_REGION = "us-east-1"
+Handler = Callable[[Any, Any], Any]
 
 
 class FunctionError(Exception):
@@ -20,7 +19,7 @@ class FunctionError(Exception):
     `kind` is what Lambda's Invoke answers as `FunctionError`; its runtimes say "Unhandled" for all of these.
     """
 
-    kind = "Unhandled"
+    kind: str = "Unhandled"
 
 
 class FunctionTimedOut(FunctionError):
@@ -35,6 +34,14 @@ class HandlerNotFound(FunctionError):
     """A handler string that leads to no function."""
 
 
+class NotInvoked(Exception):
+    """The function was not called, or nobody knows: it was throttled, or the service failed. That counts as no attempt."""
+
+
+class EventTooLarge(NotInvoked):
+    """The service does not take an event of this size."""
+
+
 class Invocable(Protocol):
     """A function that can be called as Lambda calls one: one event at a time."""
 
@@ -44,7 +51,7 @@ class Invocable(Protocol):
         ...
 
     def invoke(self, event_text: str) -> Any:
-        """Call it with the event (JSON) and return its answer, read from JSON; raises FunctionError."""
+        """Call it with the event (JSON) and return its answer, read from JSON; raises FunctionError, NotInvoked."""
         ...
 
     def close(self) -> None:
@@ -86,13 +93,14 @@ class LambdaContext:
     def __init__(self, function: Function) -> None:
         """The time that remains counts from here."""
         self._deadline = time.monotonic() + function.timeout_seconds
-        self.function_name = function.name
-        self.function_version = "$LATEST"
-        self.invoked_function_arn = function_arn(function.name)
+        named = FunctionName.read(function.name)
+        self.function_name = named.name
+        self.function_version = named.version
+        self.invoked_function_arn = named.arn
         # Lambda's runtime hands on the text of an environment variable.
         self.memory_limit_in_mb = str(function.memory_size)
         self.aws_request_id = str(uuid4())
-        self.log_group_name = f"/aws/lambda/{function.name}"
+        self.log_group_name = f"/aws/lambda/{named.name}"
         self.log_stream_name = "local"
         self.identity = None
         self.client_context = None
@@ -100,11 +108,6 @@ class LambdaContext:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the function's timeout, never below 0."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
-
-
-def function_arn(name: str) -> str:
-    """The ARN of a function of this machine, or `name` itself if it is one."""
-    return name if name.startswith("arn:") else f"arn:aws:lambda:{LOCAL_REGION}:{LOCAL_ACCOUNT}:function:{name}"
 
 
 def load_handler(handler: str) -> Handler:

@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from .destinations import KAFKA_PREFIX, check_destination
 from .filters import Filters, InvalidFilter
+from .function_names import FunctionName
 from .metrics import GROUPS
 
 STARTING_POSITIONS = ("TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
@@ -47,8 +48,8 @@ class EventSourceMapping:
 
     `maximum_batching_window_in_seconds` None stands for Lambda's default of 500 ms, 0 for no waiting. `event_source_arn` is an MSK
     cluster's; without it the cluster is a self-managed one. Without a `consumer_group_id` one is made from function and topic, so that
-    it stays the same. `provisioned` None is on-demand mode. `metrics` are names of groups, `on_failure` is an ARN or kafka://topic.
-    Raises InvalidMapping.
+    it stays the same; `known_uuid` is that of a mapping that has one already. `provisioned` None is on-demand mode. `metrics` are names
+    of groups, `on_failure` is an ARN or kafka://topic. Raises InvalidMapping.
     """
 
     function_name: str
@@ -70,6 +71,7 @@ class EventSourceMapping:
     provisioned: ProvisionedPollers | None = None
     metrics: tuple[str, ...] = ()
     system_log_level: str | None = None
+    known_uuid: str | None = None
 
     def __post_init__(self) -> None:
         """Check every parameter."""
@@ -80,6 +82,10 @@ class EventSourceMapping:
 
     def _check_source(self) -> None:
         require(isinstance(self.function_name, str) and self.function_name != "", "FunctionName is needed, a text")
+        try:
+            FunctionName.read(self.function_name)
+        except ValueError as error:
+            raise InvalidMapping(f"FunctionName: {error}") from error
         require(self.event_source_arn is None or isinstance(self.event_source_arn, str), "EventSourceArn is a text")
         require(
             len(self.topics) == 1 and len(self.topics[0]) <= 249 and _TOPIC.fullmatch(self.topics[0]) is not None,
@@ -141,7 +147,7 @@ class EventSourceMapping:
     @property
     def uuid(self) -> str:
         """What identifies the mapping; the same whenever function and topic are."""
-        return str(uuid5(NAMESPACE_URL, f"{self.function_name}/{self.topic}"))
+        return self.known_uuid or str(uuid5(NAMESPACE_URL, f"{self.function_name}/{self.topic}"))
 
     @property
     def topic(self) -> str:

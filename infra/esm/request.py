@@ -99,8 +99,9 @@ def _logging(value: Mapping[str, Any]) -> dict[str, Any]:
 def _self_managed(value: Mapping[str, Any]) -> dict[str, Any]:
     _know("SelfManagedEventSource", value, "Endpoints")
     endpoints = value["Endpoints"]
-    _know("SelfManagedEventSource.Endpoints", endpoints, "KAFKA_BOOTSTRAP_SERVERS")
-    read = _texts("bootstrap_servers")(endpoints["KAFKA_BOOTSTRAP_SERVERS"])
+    # As the API has it, or CloudFormation.
+    _know("SelfManagedEventSource.Endpoints", endpoints, "KAFKA_BOOTSTRAP_SERVERS", "KafkaBootstrapServers")
+    read = _texts("bootstrap_servers")(endpoints.get("KafkaBootstrapServers") or endpoints["KAFKA_BOOTSTRAP_SERVERS"])
     require(bool(read["bootstrap_servers"]), "SelfManagedEventSource: KAFKA_BOOTSTRAP_SERVERS is empty")
     return read
 

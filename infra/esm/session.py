@@ -11,12 +11,12 @@ from .batch import Batch, OpenBatch
 from .blocked import Blocked
 from .consumer import Commits, open_consumer, take_partitions
 from .discard import Discard
-from .disposal import Disposal, Failed, Outcome, Reported, Rules, commits
+from .disposal import Disposal, Failed, NotDelivered, Outcome, Reported, Rules, commits
 from .event import EventFrame, KafkaRecord, encode_record
 from .feed import Cluster, Feed
 from .fetched import Unreadable
 from .filters import Filters
-from .invoke import FunctionError, Invocable
+from .invoke import EventTooLarge, FunctionError, Invocable, NotInvoked
 from .mapping import EventSourceMapping
 from .monitor import Monitor
 from .partial import MalformedResponse, failed_items
@@ -175,15 +175,18 @@ class Session:
 
     def _invoke(self, batch: Batch) -> Outcome:
         number = len(batch.records)
-        self._metrics.add(names.INVOKED, number)
         try:
             response = self._workings.function.invoke(self._frame.event_text(batch.records))
-            if not self._mapping.reports_item_failures:
-                return Reported()
-            failed = failed_items(response, self._mapping.topic, batch.records)
+            is_read = self._mapping.reports_item_failures
+            failed = failed_items(response, self._mapping.topic, batch.records) if is_read else frozenset()
+        except NotInvoked as error:
+            self._note_failure(number, error)
+            return NotDelivered(is_too_large=isinstance(error, EventTooLarge))
         except (FunctionError, MalformedResponse) as error:
+            self._metrics.add(names.INVOKED, number)
             self._note_failure(number, error)
             return Failed(error.kind if isinstance(error, FunctionError) else None)
+        self._metrics.add(names.INVOKED, number)
         self._metrics.add(names.FAILED_INVOKE, len(failed))
         return Reported(failed)
 
@@ -191,7 +194,10 @@ class Session:
         self._metrics.add(names.INVOKE_ERROR)
         self._metrics.add(names.FAILED_INVOKE, number)
         self._workings.monitor.system_log.processing(str(error), type(error).__name__)
-        log.warning("invocation failed: function=%s", self._workings.function.name, exc_info=error)
+        if isinstance(error, NotInvoked):
+            log.warning("function was not called: function=%s reason=%s", self._workings.function.name, error)
+        else:
+            log.warning("invocation failed: function=%s", self._workings.function.name, exc_info=error)
 
     def _note_retry(self, again: Sequence[Batch]) -> None:
         first, sizes = again[0], "+".join(str(len(batch.records)) for batch in again)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from .invoke import LOCAL_ACCOUNT, LOCAL_REGION
+from .function_names import LOCAL_ACCOUNT, LOCAL_REGION
 from .mapping import LOG_LEVELS, EventSourceMapping
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING}

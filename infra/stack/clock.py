@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from infra.esm.invoke import LOCAL_ACCOUNT, LOCAL_REGION, FunctionError, Invocable
+from infra.esm.function_names import LOCAL_ACCOUNT, LOCAL_REGION
+from infra.esm.invoke import FunctionError, Invocable
 
 log = logging.getLogger(__name__)
 

@@ -33,6 +33,7 @@ def open_watch(request: pytest.FixtureRequest) -> OpenWatch:
 
 @pytest.mark.rule("order-per-partition")
 @pytest.mark.rule("commit-after-success")
+@pytest.mark.rule("long-polling")
 def test_records_are_delivered_in_order_by_partition_and_committed_after_success(topic: Topic, open_watch: OpenWatch) -> None:
     recorder = Recorder()
     with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):

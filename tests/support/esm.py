@@ -12,6 +12,7 @@ from uuid import uuid4
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.esm.destinations import Destination
+from infra.esm.endpoint import EndpointFunction
 from infra.esm.feed import Cluster, OpenWatch
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
@@ -145,15 +146,16 @@ class Topic:
 @contextmanager
 def polling(
     mapping: EventSourceMapping,
-    handler: Callable[[Any, Any], Any],
+    handler: Callable[[Any, Any], Any] | EndpointFunction,
     bootstrap: str,
     readings: Readings = DEFAULT,
     destination: Destination | None = None,
     open_watch: OpenWatch = watch_ends,
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
-    function, backoff = Function(mapping.function_name, handler, 30), Backoff(0.05, 0.2)
-    poller = Poller(mapping, function, Cluster(bootstrap, open_watch), backoff, readings, destination=destination)
+    function = handler if isinstance(handler, EndpointFunction) else Function(mapping.function_name, handler, 30)
+    cluster, backoff = Cluster(bootstrap, open_watch), Backoff(0.05, 0.2)
+    poller = Poller(mapping, function, cluster, backoff, readings, destination=destination)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.esm.batch import Batch, Tries
-from infra.esm.disposal import Disposal, Failed, GivenUp, Reported, Rules, commits
+from infra.esm.disposal import Disposal, Failed, GivenUp, NotDelivered, Reported, Rules, commits
 from infra.esm.event import EncodedRecord
 from infra.esm.failures import RETRIES_EXHAUSTED, TOO_LARGE
 from infra.esm.mapping import EventSourceMapping
@@ -282,3 +282,26 @@ def test_the_condition_of_a_record_that_was_too_old_is_as_it_is_read(condition: 
     _, (given_up,) = aging.before(Batch(records((0, 1), age_ms=HOUR_MS), {0: 2}), NOW_MS)
 
     assert given_up.condition == condition
+
+
+@pytest.mark.rule("endpoint-throttled")
+def test_a_batch_that_was_not_delivered_waits_ever_longer_whole_and_counts_no_attempt() -> None:
+    strict = rules(maximum_retry_attempts=0, bisect_batch_on_function_error=True)
+    waiting, waits = batch((0, 1), (1, 1)), []
+    for _ in range(8):
+        [waiting] = strict.after(waiting, NotDelivered(), 0.0).again
+        waits.append(waiting.due)
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert (places(waiting.records), waiting.tries) == ([(0, 1), (1, 1)], Tries(setbacks=8))
+
+
+@pytest.mark.rule("endpoint-too-large")
+def test_a_batch_that_is_too_large_is_split_until_a_single_record_is_given_up() -> None:
+    too_large = NotDelivered(is_too_large=True)
+    disposal = rules().after(batch((0, 1), (0, 2), (1, 7)), too_large, 5.0)
+
+    assert [places(half.records) for half in disposal.again] == [[(0, 1), (0, 2)], [(1, 7)]]
+    assert {half.due for half in disposal.again} == {5.0}
+    [given_up] = rules().after(disposal.again[1], too_large, 5.0).given_up
+    assert (places(given_up.records), given_up.condition, given_up.invocations) == ([(1, 7)], TOO_LARGE, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.esm.invoke import Function, FunctionError, FunctionTimedOut, HandlerNotFound, LambdaContext, function_arn, load_handler
+from infra.esm.invoke import Function, FunctionError, FunctionTimedOut, HandlerNotFound, LambdaContext, load_handler
 
 
 def test_a_handler_string_leads_to_its_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +97,3 @@ def test_the_context_tells_the_function_its_name_limits_and_remaining_time() -> 
     assert context.aws_request_id != LambdaContext(function).aws_request_id
     assert 29_000 < context.get_remaining_time_in_millis() <= 30_000
     assert LambdaContext(Function("f", function.handler, timeout_seconds=0)).get_remaining_time_in_millis() == 0
-
-
-def test_a_function_is_known_by_its_name_or_by_its_arn() -> None:
-    arn = "arn:aws:lambda:eu-west-1:123456789012:function:f"
-
-    assert function_arn("f") == "arn:aws:lambda:us-east-1:000000000000:function:f"
-    assert function_arn(arn) == arn
