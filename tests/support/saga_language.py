@@ -184,6 +184,10 @@ class Story:
         self.now = self.saga.due_at
         self._happens(TimedOut(), self.order)
 
+    def is_swept_late(self) -> None:
+        """A sweep that read the saga when its command was due comes to it only now."""
+        self._happens(TimedOut(), self.order)
+
     def falls_silent(self) -> None:
         """No copy of the awaited command is ever answered; each further copy is the first one, to the byte."""
         first, attempts = self.awaited, self.policy.attempts - self._attempts()

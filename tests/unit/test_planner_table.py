@@ -117,21 +117,32 @@ def old_news(story: Story) -> None:
                 story.finds(DONE[type], Verdict.STALE, to=type)
 
 
+def stays_suspended(story: Story) -> bool:
+    """Whether the saga is suspended. No sweep finds it then, and one that found it before changes nothing."""
+    before, sent = story.saga, list(story.sent)
+    if before.status is not SagaStatus.FAILED:
+        return False
+    assert before.due_at is None
+    story.is_swept_late()
+    assert (story.saga, story.sent) == (before, sent)
+    return True
+
+
 def time_out_once(story: Story) -> None:
     pending = story.saga.pending
-    if story.saga.due_at:
+    if not stays_suspended(story):
         story.times_out()
         assert pending and story.saga.pending
         assert (story.saga.pending.command_id, story.saga.pending.attempts) == (pending.command_id, 2)
 
 
 def time_out_for_good(story: Story) -> None:
-    if story.saga.due_at:
+    if not stays_suspended(story):
         silence(story)
 
 
 def defer(story: Story) -> None:
-    if story.saga.due_at:
+    if not stays_suspended(story):
         before = story.saga
         story.is_deferred()
         assert story.saga.pending == before.pending
