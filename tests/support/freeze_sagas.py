@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 from chalicelib.db.connection import make_engine
@@ -20,7 +21,10 @@ from chalicelib.ids import new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call
 from chalicelib.operations.sweep import SilentCommands
+from chalicelib.sagas.definition import Definition
+from chalicelib.sagas.engine import UnitOfWork
 from chalicelib.sagas.registry import DEFINITIONS
+from chalicelib.sagas.state import Saga
 from infra.console import complain
 from infra.documents.saga_map import REFUSED, TIMED_OUT
 from tests.support.database import World
@@ -208,9 +212,19 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
 }
 
 
-def freeze(world: World, name: str) -> list[dict[str, Any]]:
-    """Bring an order to each place, and return the rows."""
-    with closing(Stage(world)) as stage:
+def newest(name: str) -> Definition:
+    """The latest version of a saga, which may not be the one that is started."""
+    return max((each for each in DEFINITIONS.values() if each.name == name), key=lambda each: each.version)
+
+
+def freeze(world: World, definition: Definition) -> list[dict[str, Any]]:
+    """Bring an order to each place of this version, and return the rows."""
+    name, start = definition.name, UnitOfWork.start
+
+    def started(work: UnitOfWork, other: Definition, *given: Any) -> Saga:
+        return start(work, definition if other.name == name else other, *given)
+
+    with closing(Stage(world)) as stage, patch.object(UnitOfWork, "start", started):
         return [_rows(world, place, _brought(stage, recipe, acts)) for recipe in RECIPES[name] for place, acts in recipe.places.items()]
 
 
@@ -235,8 +249,8 @@ def _rows(world: World, place: str, run: Run) -> dict[str, Any]:
 
 
 def main() -> int:
-    files = {name: FOLDER / f"{name}-{max(version for each, version in DEFINITIONS if each == name)}.json" for name in sys.argv[1:]}
-    for file in files.values():
+    files = {FOLDER / f"{each.name}-{each.version}.json": each for each in map(newest, sys.argv[1:])}
+    for file in files:
         if file.exists():
             complain(f"{file.name} is frozen")
             return 1
@@ -245,8 +259,8 @@ def main() -> int:
         upgrade(server.server.url("frozen"))
         engine = make_engine(server.server.url("frozen"), pool_size=2)
         world = World(engine, RULES)
-        for name, file in files.items():
-            lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in freeze(world, name))
+        for file, definition in files.items():
+            lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in freeze(world, definition))
             file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         engine.dispose()
     return 0
