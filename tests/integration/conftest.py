@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,8 +20,10 @@ from chalicelib.runtime import Runtime, forget, runtime
 from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
 from tests.support.database import World
+from tests.support.edge import Edge, serving
 from tests.support.http_client import Http
 from tests.support.kafka_records import Record, Sent, lambda_event, on_topic
+from tests.support.scene import Stage
 from tests.support.servers import KafkaBroker, PostgresServer
 
 # The rules of a service that is started without any setting of its own.
@@ -35,20 +38,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self._milliseconds
-
-
-EMPTY = """
-SET LOCAL session_replication_role = replica;
-DELETE FROM campusg.orders;
-DELETE FROM campusg.sagas;
-DELETE FROM campusg.order_history;
-DELETE FROM campusg.partner_ids;
-DELETE FROM campusg.outbox;
-DELETE FROM campusg.dead_letters;
-DELETE FROM campusg.delivery_failures;
-DELETE FROM campusg.order_setbacks;
-UPDATE campusg.outbox_buckets SET holder = NULL, holder_pid = NULL, leased_until = '-infinity'
-"""
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +60,23 @@ def engine(database_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture
 def world(engine: sa.Engine) -> World:
     """The service's tables, empty."""
-    with engine.begin() as session:
-        for statement in EMPTY.split(";"):
-            session.execute(sa.text(statement))
-    return World(engine, RULES)
+    world = World(engine, RULES)
+    world.empty()
+    return world
+
+
+@pytest.fixture
+def stage(world: World) -> Iterator[Stage]:
+    """A stage on the tables of `world`."""
+    with closing(Stage(world)) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def shared_stage(engine: sa.Engine) -> Iterator[Stage]:
+    """A stage for a whole module, for tests each of which has orders of its own."""
+    with closing(Stage(World(engine, RULES))) as stage:
+        yield stage
 
 
 @dataclass
@@ -148,3 +150,10 @@ def http(service: Service, tmp_path: Path) -> Http:
 def offline(brokerless: Service, tmp_path: Path) -> Http:
     """A client for the HTTP side of `brokerless`."""
     return Http(brokerless.app.app, tmp_path)
+
+
+@pytest.fixture
+def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
+    """The HTTP side of `brokerless` behind the local gateway."""
+    with serving(brokerless.app.app, tmp_path) as running:
+        yield running

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from infra.stack.clock import scheduled_event
-from tests.integration.conftest import EMPTY, Context, Service
+from tests.integration.conftest import Context, Service
 from tests.support.fates import Fates, fates
 from tests.support.servers import PostgresServer
 from tests.support.stack import local_command
@@ -26,9 +25,7 @@ def told(brokerless: Service, database_url: str, tmp_path: Path) -> Iterator[Fat
     with fates(brokerless, database_url, tmp_path) as fate:
         yield fate
     # Rows are broken on purpose here, and every test's own tables are audited at its end.
-    with brokerless.world.engine.begin() as session:
-        for statement in EMPTY.split(";"):
-            session.execute(sa.text(statement))
+    brokerless.world.empty()
 
 
 def test_a_healthy_database_is_one_line_and_a_success(told: Fates, database_url: str, tmp_path: Path) -> None:

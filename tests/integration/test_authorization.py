@@ -1,10 +1,8 @@
 """Role × route × ownership: every cell of the table in tests/support/authorization.py, and that refusals tell nothing."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import Service
 from tests.support.authorization import CALLERS, OTHERS, cells, situations
-from tests.support.edge import NEW_ORDER, ORDERS, Answer, Caller, Edge, Undoing, serving
+from tests.support.edge import NEW_ORDER, ORDERS, Answer, Caller, Edge, Undoing
 from tests.support.interleaving import Move, accept, acceptance_timeout, cancel, complete, falls_silent, give_back
 from tests.support.scene import Scene, Stage
 
@@ -20,18 +18,6 @@ ABSENT = UUID(int=1)
 # The request that a caller makes for a row: method, path, body.
 Route = Callable[[Caller | None], tuple[str, str, Any]]
 Requests = Mapping[str, Route]
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage
 
 
 def settled(move: Move) -> Move:

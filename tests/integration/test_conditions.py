@@ -1,29 +1,18 @@
 """Conditional requests (RFC 9110, section 13): what is not sent again, and what is not done."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from threading import Barrier
 
 import pytest
 
-from tests.integration.conftest import Service
-from tests.support.edge import ORDERS, OWNER, RUNNER, Edge, serving
+from tests.support.edge import ORDERS, OWNER, RUNNER, Edge
 from tests.support.scene import Scene, Stage
 
 
 @pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
-
-
-@pytest.fixture
-def scene(edge: Edge, brokerless: Service) -> Iterator[Scene]:
+def scene(stage: Stage) -> Scene:
     """An accepted order."""
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage.scene("ACCEPTED", pool=1)
+    return stage.scene("ACCEPTED", pool=1)
 
 
 def version(scene: Scene) -> int:

@@ -1,6 +1,6 @@
 """`make dead-letters`, `make redrive` and `make dismiss`: the table, the diff, many at once, and what is said where they can't do it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from infra.stack import devkeys
 from infra.stack.running import NotRunningError
 from tests.integration.conftest import Service
 from tests.support.database import Placed
-from tests.support.edge import Edge, serving
+from tests.support.edge import Edge
 from tests.support.kafka_records import Record, answer
 from tests.support.stack import local_command
 
@@ -31,12 +31,6 @@ class Ran:
 
 
 Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
 
 
 @pytest.fixture

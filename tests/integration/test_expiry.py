@@ -1,14 +1,10 @@
 """`payment.authorization_expired`, unasked: what it means in each status, under each saga, and when it is no news."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 
-from tests.integration.conftest import RULES
-from tests.support.database import World
 from tests.support.interleaving import (
     ADMIN,
     Move,
@@ -23,12 +19,6 @@ from tests.support.interleaving import (
     is_late,
 )
 from tests.support.scene import Scene, Stage
-
-
-@pytest.fixture(scope="module")
-def stage(engine: sa.Engine) -> Iterator[Stage]:
-    with closing(Stage(World(engine, RULES))) as stage:
-        yield stage
 
 
 def answered(times: int) -> Move:
@@ -105,8 +95,8 @@ def begin(stage: Stage, status: str, moves: list[Move]) -> Scene:
 
 
 @pytest.mark.parametrize(("status", "moves", "effect", "end"), TABLE.values(), ids=TABLE.keys())
-def test_an_expired_authorization(stage: Stage, status: str, moves: list[Move], effect: str, end: str) -> None:
-    scene = begin(stage, status, moves)
+def test_an_expired_authorization(shared_stage: Stage, status: str, moves: list[Move], effect: str, end: str) -> None:
+    scene = begin(shared_stage, status, moves)
     EFFECTS[effect](scene)
     check_that_it_is_taken_once(scene)
     letters = len(scene.dead_letters())
@@ -183,23 +173,23 @@ def check_that_it_is_taken_once(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("status", ["READY_FOR_PICKUP", "ACCEPTED", "DELIVERED"])
-def test_the_expiry_of_another_payment_is_none_of_the_orders_business(stage: Stage, status: str) -> None:
-    scene = begin(stage, status, [])
+def test_the_expiry_of_another_payment_is_none_of_the_orders_business(shared_stage: Stage, status: str) -> None:
+    scene = begin(shared_stage, status, [])
     state = scene.state()
     scene.take(scene.partners.expire(scene.order_id, "pay_of_somebody_else"))
     assert scene.state() == state
 
 
-def test_the_expiry_for_an_order_that_does_not_exist_is_a_dead_letter(stage: Stage) -> None:
-    scene = begin(stage, "READY_FOR_PICKUP", [])
+def test_the_expiry_for_an_order_that_does_not_exist_is_a_dead_letter(shared_stage: Stage) -> None:
+    scene = begin(shared_stage, "READY_FOR_PICKUP", [])
     unknown = uuid4()
     scene.take(scene.partners.expire(unknown))
-    letters = stage.rows("SELECT * FROM campusg.dead_letters WHERE order_id = :id", id=unknown)
+    letters = shared_stage.rows("SELECT * FROM campusg.dead_letters WHERE order_id = :id", id=unknown)
     assert [letter["error_class"] for letter in letters] == ["UnknownOrder"]
 
 
-def test_an_order_whose_authorization_expired_on_the_way_is_not_completed_but_can_be_cancelled(stage: Stage) -> None:
-    scene = begin(stage, "DELIVERED", [expire, complete(), settled])
+def test_an_order_whose_authorization_expired_on_the_way_is_not_completed_but_can_be_cancelled(shared_stage: Stage) -> None:
+    scene = begin(shared_stage, "DELIVERED", [expire, complete(), settled])
     assert (scene.order["order_status"], scene.order["payment_status"]) == ("DELIVERED", "AUTHORIZED")
     assert scene.saga("complete_order")["status"] == "COMPENSATED"
     cancel(ADMIN, "the bank gave the money back")(scene)

@@ -1,22 +1,13 @@
 """Headers on several lines (RFC 9110, section 5.3), and what a request may say of its body and of who sends it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED
 from tests.integration.conftest import Service
-from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OWNER, Edge, serving
+from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OWNER, Edge
 
 JSON = "application/json"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,21 +12,9 @@ import pytest
 from chalicelib.entrypoints import schedules
 from chalicelib.messaging.publisher import Publisher
 from tests.integration.conftest import Service
-from tests.support.edge import NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, Answer, Caller, Edge, partners_at_work, serving
+from tests.support.edge import NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, Answer, Caller, Edge, partners_at_work
 from tests.support.eventually import eventually
 from tests.support.scene import Stage
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage
 
 
 def orders(service: Service) -> int:

@@ -1,29 +1,15 @@
 """The Idempotency-Key on each route that takes one, and what leaves a key free."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.integration.conftest import Service
-from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, RUNNER, Caller, Edge, serving
+from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, RUNNER, Caller, Edge
 from tests.support.interleaving import Move, complete, falls_silent
 from tests.support.scene import Scene, Stage
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage
 
 
 def keys(service: Service) -> list[str]:

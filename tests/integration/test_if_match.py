@@ -1,17 +1,13 @@
 """If-Match on every request that changes an order which is there: judged under the lock, behind the key and before the state."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Service
 from tests.integration.test_idempotency_routes import POSTS
-from tests.support.edge import ADMIN, OTHER_RUNNER, OWNER, RUNNER, Answer, Edge, serving
+from tests.support.edge import ADMIN, OTHER_RUNNER, OWNER, RUNNER, Answer, Edge
 from tests.support.scene import Scene, Stage
 
 
@@ -23,18 +19,6 @@ def authorizing(scene: Scene) -> None:
 
 ROUTES = {**POSTS, "cancel while it is created": ("NEW", authorizing, *POSTS["cancel while it is created"][2:])}
 JOINABLE = ["accept", "give back", "cancel", "cancel while it is created", "complete"]
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
-
-
-@pytest.fixture
-def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage
 
 
 def tag(scene: Scene) -> str:

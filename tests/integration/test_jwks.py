@@ -20,7 +20,7 @@ from chalicelib.settings import Settings
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support import gateway
-from tests.support.edge import ORDERS, Edge, serving
+from tests.support.edge import ORDERS, Edge
 from tests.support.jwks_server import AUDIENCE, ISSUER, Issuer, claims, issuing, new_key
 
 LEEWAY = timedelta(seconds=tokens.LEEWAY_SECONDS)
@@ -33,13 +33,12 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def edge(brokerless: Service, issuer: Issuer, tmp_path: Path) -> Iterator[Edge]:
+def edge(edge: Edge, brokerless: Service, issuer: Issuer) -> Edge:
     """The service as on AWS: its keys come from a URL."""
     settings = brokerless.runtime.settings
     changes = {"jwks_url": issuer.url, "dev_jwks_file": None, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
     brokerless.runtime.settings = settings.model_copy(update=changes)
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
+    return edge
 
 
 def ask(edge: Edge, token: str) -> gateway.Answer:

@@ -1,31 +1,20 @@
 """Completing an order: back before the pivot, only forward after it, and what a refused or silent payout means."""
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
-import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, WrongStatus
 from chalicelib.orders.order import OrderStatus
 from tests.integration.conftest import RULES
-from tests.support.database import World
 from tests.support.interleaving import ADMIN, accept, cancel, check_at_rest, complete, falls_silent, give_back, patch, times_out
 from tests.support.scene import Scene, Stage
 
 ATTEMPTS = RULES.policy.attempts
 
 
-@pytest.fixture(scope="module")
-def stage(engine: sa.Engine) -> Iterator[Stage]:
-    with closing(Stage(World(engine, RULES))) as stage:
-        yield stage
-
-
 @pytest.fixture
-def scene(stage: Stage) -> Scene:
+def scene(shared_stage: Stage) -> Scene:
     """A delivered order that is being completed."""
-    scene = stage.scene("DELIVERED")
+    scene = shared_stage.scene("DELIVERED")
     complete()(scene)
     return scene
 
@@ -188,14 +177,14 @@ def test_an_order_completed_twice_in_a_row_answers_with_the_saga_that_did_it(sce
     assert scene.state() == state
 
 
-def test_only_a_delivered_order_can_be_completed(stage: Stage) -> None:
+def test_only_a_delivered_order_can_be_completed(shared_stage: Stage) -> None:
     for status in ("READY_FOR_PICKUP", "ACCEPTED", "COLLECTED", "ON_THE_WAY"):
         with pytest.raises(WrongStatus):
-            complete(ADMIN)(stage.scene(status, pool=1))
+            complete(ADMIN)(shared_stage.scene(status, pool=1))
 
 
-def test_the_runner_an_order_was_cancelled_under_stays_and_each_time_is_that_of_its_status(stage: Stage) -> None:
-    scene = stage.scene()
+def test_the_runner_an_order_was_cancelled_under_stays_and_each_time_is_that_of_its_status(shared_stage: Stage) -> None:
+    scene = shared_stage.scene()
     accept()(scene)
     scene.settle()
     give_back()(scene)

@@ -1,6 +1,6 @@
 """The clock's two sweeps over orders: nobody accepted in time, nobody completed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -20,12 +20,6 @@ from chalicelib.sagas.engine import UnitOfWork
 from tests.support.database import World
 from tests.support.interleaving import accept, cancel, check_at_rest, complete, falls_silent, give_back, is_late, patch, runner
 from tests.support.scene import Scene, Stage
-
-
-@pytest.fixture
-def stage(world: World) -> Iterator[Stage]:
-    with closing(Stage(world)) as stage:
-        yield stage
 
 
 def sweep(scene: Scene) -> set[UUID]:

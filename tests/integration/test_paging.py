@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,7 +13,7 @@ from chalicelib.orders.access import Viewer
 from chalicelib.orders.queries import Filters, list_orders_after
 from tests.integration.conftest import RULES, Service
 from tests.support.database import World
-from tests.support.edge import ADMIN, ORDERS, OWNER, RUNNER, Answer, Caller, Edge, serving
+from tests.support.edge import ADMIN, ORDERS, OWNER, RUNNER, Answer, Caller, Edge
 from tests.support.servers import PostgresServer
 from tests.support.statements import captured
 
@@ -34,10 +33,9 @@ FROM generate_series({first}, {last}) i
 
 
 @pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
+def edge(edge: Edge, brokerless: Service) -> Edge:
     brokerless.world.rows(FILL.format(first=1, last=NUMBER))
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
+    return edge
 
 
 def insert(service: Service, first: int, last: int) -> None:

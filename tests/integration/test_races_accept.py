@@ -1,14 +1,10 @@
 """Races for an open order, in every interleaving of their transactions: one wins, and the losers leave no trace."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 
 import pytest
-import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, Taken, TooLate, WrongStatus
-from tests.integration.conftest import RULES
-from tests.support.database import World
 from tests.support.interleaving import (
     Race,
     Side,
@@ -23,13 +19,6 @@ from tests.support.scene import Stage
 
 # What the partners refuse first, and with that which fate the first saga has.
 UNWILLING = {"willing partners": [], "a runner rejected": ["user.validate_runner"], "an assignment refused": ["escrow.assign_runner"]}
-
-
-@pytest.fixture(scope="module")
-def stage(engine: sa.Engine) -> Iterator[Stage]:
-    """One for all races, as each run has an order of its own."""
-    with closing(Stage(World(engine, RULES))) as stage:
-        yield stage
 
 
 def races(stage: Stage, unwilling: Sequence[str], *sides: Callable[[], Side]) -> Sequence[Race]:
@@ -61,8 +50,8 @@ def calls_off() -> Side:
 
 
 @pytest.mark.parametrize("unwilling", UNWILLING.values(), ids=UNWILLING.keys())
-def test_of_two_runners_one_has_the_order_and_the_other_hears_that_it_is_taken(stage: Stage, unwilling: list[str]) -> None:
-    runs = races(stage, unwilling, takes("runner_1"), takes("runner_2"))
+def test_of_two_runners_one_has_the_order_and_the_other_hears_that_it_is_taken(shared_stage: Stage, unwilling: list[str]) -> None:
+    runs = races(shared_stage, unwilling, takes("runner_1"), takes("runner_2"))
     assert len(runs) >= 4
     for race in runs:
         order = race.scene.order
@@ -78,8 +67,10 @@ def test_of_two_runners_one_has_the_order_and_the_other_hears_that_it_is_taken(s
 
 
 @pytest.mark.parametrize("unwilling", UNWILLING.values(), ids=UNWILLING.keys())
-def test_an_accept_reserved_in_time_is_confirmed_later_and_a_late_one_finds_the_order_timed_out(stage: Stage, unwilling: list[str]) -> None:
-    runs = races(stage, unwilling, takes("runner_1"), times_out)
+def test_an_accept_reserved_in_time_is_confirmed_later_and_a_late_one_finds_the_order_timed_out(
+    shared_stage: Stage, unwilling: list[str]
+) -> None:
+    runs = races(shared_stage, unwilling, takes("runner_1"), times_out)
     for race in runs:
         order, refused = race.scene.order, race.side("runner_1").refused
         if refused:
@@ -94,8 +85,10 @@ def test_an_accept_reserved_in_time_is_confirmed_later_and_a_late_one_finds_the_
 
 
 @pytest.mark.parametrize("unwilling", UNWILLING.values(), ids=UNWILLING.keys())
-def test_a_customer_who_cancels_while_a_runner_accepts_is_refused_and_the_other_way_round(stage: Stage, unwilling: list[str]) -> None:
-    for race in races(stage, unwilling, takes("runner_1"), calls_off):
+def test_a_customer_who_cancels_while_a_runner_accepts_is_refused_and_the_other_way_round(
+    shared_stage: Stage, unwilling: list[str]
+) -> None:
+    for race in races(shared_stage, unwilling, takes("runner_1"), calls_off):
         order = race.scene.order
         refused = {side.name: type(side.refused) for side in race.sides if side.refused}
         expected: tuple[str, str | None]
@@ -111,8 +104,8 @@ def test_a_customer_who_cancels_while_a_runner_accepts_is_refused_and_the_other_
         assert (order["order_status"], order["runner_id"]) == expected, race
 
 
-def test_a_customer_who_cancels_while_the_clock_does_joins_it(stage: Stage) -> None:
-    for race in races(stage, [], calls_off, times_out):
+def test_a_customer_who_cancels_while_the_clock_does_joins_it(shared_stage: Stage) -> None:
+    for race in races(shared_stage, [], calls_off, times_out):
         [cancelling] = [saga for saga in race.scene.sagas() if saga["name"] == "cancel_order"]
         status = race.scene.order["order_status"]
         assert race.side("customer").refused is None, race
@@ -121,9 +114,9 @@ def test_a_customer_who_cancels_while_the_clock_does_joins_it(stage: Stage) -> N
 
 @pytest.mark.parametrize("unwilling", UNWILLING.values(), ids=UNWILLING.keys())
 def test_an_authorization_that_expires_during_an_accept_cancels_the_order_when_the_accept_has_ended(
-    stage: Stage, unwilling: list[str]
+    shared_stage: Stage, unwilling: list[str]
 ) -> None:
-    for race in races(stage, unwilling, takes("runner_1"), lambda: Side("bank", [expire])):
+    for race in races(shared_stage, unwilling, takes("runner_1"), lambda: Side("bank", [expire])):
         order, names = race.scene.order, [saga["name"] for saga in race.scene.sagas()]
         assert (order["order_status"], order["payment_status"]) == ("CANCELLED", "RELEASED"), race
         assert names.count("cancel_order") == 1, race

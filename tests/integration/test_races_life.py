@@ -1,16 +1,12 @@
 """Races along an order's life, in every interleaving of their transactions: creation, giving back, moving on, completing, expiry."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
-import sqlalchemy as sa
 
 from chalicelib.errors import Forbidden, HeldBySaga, NotFound, Taken, WrongStatus
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import OrderStatus
-from tests.integration.conftest import RULES
-from tests.support.database import World
 from tests.support.interleaving import (
     ADMIN,
     Move,
@@ -31,13 +27,6 @@ from tests.support.interleaving import (
 from tests.support.scene import RUNNER, Scene, Stage
 
 REFUSED = (HeldBySaga, WrongStatus, Taken)
-
-
-@pytest.fixture(scope="module")
-def stage(engine: sa.Engine) -> Iterator[Stage]:
-    """One for all races, as each run has an order of its own."""
-    with closing(Stage(World(engine, RULES))) as stage:
-        yield stage
 
 
 def runs(stage: Stage, status: str, sides: dict[str, Sequence[Move]], *, unwilling: Iterable[str] = ()) -> list[Race]:
@@ -64,9 +53,9 @@ CREATION = {"none": [], "validate": ["user.validate_customer"], "authorize": ["p
 
 
 @pytest.mark.parametrize("unwilling", CREATION.values(), ids=CREATION.keys())
-def test_a_cancel_at_any_step_of_the_creation_ends_it_and_gives_the_money_back(stage: Stage, unwilling: list[str]) -> None:
+def test_a_cancel_at_any_step_of_the_creation_ends_it_and_gives_the_money_back(shared_stage: Stage, unwilling: list[str]) -> None:
     seen = set()
-    for race in runs(stage, "NEW", {"creation": [created], "customer": [cancel(reason="changed my mind")]}, unwilling=unwilling):
+    for race in runs(shared_stage, "NEW", {"creation": [created], "customer": [cancel(reason="changed my mind")]}, unwilling=unwilling):
         assert statuses(race)[0] == "CANCELLED", race
         assert race.side("customer").refused is None, race
         reason, saga = race.scene.order["cancel_reason"], race.scene.sagas()[-1]
@@ -80,8 +69,8 @@ def test_a_cancel_at_any_step_of_the_creation_ends_it_and_gives_the_money_back(s
 
 
 @pytest.mark.parametrize("unwilling", CREATION.values(), ids=CREATION.keys())
-def test_an_expiry_at_any_step_of_the_creation_cancels_the_order(stage: Stage, unwilling: list[str]) -> None:
-    for race in runs(stage, "NEW", {"creation": [created], "bank": [expire]}, unwilling=unwilling):
+def test_an_expiry_at_any_step_of_the_creation_cancels_the_order(shared_stage: Stage, unwilling: list[str]) -> None:
+    for race in runs(shared_stage, "NEW", {"creation": [created], "bank": [expire]}, unwilling=unwilling):
         assert statuses(race)[0] == "CANCELLED", race
         details = [entry["detail"] for entry in race.scene.history()]
         expired = sum(detail.get("cause") == "payment.authorization_expired" for detail in details)
@@ -89,8 +78,8 @@ def test_an_expiry_at_any_step_of_the_creation_cancels_the_order(stage: Stage, u
         assert expired == 1 or unwilling, race
 
 
-def test_cancel_and_expiry_during_the_creation_together_turn_it_once(stage: Stage) -> None:
-    for race in runs(stage, "NEW", {"creation": [created], "customer": [cancel()], "bank": [expire]}):
+def test_cancel_and_expiry_during_the_creation_together_turn_it_once(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "NEW", {"creation": [created], "customer": [cancel()], "bank": [expire]}):
         assert statuses(race)[0] == "CANCELLED", race
         undone = [
             step["name"] for saga in race.scene.sagas() for step in saga["steps"] if len([one for one in step["tries"] if one["undo"]]) > 1
@@ -98,11 +87,11 @@ def test_cancel_and_expiry_during_the_creation_together_turn_it_once(stage: Stag
         assert undone == [], race
 
 
-def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_next_runner(stage: Stage) -> None:
+def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_next_runner(shared_stage: Stage) -> None:
     """The first runner is assigned, but the reply stays away until any later moment; silence undoes it; another runner asks."""
 
     def begin() -> Race:
-        scene = stage.scene()
+        scene = shared_stage.scene()
         Side("runner_1", [accept("runner_1")]).step(scene)
         first = scene.holder["saga_id"]
         scene.answer_next(first)
@@ -130,11 +119,11 @@ def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_n
     assert fates == {"runner_1", "runner_2", None}
 
 
-def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(stage: Stage) -> None:
+def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(shared_stage: Stage) -> None:
     """All copies are spent, and the sweep has perhaps looked already; after the reply it is another command that is awaited."""
 
     def begin() -> Race:
-        scene = stage.scene("NEW")
+        scene = shared_stage.scene("NEW")
         scene.publish()
         scene.answer_next()
         authorized = scene.work(scene.unworked()[0])
@@ -153,9 +142,9 @@ def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(stage
     assert ends == {True, False}
 
 
-def test_two_sweeps_send_one_copy(stage: Stage) -> None:
+def test_two_sweeps_send_one_copy(shared_stage: Stage) -> None:
     def begin() -> Race:
-        scene = stage.scene("NEW")
+        scene = shared_stage.scene("NEW")
         scene.publish()
         scene.make_due()
         return Race(scene, [Side(name, silence()[1:]) for name in ("one", "other")])
@@ -166,8 +155,8 @@ def test_two_sweeps_send_one_copy(stage: Stage) -> None:
         assert [message.type for message in race.scene.sent].count("user.validate_customer") == 2, race
 
 
-def test_of_giving_back_and_collecting_one_wins(stage: Stage) -> None:
-    for race in runs(stage, "ACCEPTED", {"back": [give_back()], "on": [patch(OrderStatus.COLLECTED)]}):
+def test_of_giving_back_and_collecting_one_wins(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "ACCEPTED", {"back": [give_back()], "on": [patch(OrderStatus.COLLECTED)]}):
         back = race.side("back").refused is None
         assert statuses(race)[0] == ("READY_FOR_PICKUP" if back else "COLLECTED"), race
         [refused] = [side.refused for side in race.sides if side.refused]
@@ -175,36 +164,36 @@ def test_of_giving_back_and_collecting_one_wins(stage: Stage) -> None:
         assert isinstance(refused, (*REFUSED, Forbidden)), race
 
 
-def test_an_order_given_back_may_be_taken_at_once_and_the_old_runner_does_not_come_between(stage: Stage) -> None:
-    for race in runs(stage, "ACCEPTED", {"back": [give_back()], "runner_2": [accept("runner_2")]}):
+def test_an_order_given_back_may_be_taken_at_once_and_the_old_runner_does_not_come_between(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "ACCEPTED", {"back": [give_back()], "runner_2": [accept("runner_2")]}):
         second = race.side("runner_2").refused is None
         expected = ("ACCEPTED", "runner_2") if second else ("READY_FOR_PICKUP", None)
         assert (race.scene.order["order_status"], race.scene.order["runner_id"]) == expected, race
 
 
-def test_an_order_given_back_has_a_new_time_limit_so_that_no_old_timeout_ends_it(stage: Stage) -> None:
-    for race in runs(stage, "ACCEPTED", {"back": [give_back()], "clock": acceptance_timeout()}):
+def test_an_order_given_back_has_a_new_time_limit_so_that_no_old_timeout_ends_it(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "ACCEPTED", {"back": [give_back()], "clock": acceptance_timeout()}):
         late_again = race.path.index("clock") > max(number for number, name in enumerate(race.path) if name == "back")
         assert statuses(race)[0] == ("TIMED_OUT" if late_again else "READY_FOR_PICKUP"), race
 
 
-def test_of_giving_back_and_cancelling_one_goes_first_and_the_other_is_held_off_or_follows(stage: Stage) -> None:
-    for race in runs(stage, "ACCEPTED", {"back": [give_back()], "customer": [cancel()]}):
+def test_of_giving_back_and_cancelling_one_goes_first_and_the_other_is_held_off_or_follows(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "ACCEPTED", {"back": [give_back()], "customer": [cancel()]}):
         cancelled = race.side("customer").refused is None
         assert statuses(race)[0] == ("CANCELLED" if cancelled else "READY_FOR_PICKUP"), race
         for side in race.sides:
             assert side.refused is None or isinstance(side.refused, REFUSED), race
 
 
-def test_completing_twice_pays_once(stage: Stage) -> None:
-    for race in runs(stage, "DELIVERED", {"customer": [complete()], "runner": [complete(ADMIN)]}):
+def test_completing_twice_pays_once(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "DELIVERED", {"customer": [complete()], "runner": [complete(ADMIN)]}):
         assert statuses(race) == ("COMPLETED", "CAPTURED"), race
         assert race.winners == ["customer", "runner"], race
         assert [saga["name"] for saga in race.scene.sagas()].count("complete_order") == 1, race
 
 
-def test_of_completing_and_cancelling_a_delivered_order_one_wins(stage: Stage) -> None:
-    for race in runs(stage, "DELIVERED", {"customer": [complete()], "admin": [cancel(ADMIN, "never came")]}):
+def test_of_completing_and_cancelling_a_delivered_order_one_wins(shared_stage: Stage) -> None:
+    for race in runs(shared_stage, "DELIVERED", {"customer": [complete()], "admin": [cancel(ADMIN, "never came")]}):
         completed = race.side("customer").refused is None
         assert statuses(race) == (("COMPLETED", "CAPTURED") if completed else ("CANCELLED", "RELEASED")), race
         assert len(race.winners) == 1, race
@@ -223,10 +212,10 @@ EXPIRIES: dict[str, tuple[str, Callable[[], Sequence[Move]]]] = {
 
 @pytest.mark.parametrize(("status", "other"), EXPIRIES.values(), ids=EXPIRIES.keys())
 def test_an_expiry_before_collection_cancels_the_order_whatever_else_happens_to_it(
-    stage: Stage, status: str, other: Callable[[], Sequence[Move]]
+    shared_stage: Stage, status: str, other: Callable[[], Sequence[Move]]
 ) -> None:
     def begin() -> Race:
-        return Race(stage.scene(status), [Side("bank", [expire]), Side("other", other())])
+        return Race(shared_stage.scene(status), [Side("bank", [expire]), Side("other", other())])
 
     for race in every_interleaving(begin):
         race.scene.settle()
@@ -236,8 +225,10 @@ def test_an_expiry_before_collection_cancels_the_order_whatever_else_happens_to_
         assert [saga["name"] for saga in race.scene.sagas()].count("cancel_order") == 1, race
 
 
-def test_an_expiry_and_the_collection_of_the_food_leave_either_a_cancelled_order_or_one_for_the_operator(stage: Stage) -> None:
-    for race in every_interleaving(lambda: Race(stage.scene("ACCEPTED"), [Side("bank", [expire]), Side("runner", moves_on("COLLECTED"))])):
+def test_an_expiry_and_the_collection_of_the_food_leave_either_a_cancelled_order_or_one_for_the_operator(shared_stage: Stage) -> None:
+    for race in every_interleaving(
+        lambda: Race(shared_stage.scene("ACCEPTED"), [Side("bank", [expire]), Side("runner", moves_on("COLLECTED"))])
+    ):
         race.scene.settle()
         letters = race.scene.dead_letters()
         collected = race.side("runner").refused is None
@@ -245,9 +236,9 @@ def test_an_expiry_and_the_collection_of_the_food_leave_either_a_cancelled_order
         assert [letter["error_class"] for letter in letters] == (["AuthorizationExpired"] if collected else []), race
 
 
-def test_an_expiry_during_a_completion_leaves_an_entry_and_a_dead_letter_until_the_payment_is_captured(stage: Stage) -> None:
+def test_an_expiry_during_a_completion_leaves_an_entry_and_a_dead_letter_until_the_payment_is_captured(shared_stage: Stage) -> None:
     seen = set()
-    for race in every_interleaving(lambda: Race(stage.scene("DELIVERED"), [Side("bank", [expire]), Side("customer", [complete()])])):
+    for race in every_interleaving(lambda: Race(shared_stage.scene("DELIVERED"), [Side("bank", [expire]), Side("customer", [complete()])])):
         race.scene.settle()
         letters = race.scene.dead_letters()
         captured = statuses(race) == ("COMPLETED", "CAPTURED")
@@ -257,11 +248,11 @@ def test_an_expiry_during_a_completion_leaves_an_entry_and_a_dead_letter_until_t
     assert seen == {True, False}
 
 
-def test_nobody_but_its_people_and_admins_may_cancel_complete_or_give_back(stage: Stage) -> None:
+def test_nobody_but_its_people_and_admins_may_cancel_complete_or_give_back(shared_stage: Stage) -> None:
     stranger, other_runner = Viewer("cust_2", frozenset({"customer"})), Viewer("runner_9", frozenset({"runner"}))
     attempts: list[Move] = [cancel(stranger), complete(stranger), give_back(other_runner), patch(OrderStatus.COLLECTED, other_runner)]
     for attempt in attempts:
-        scene: Scene = stage.scene("ACCEPTED")
+        scene: Scene = shared_stage.scene("ACCEPTED")
         side = Side("stranger", [attempt])
         side.step(scene)
         assert isinstance(side.refused, (NotFound, Forbidden))

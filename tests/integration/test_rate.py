@@ -1,8 +1,5 @@
 """The limit of requests a minute, where one is set; and what browsers are told."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chalicelib.entrypoints import schedules
@@ -10,15 +7,9 @@ from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Campu
 from chalicelib.errors import SettingsError
 from tests.integration.conftest import Service
 from tests.support import gateway
-from tests.support.edge import ORDERS, OTHER_CUSTOMER, OWNER, Caller, Edge, serving
+from tests.support.edge import ORDERS, OTHER_CUSTOMER, OWNER, Caller, Edge
 
 BROWSER = "https://app.example"
-
-
-@pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield running
 
 
 @pytest.fixture

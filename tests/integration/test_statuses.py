@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from chalicelib.messaging.producer import Producer
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support.database import World
-from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_RUNNER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work, serving
+from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_RUNNER, OWNER, RUNNER, Answer, Caller, Edge, partners_at_work
 from tests.support.interleaving import Move, cancel, complete, falls_silent, give_back
 from tests.support.kafka_records import answer
 from tests.support.scene import Scene, Stage
@@ -48,15 +47,8 @@ class Watched(Edge):
 
 
 @pytest.fixture
-def edge(brokerless: Service, tmp_path: Path) -> Iterator[Watched]:
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as running:
-        yield Watched(running.port, running.keys, operations=running.get("/openapi.json").json()["paths"])
-
-
-@pytest.fixture
-def stage(edge: Edge, brokerless: Service) -> Iterator[Stage]:
-    with closing(Stage(brokerless.world)) as stage:
-        yield stage
+def edge(edge: Edge) -> Watched:
+    return Watched(edge.port, edge.keys, operations=edge.get("/openapi.json").json()["paths"])
 
 
 def documented(edge: Watched) -> set[tuple[str, int]]:

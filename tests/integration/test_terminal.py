@@ -26,7 +26,7 @@ from infra.stack.__main__ import COMMANDS as STACK_COMMANDS
 from infra.stack.stories import LIFE, Api, StoryError
 from infra.stack.timeline import timeline
 from tests.integration.conftest import Service
-from tests.support.edge import Edge, serving
+from tests.support.edge import Edge
 from tests.support.fates import Fates
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import OFFSETS, Record, answer, refusal
@@ -84,26 +84,25 @@ class Stage:
 
 @pytest.fixture
 def stage(
-    brokerless: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    edge: Edge, brokerless: Service, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Stage]:
     store = Store.open(database_url)
-    with serving(brokerless.app.app, tmp_path, brokerless.world) as edge:
-        given = {
-            "DATABASE_URL": database_url,
-            "DATA_DIR": str(tmp_path),
-            "API_URL": f"http://127.0.0.1:{edge.port}",
-            "TOKEN": devkeys.token(edge.keys, ["admin"], "ops_1", datetime.now(UTC)),
-        }
+    given = {
+        "DATABASE_URL": database_url,
+        "DATA_DIR": str(tmp_path),
+        "API_URL": f"http://127.0.0.1:{edge.port}",
+        "TOKEN": devkeys.token(edge.keys, ["admin"], "ops_1", datetime.now(UTC)),
+    }
 
-        def run(command: Callable[[], int], **variables: str) -> str:
-            """What the command printed, each line of which can be drawn as it is."""
-            for name in ("ID", "REASON", "ERROR", "ORDER", "SAGA", "ALL", "DRY", *given):
-                monkeypatch.setenv(name, {**given, **variables}.get(name, ""))
-            capsys.readouterr()
-            command()
-            return harmless(*capsys.readouterr())
+    def run(command: Callable[[], int], **variables: str) -> str:
+        """What the command printed, each line of which can be drawn as it is."""
+        for name in ("ID", "REASON", "ERROR", "ORDER", "SAGA", "ALL", "DRY", *given):
+            monkeypatch.setenv(name, {**given, **variables}.get(name, ""))
+        capsys.readouterr()
+        command()
+        return harmless(*capsys.readouterr())
 
-        yield Stage(brokerless, Nasty(brokerless, Http(brokerless.app.app, tmp_path), store), edge, run)
+    yield Stage(brokerless, Nasty(brokerless, Http(brokerless.app.app, tmp_path), store), edge, run)
     store.close()
     # Rows are broken on purpose here.
     brokerless.world.rows("DROP SCHEMA partners CASCADE")
