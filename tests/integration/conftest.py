@@ -19,10 +19,10 @@ from chalicelib.messaging.publisher import Publisher
 from chalicelib.runtime import Runtime, forget, runtime
 from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
-from tests.support.database import World
+from tests.support.database import Placed, World
 from tests.support.edge import Edge, serving
 from tests.support.http_client import Http
-from tests.support.kafka_records import Record, Sent, lambda_event, on_topic
+from tests.support.kafka_records import Record, Sent, answer, lambda_event, on_topic
 from tests.support.scene import Stage
 from tests.support.servers import KafkaBroker, PostgresServer
 
@@ -157,3 +157,15 @@ def edge(brokerless: Service, tmp_path: Path) -> Iterator[Edge]:
     """The HTTP side of `brokerless` behind the local gateway."""
     with serving(brokerless.app.app, tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def placed(brokerless: Service) -> list[Placed]:
+    """Four orders of `brokerless` whose customers are being checked."""
+    return brokerless.world.place_many(4)
+
+
+@pytest.fixture
+def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
+    """The answers that `placed` wait for."""
+    return [answer(command) for command in brokerless.world.pending_of(placed)]

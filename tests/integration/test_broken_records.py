@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,10 +14,10 @@ from kafka import KafkaProducer
 
 from chalicelib.messages.topics import ORDERS_DLQ, REPLY_SETTINGS, TRIGGERS
 from chalicelib.operations.deaths import DELIVERIES
-from chalicelib.sagas.engine import UnitOfWork
 from infra.esm.readings import DEFAULT, Readings
 from infra.stack.triggers import mapping_of
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.database import Placed
 from tests.support.esm import polling
 from tests.support.eventually import eventually
@@ -170,15 +169,7 @@ def test_a_record_that_meets_a_bug_delays_its_own_order_only_and_for_its_counted
 ) -> None:
     world = partner.service.world
     spoiled, neighbour, later = world.place(), world.place(), world.place()
-    real, tries = UnitOfWork.apply, []
-
-    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
-        if saga.saga_id == spoiled.saga_id:
-            tries.append(time.monotonic())
-            raise ZeroDivisionError("a bug")
-        real(self, saga, *arguments, **named)
-
-    monkeypatch.setattr(UnitOfWork, "apply", apply)
+    tries = plant_bug(monkeypatch, spoiled.saga_id)
     poison = answer(partner.asked(spoiled))
 
     offset, *_ = partner.write(poison, poison.again(), answer(partner.asked(neighbour)))

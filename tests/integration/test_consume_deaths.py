@@ -4,51 +4,35 @@ import os
 import sys
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from chalicelib.entrypoints import kafka, schedules
 from chalicelib.operations.deaths import DEATHS, DELIVERIES
 from chalicelib.runtime import forget
-from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.database import Placed
-from tests.support.kafka_records import Record, answer, failed_places
+from tests.support.kafka_records import Record, failed_places
 
 DIED = 137
-
-
-@pytest.fixture
-def placed(brokerless: Service) -> list[Placed]:
-    """Four orders whose customers are being checked."""
-    return brokerless.world.place_many(4)
-
-
-@pytest.fixture
-def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
-    """The answers they wait for."""
-    return [answer(command) for command in brokerless.world.pending_of(placed)]
 
 
 @dataclass
 class Trap:
     """While it is set, the process that takes a record of the second order ends, as the kernel has it where memory runs out."""
 
-    saga_id: UUID
     is_set: bool = True
+
+    def spring(self) -> None:
+        if self.is_set:
+            os._exit(DIED)
 
 
 @pytest.fixture
 def trap(monkeypatch: pytest.MonkeyPatch, placed: list[Placed]) -> Trap:
-    real, made = UnitOfWork.apply, Trap(placed[1].saga_id)
-
-    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
-        if made.is_set and saga.saga_id == made.saga_id:
-            os._exit(DIED)
-        real(self, saga, *arguments, **named)
-
-    monkeypatch.setattr(UnitOfWork, "apply", apply)
+    made = Trap()
+    plant_bug(monkeypatch, placed[1].saga_id, fault=made.spring)
     return made
 
 
@@ -114,10 +98,7 @@ def test_what_was_counted_is_forgotten_once_the_batch_is_finished(brokerless: Se
 def test_an_error_that_the_container_survives_is_no_death(
     brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(self: UnitOfWork, *arguments: Any, **named: Any) -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(UnitOfWork, "apply", apply)
+    plant_bug(monkeypatch)
     for _ in range(DEATHS + 1):
         assert failed_places(brokerless.on_events(records[0])) == [records[0].place]
 
@@ -144,10 +125,7 @@ def test_an_outage_met_while_records_are_taken_one_at_a_time_is_no_death(
 def test_counts_of_records_that_nothing_was_heard_of_for_a_week_are_purged(
     brokerless: Service, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(self: UnitOfWork, *arguments: Any, **named: Any) -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr(UnitOfWork, "apply", apply)
+    plant_bug(monkeypatch)
     brokerless.on_events(*records[:2])
     age = 'UPDATE campusg.delivery_failures SET last_at = clock_timestamp() - CAST(:age AS interval) WHERE "offset" = :offset'
     brokerless.world.rows(age, age="7 days 1 minute", offset=records[0].offset)

@@ -1,8 +1,7 @@
 """Records that fail without being at fault, and databases that fail: nothing is lost, nothing half done, neighbours go on."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,9 @@ from chalicelib.messages.topics import TRIGGERS
 from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.database import Placed, World
+from tests.support.failing import raising
 from tests.support.kafka_records import Record, answer, failed_places
 
 NOBODY: dict[str, Any] = {"batchItemFailures": []}
@@ -32,55 +33,19 @@ def placed(brokerless: Service) -> list[Placed]:
     return brokerless.world.place_many(8)
 
 
-@pytest.fixture
-def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
-    """The answers they wait for."""
-    return [answer(command) for command in brokerless.world.pending_of(placed)]
-
-
-@pytest.fixture
-def apply_raises_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[Placed], None]:
-    """Plant a bug that shows with one order only."""
-
-    def plant(spoiled: Placed) -> None:
-        real = UnitOfWork.apply
-
-        def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
-            if saga.saga_id == spoiled.saga_id:
-                raise ZeroDivisionError("a bug")
-            real(self, saga, *arguments, **named)
-
-        monkeypatch.setattr(UnitOfWork, "apply", apply)
-
-    return plant
-
-
-@contextmanager
-def refusing(world: World, spoiled: Placed, table: str = "orders") -> Iterator[None]:
-    """Let the database refuse every change of one order."""
-    world.rows(f"""
-        CREATE FUNCTION campusg.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF NEW.order_id = '{spoiled.order_id}' THEN RAISE EXCEPTION 'refused by a trigger'; END IF; RETURN NEW; END $$""")
-    world.rows(f"CREATE TRIGGER refuse BEFORE UPDATE ON campusg.{table} FOR EACH ROW EXECUTE FUNCTION campusg.refuse()")
-    try:
-        yield
-    finally:
-        world.rows("DROP FUNCTION campusg.refuse CASCADE")
-
-
 def test_a_record_that_raises_is_reported_with_exactly_its_place_and_its_neighbours_commit(
-    brokerless: Service, placed: list[Placed], records: list[Record], apply_raises_for: Callable[[Placed], None]
+    brokerless: Service, placed: list[Placed], records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply_raises_for(placed[3])
+    plant_bug(monkeypatch, placed[3].saga_id)
     response = brokerless.on_events(*records)
     assert failed_places(response) == [records[3].place]
     assert versions(brokerless.world, placed) == [2, 2, 2, 1, 2, 2, 2, 2]
 
 
 def test_later_records_of_its_order_are_reported_too_but_not_blamed(
-    brokerless: Service, placed: list[Placed], records: list[Record], apply_raises_for: Callable[[Placed], None]
+    brokerless: Service, placed: list[Placed], records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply_raises_for(placed[3])
+    plant_bug(monkeypatch, placed[3].saga_id)
     later = records[3].again()
     response = brokerless.on_events(*records, later)
     assert failed_places(response) == [records[3].place, later.place]
@@ -89,9 +54,9 @@ def test_later_records_of_its_order_are_reported_too_but_not_blamed(
 
 
 def test_after_five_deliveries_the_record_is_a_dead_letter_and_the_later_ones_of_its_order_are_not(
-    brokerless: Service, placed: list[Placed], records: list[Record], apply_raises_for: Callable[[Placed], None]
+    brokerless: Service, placed: list[Placed], records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apply_raises_for(placed[0])
+    plant_bug(monkeypatch, placed[0].saga_id)
     later = records[0].again()
     for _ in range(DELIVERIES - 1):
         assert failed_places(brokerless.on_events(records[0], later)) == [records[0].place, later.place]
@@ -106,7 +71,7 @@ def test_after_five_deliveries_the_record_is_a_dead_letter_and_the_later_ones_of
 def test_what_the_database_refuses_is_narrowed_down_to_its_record_and_the_rest_commits(
     brokerless: Service, placed: list[Placed], records: list[Record], table: str
 ) -> None:
-    with refusing(brokerless.world, placed[5], table):
+    with raising(brokerless.world, "P0001", table, placed[5]):
         response = brokerless.on_events(*records)
     assert failed_places(response) == [records[5].place]
     assert versions(brokerless.world, placed) == [2, 2, 2, 2, 2, 1, 2, 2]
@@ -118,7 +83,7 @@ def test_what_the_halves_commit_is_published_once(service: Service) -> None:
     placed = service.world.place_many(8)
     service.world.forget_outbox()
     records = [answer(command) for command in service.world.pending_of(placed)]
-    with refusing(service.world, placed[0]):
+    with raising(service.world, "P0001", only=placed[0]):
         assert failed_places(service.on_events(*records)) == [records[0].place]
     commands = service.topic("payment-commands")
     assert sorted(command.key for command in commands if command.key) == sorted(str(each.order_id).encode() for each in placed[1:])
@@ -128,7 +93,7 @@ def test_what_the_halves_commit_is_published_once(service: Service) -> None:
 def test_after_five_refusals_by_the_database_the_record_is_a_dead_letter(
     brokerless: Service, placed: list[Placed], records: list[Record]
 ) -> None:
-    with refusing(brokerless.world, placed[5]):
+    with raising(brokerless.world, "P0001", only=placed[5]):
         responses = [failed_places(brokerless.on_events(records[5])) for _ in range(DELIVERIES)]
     assert responses == [[records[5].place]] * (DELIVERIES - 1) + [[]]
     [letter] = brokerless.world.dead_letters()
@@ -264,10 +229,9 @@ def test_where_the_mapping_reads_no_answer_a_failed_record_is_raised_and_the_oth
     brokerless: Service,
     placed: list[Placed],
     records: list[Record],
-    apply_raises_for: Callable[[Placed], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    apply_raises_for(placed[3])
+    plant_bug(monkeypatch, placed[3].saga_id)
     whole_batches = tuple(replace(trigger, report_item_failures=False) for trigger in TRIGGERS)
     monkeypatch.setattr(kafka, "TRIGGERS", whole_batches)
 

@@ -15,7 +15,7 @@ from tests.integration.conftest import Service
 from tests.support.database import Placed, World
 from tests.support.failing import SECRET, raising, role_set, slow
 from tests.support.http_client import NEW_ORDER_BODY, Http
-from tests.support.kafka_records import Record, answer, failed_places
+from tests.support.kafka_records import Record, failed_places
 
 NOBODY: dict[str, Any] = {"batchItemFailures": []}
 ORDERS = "/api/orders"
@@ -23,18 +23,6 @@ ORDERS = "/api/orders"
 AWAY = ("25006", "40001", "42501", "42P01", "53100", "53300", "55000", "57P03", "58030", "58P01")
 SLOW = ("40P01", "53200", "53400", "55P03", "57014")
 SOME_AWAY, SOME_SLOW = ("25006", "53100", "58030"), ("40P01", "53200", "57014")
-
-
-@pytest.fixture
-def placed(brokerless: Service) -> list[Placed]:
-    """Four orders whose customers are being checked."""
-    return brokerless.world.place_many(4)
-
-
-@pytest.fixture
-def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
-    """The answers they wait for."""
-    return [answer(command) for command in brokerless.world.pending_of(placed)]
 
 
 @pytest.fixture

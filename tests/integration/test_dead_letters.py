@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from chalicelib.operations.deaths import DELIVERIES
-from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.kafka_records import Record, Sent, answer
 
 NOBODY = {"batchItemFailures": []}
@@ -67,19 +67,13 @@ def test_another_record_at_the_same_place_of_a_topic_made_anew_is_one_of_its_own
     assert len(service.world.dead_letters()) == len(service.topic("orders-dlq")) == 2
 
 
-def test_a_record_that_failed_five_times_says_so_on_the_topic(service: Service) -> None:
+def test_a_record_that_failed_five_times_says_so_on_the_topic(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = service.world.place()
     record = answer(service.world.pending(placed))
 
-    def apply(self: UnitOfWork, *arguments: object, **named: object) -> None:
-        raise ZeroDivisionError("a bug")
-
-    real, UnitOfWork.apply = UnitOfWork.apply, apply  # type: ignore[method-assign, assignment]
-    try:
-        for _ in range(DELIVERIES):
-            service.on_events(record)
-    finally:
-        UnitOfWork.apply = real  # type: ignore[method-assign]
+    plant_bug(monkeypatch)
+    for _ in range(DELIVERIES):
+        service.on_events(record)
     said = errors(the_copy(service))
     assert (said["delivery.count"], said["exception.class"], said["message"]) == (str(DELIVERIES), "ZeroDivisionError", "a bug")
     assert the_copy(service).value == record.value

@@ -21,9 +21,9 @@ from chalicelib.operations.call import Call
 from chalicelib.operations.create import create_order
 from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.engine import UnitOfWork
 from chalicelib.sagas.registry import DEFINITIONS
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.database import NEW_ORDER, Placed, World
 from tests.support.eventually import eventually
 from tests.support.http_client import Answer, Http
@@ -161,11 +161,11 @@ def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is
 ) -> None:
     placed = brokerless.world.place()
 
-    def apply(self: UnitOfWork, *arguments: object, **named: object) -> None:
+    def tell_secrets() -> None:
         raise ZeroDivisionError("a bug with the password 1234")
 
     with monkeypatch.context() as bug:
-        bug.setattr(UnitOfWork, "apply", apply)
+        plant_bug(bug, fault=tell_secrets)
         letter = buried(brokerless, *[answer(brokerless.world.pending(placed))] * DELIVERIES)
         before = everything(brokerless.world)
         detail = redrive(offline, letter).problem(409, "wrong-status")["detail"]

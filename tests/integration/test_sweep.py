@@ -2,14 +2,13 @@
 
 import threading
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from chalicelib.operations.sweep import MOST_AT_ONCE
-from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.database import Placed, World
 from tests.support.eventually import eventually
 from tests.support.kafka_records import answer
@@ -151,15 +150,9 @@ def test_a_saga_that_fails_is_pushed_back_further_each_time_and_the_others_go_on
 ) -> None:
     placed = brokerless.world.place_many(5)
     spoiled = placed[2]
-    real = UnitOfWork.apply
-
-    def apply(self: UnitOfWork, saga: Any, *arguments: Any, **named: Any) -> None:
-        if how == "bug" and saga.saga_id == spoiled.saga_id:
-            raise ZeroDivisionError("a bug")
-        real(self, saga, *arguments, **named)
-
-    monkeypatch.setattr(UnitOfWork, "apply", apply)
-    if how != "bug":
+    if how == "bug":
+        plant_bug(monkeypatch, spoiled.saga_id)
+    else:
         brokerless.world.rows(how, id=spoiled.saga_id)
     for time in range(1, 5):
         let_pass(brokerless)

@@ -20,6 +20,7 @@ from infra.documents.asyncapi.document import build
 from infra.partners.batch import Known, work
 from infra.partners.requests import read
 from tests.integration.conftest import Service
+from tests.support.bugs import plant_bug
 from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import Record, Sent, answer
 from tests.unit.test_asyncapi_records import fits
@@ -160,10 +161,7 @@ def test_a_record_that_fails_is_logged_with_its_own_trace(
     saga_id = place(offline, trace(4))["saga"]["sagaId"]
     record = answer(newest(brokerless.world.outbox(), saga_id))
 
-    def bug(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr("chalicelib.sagas.engine.plan", bug)
+    plant_bug(monkeypatch)
     brokerless.on_events(record)
 
     [line] = [each for each in lines if each.msg == "A record failed"]
