@@ -9,7 +9,6 @@ With `--against`, another checkout is measured in turns with this one, so that b
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import signal
@@ -22,16 +21,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
-import requests
 
+from tests.support.api import AWAY, Api
 from tests.support.eventually import eventually
 from tests.support.hostile_partners import HostilePartners, Manners
 from tests.support.stack import ROOT, Stack
 
-BODY = {"foodItems": [{"name": "Laksa", "price": "5.00", "quantity": 1}], "storeLocation": "Koufu", "deliveryLocation": "Hall 5"}
 ORDERS, KILL_SECONDS, ACCEPT_SECONDS = 36, 3.0, 20
 MANNERS = Manners(prompt=0.2, late=(0.8, 3.0))
 NEXT = {
@@ -44,34 +41,24 @@ NEXT = {
 ENDS = ("COMPLETED", "CANCELLED", "TIMED_OUT")
 
 
-class Api:
-    """Requests as an admin to a stack whose API may be away."""
+def admin(stack: Stack) -> Api:
+    return Api(stack.url, stack.data_dir, "adm_1", "admin")
 
-    def __init__(self, stack: Stack) -> None:
-        self._url = stack.url
-        self._headers = {"Authorization": f"Bearer {stack.token('admin', 'adm_1')}", "Content-Type": "application/json"}
 
-    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> requests.Response:
-        content = None if body is None else json.dumps(body)
-        return requests.request(method, f"{self._url}{path}", data=content, headers={**self._headers, **headers}, timeout=15)
-
-    def place(self, **headers: str) -> requests.Response:
-        return self.request("POST", "/api/orders", {"customerId": "cust_1", "orderDetails": BODY}, **headers)
-
-    def status(self, order_id: str) -> str:
-        return str(self.request("GET", f"/api/orders/{order_id}").json()["orderStatus"])
+def status_of(api: Api, order_id: str) -> str:
+    return str(api.call("GET", f"/api/orders/{order_id}").json()["orderStatus"])
 
 
 def calls(checkout: Path, folder: Path, number: int = 50) -> Mapping[str, float]:
     """Milliseconds of an order, and megabytes (proportional set size) of the triggers and their children, and of all parts."""
     with running(checkout, folder) as stack:
-        api = Api(stack)
+        api = admin(stack)
         for _ in range(5):
-            assert api.place(Prefer="wait=10").status_code == 201
+            assert api.order("cust_1", wait=10).status == 201
         taken, before = [], cpu_seconds(stack)
         for _ in range(number):
             begun = time.perf_counter()
-            assert api.place(Prefer="wait=10").status_code == 201
+            assert api.order("cust_1", wait=10).status == 201
             taken.append((time.perf_counter() - begun) * 1000)
         used = cpu_seconds(stack) - before
         idle = cpu_seconds(stack)
@@ -89,8 +76,8 @@ def calls(checkout: Path, folder: Path, number: int = 50) -> Mapping[str, float]
 def kills(checkout: Path, folder: Path, rounds: int = 4) -> Mapping[str, float]:
     """Seconds from a SIGKILL until the part does its work again; median and worst."""
     with running(checkout, folder) as stack:
-        api = Api(stack)
-        assert api.place(Prefer="wait=10").status_code == 201
+        api = admin(stack)
+        assert api.order("cust_1", wait=10).status == 201
         consumed = [_until_consumed(stack, api) for _ in range(rounds)]
         answered = [_until_answered(stack, api) for _ in range(rounds)]
     return {
@@ -105,7 +92,7 @@ def lives(checkout: Path, folder: Path) -> Mapping[str, float]:
     """How many orders were completed, and how many were lost: neither completed nor timed out in the end."""
     variables = {"PARTNERS": "none", "ACCEPT_TIMEOUT_SECONDS": ACCEPT_SECONDS, "STEP_TIMEOUT_SECONDS": 1, "SWEEP_SECONDS": 1}
     with running(checkout, folder, **variables) as stack, HostilePartners(stack.run_json()["kafka"]["bootstrap"], MANNERS, seed=9), busy():
-        api, ended = Api(stack), threading.Event()
+        api, ended = admin(stack), threading.Event()
         killer = threading.Thread(target=_kill_again_and_again, args=(stack, ended))
         killer.start()
         with ThreadPoolExecutor(ORDERS) as clients:
@@ -164,10 +151,10 @@ def cpu_seconds(stack: Stack) -> float:
 def _until_consumed(stack: Stack, api: Api) -> float:
     os.kill(stack.pid("triggers"), signal.SIGKILL)
     begun = time.perf_counter()
-    order_id = api.place().json()["order"]["orderId"]
-    eventually(lambda: api.status(order_id) != "CREATED", within=30, every=0.01)
+    order_id = api.order("cust_1", wait=None).json()["order"]["orderId"]
+    eventually(lambda: status_of(api, order_id) != "CREATED", within=30, every=0.01)
     taken = time.perf_counter() - begun
-    eventually(lambda: api.status(order_id) == "READY_FOR_PICKUP", within=30)
+    eventually(lambda: status_of(api, order_id) == "READY_FOR_PICKUP", within=30)
     return taken
 
 
@@ -176,13 +163,13 @@ def _until_answered(stack: Stack, api: Api) -> float:
     begun = time.perf_counter()
     eventually(lambda: _answers(api), within=30, every=0.01)
     taken = time.perf_counter() - begun
-    assert api.place(Prefer="wait=10").status_code == 201
+    assert api.order("cust_1", wait=10).status == 201
     return taken
 
 
 def _answers(api: Api) -> bool:
-    with suppress(requests.RequestException):
-        return api.request("GET", "/api/orders?limit=1").status_code == 200
+    with suppress(*AWAY):
+        return api.call("GET", "/api/orders?limit=1").status == 200
     return False
 
 
@@ -198,10 +185,10 @@ def _live(api: Api) -> str:
     order_id = ""
     begun = time.monotonic()
     while time.monotonic() < begun + 120:
-        with suppress(requests.RequestException, KeyError, ValueError):
+        with suppress(*AWAY, KeyError, ValueError):
             if not order_id:
-                order_id = api.place().json()["order"]["orderId"]
-            order = api.request("GET", f"/api/orders/{order_id}").json()
+                order_id = api.order("cust_1", wait=None).json()["order"]["orderId"]
+            order = api.call("GET", f"/api/orders/{order_id}").json()
             status = order["orderStatus"]
             if status in ENDS:
                 return str(status)
@@ -214,11 +201,11 @@ def _live(api: Api) -> str:
 def _ask(api: Api, order_id: str, wish: str) -> None:
     path = f"/api/orders/{order_id}"
     if wish == "accept":
-        api.request("POST", f"{path}/accept", {"runnerId": "runner_1"})
+        api.call("POST", f"{path}/accept", {"runnerId": "runner_1"})
     elif wish == "complete":
-        api.request("POST", f"{path}/complete")
+        api.call("POST", f"{path}/complete")
     else:
-        api.request("PATCH", f"{path}/status", {"status": wish})
+        api.call("PATCH", f"{path}/status", {"status": wish})
 
 
 def _burn() -> None:

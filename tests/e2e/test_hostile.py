@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.stack import devkeys
 from tests.support import gateway
-from tests.support.api import DETAILS, Api
+from tests.support.answers import Answer
+from tests.support.api import Api
+from tests.support.edge import DETAILS
 from tests.support.stack import Stack
 from tests.support.words import FOREIGN, own_words
 
@@ -153,7 +155,7 @@ def port(stack: Stack) -> int:
     return int(urlsplit(stack.url).port or 0)
 
 
-def check(answer: gateway.Answer, name: str) -> int:
+def check(answer: Answer, name: str) -> int:
     """It must be a problem of the client's that tells nothing of the inside; its status."""
     assert 400 <= answer.status < 500, (name, answer.status, answer.body[:500])
     problem = answer.json()
@@ -166,10 +168,9 @@ def check(answer: gateway.Answer, name: str) -> int:
     return answer.status
 
 
-def send(port: int, api: Api, method: str, path: str, content: bytes | None = None, **headers: str) -> gateway.Answer:
-    token = devkeys.token(api.data_dir, api.roles, api.sub, datetime.now(UTC))
+def send(port: int, api: Api, method: str, path: str, content: bytes | None = None, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return gateway.call(port, method, path, content, {"Authorization": f"Bearer {token}", **named})
+    return gateway.call(port, method, path, content, {"Authorization": f"Bearer {api.token}", **named})
 
 
 @pytest.fixture(autouse=True)
@@ -277,8 +278,13 @@ def test_tokens_that_are_none(stack: Stack, port: int) -> None:
 
 def message(api: Api, lines: list[bytes], content: bytes = b"") -> bytes:
     """A request for a new order with these header lines."""
-    token = devkeys.token(api.data_dir, api.roles, api.sub, datetime.now(UTC)).encode()
-    head = [b"POST /api/orders HTTP/1.1", b"Host: here", b"Content-Type: application/json", b"Authorization: Bearer " + token, *lines]
+    head = [
+        b"POST /api/orders HTTP/1.1",
+        b"Host: here",
+        b"Content-Type: application/json",
+        f"Authorization: Bearer {api.token}".encode(),
+        *lines,
+    ]
     return b"\r\n".join([*head, b"", content])
 
 
@@ -336,4 +342,4 @@ def test_a_correlation_id_carries_nothing_else_into_answers(api: Api, port: int)
 
 def test_after_all_of_it_orders_are_placed_as_before(stack: Stack) -> None:
     placed = Api(stack.url, stack.data_dir, "cust_9").order(wait=20)
-    assert (placed.status_code, placed.json()["order"]["orderStatus"]) == (201, "READY_FOR_PICKUP")
+    assert (placed.status, placed.json()["order"]["orderStatus"]) == (201, "READY_FOR_PICKUP")

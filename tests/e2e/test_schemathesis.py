@@ -106,13 +106,13 @@ def start(stack: Stack, role: str, folder: Path, known: dict[str, str]) -> "subp
 def place(stack: Stack, statuses: list[str]) -> dict[str, Any]:
     """An order of cust_1 that run_1 takes through these statuses: the order and the saga as they were first answered."""
     placed = Api(stack.url, stack.data_dir, "cust_1").order()
-    path, runner = placed.headers["Location"], Api(stack.url, stack.data_dir, "run_1", ("runner",))
+    path, runner = placed.headers["Location"], Api(stack.url, stack.data_dir, "run_1", "runner")
     for status in statuses:
         if status == "ACCEPTED":
             answer = runner.call("POST", f"{path}/accept", {"runnerId": "run_1"}, wait=20)
         else:
             answer = runner.call("PATCH", f"{path}/status", {"status": status})
-        assert answer.status_code == 200, answer.text
+        assert answer.status == 200, answer.body
     return dict(placed.json())
 
 

@@ -168,5 +168,5 @@ def _as_admin(stack: Stack) -> dict[str, str]:
 
 def _place_order(stack: Stack) -> str:
     answer = stack.place_order()
-    assert answer.status_code == 201, answer.text
+    assert answer.status == 201, answer.body
     return str(answer.json()["order"]["orderId"])

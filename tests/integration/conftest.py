@@ -20,8 +20,7 @@ from chalicelib.runtime import Runtime, forget, runtime
 from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
 from tests.support.database import Placed, World
-from tests.support.edge import Edge, serving
-from tests.support.http_client import Http
+from tests.support.edge import Edge, InProcess, serving
 from tests.support.kafka_records import Record, Sent, answer, lambda_event, on_topic
 from tests.support.scene import Stage
 from tests.support.servers import KafkaBroker, PostgresServer
@@ -141,15 +140,15 @@ def publisher(world: World, kafka: KafkaBroker) -> Iterator[Publisher]:
 
 
 @pytest.fixture
-def http(service: Service, tmp_path: Path) -> Http:
+def http(service: Service, tmp_path: Path) -> InProcess:
     """A client for the HTTP side of `service`."""
-    return Http(service.app.app, tmp_path)
+    return InProcess(service.app.app, tmp_path)
 
 
 @pytest.fixture
-def offline(brokerless: Service, tmp_path: Path) -> Http:
+def offline(brokerless: Service, tmp_path: Path) -> InProcess:
     """A client for the HTTP side of `brokerless`."""
-    return Http(brokerless.app.app, tmp_path)
+    return InProcess(brokerless.app.app, tmp_path)
 
 
 @pytest.fixture

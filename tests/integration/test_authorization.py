@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from tests.integration.conftest import Service
+from tests.support.answers import Answer
 from tests.support.authorization import CALLERS, OTHERS, cells, situations
-from tests.support.edge import NEW_ORDER, ORDERS, Answer, Caller, Edge, Undoing
+from tests.support.edge import NEW_ORDER, ORDERS, Caller, Edge, Undoing
 from tests.support.interleaving import Move, accept, acceptance_timeout, cancel, complete, falls_silent, give_back
 from tests.support.scene import Scene, Stage
 

@@ -4,7 +4,7 @@ import sys
 
 from tests.integration.conftest import Service
 from tests.support.call_paths import CallPaths, watched
-from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.edge import NEW_ORDER, OWNER, InProcess
 from tests.support.kafka_records import answer
 
 PLAN = ("chalicelib/sagas/planner.py", "plan")
@@ -18,9 +18,9 @@ def shown(title: str, paths: CallPaths) -> None:
         sys.stdout.write(f"{title} to {target[1]}: {len(files)} files: {' > '.join(files)}\n")
 
 
-def test_an_order_placed_over_http_passes_few_files(brokerless: Service, offline: Http) -> None:
+def test_an_order_placed_over_http_passes_few_files(brokerless: Service, offline: InProcess) -> None:
     with watched(PLAN, OUTBOX) as paths:
-        answered = offline.post("/api/orders", NEW_ORDER_BODY, offline.customer("cust_1"))
+        answered = offline.post("/api/orders", OWNER, NEW_ORDER)
     assert answered.status == 202
     shown("HTTP", paths)
     assert max(len(paths.files(target)) for target in (PLAN, OUTBOX)) <= MOST_FILES

@@ -13,8 +13,8 @@ from chalicelib.observability import logger
 from chalicelib.operations.deaths import DELIVERIES
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
+from tests.support.edge import ADMIN, NEW_ORDER, OWNER, InProcess
 from tests.support.failing import SECRET, raising, role_set, slow
-from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import Record, failed_places
 
 NOBODY: dict[str, Any] = {"batchItemFailures": []}
@@ -50,16 +50,16 @@ def assert_nothing_is_counted(world: World) -> None:
 
 @pytest.mark.parametrize("code", (*AWAY, *SLOW))
 def test_a_request_is_503_with_retry_after_and_starts_nothing(
-    brokerless: Service, offline: Http, code: str, caplog: pytest.LogCaptureFixture
+    brokerless: Service, offline: InProcess, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = {"Idempotency-Key": f"once-{code}"}
     with raising(brokerless.world, code, "outbox"):
-        answered = offline.post(ORDERS, NEW_ORDER_BODY, offline.customer("cust_1"), **key)
+        answered = offline.post(ORDERS, OWNER, NEW_ORDER, **key)
     answered.problem(503, "unavailable")
     assert int(answered.headers["Retry-After"]) > 0
     assert SECRET not in lines(caplog) + answered.body.decode()
     assert brokerless.world.rows("SELECT 1 FROM campusg.orders") == []
-    assert offline.post(ORDERS, NEW_ORDER_BODY, offline.customer("cust_1"), **key).status == 202
+    assert offline.post(ORDERS, OWNER, NEW_ORDER, **key).status == 202
 
 
 @pytest.mark.parametrize("code", SOME_AWAY)
@@ -102,9 +102,9 @@ def test_statements_on_one_saga_that_outlast_statement_timeout_bury_no_reply(
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_request_that_outlasts_statement_timeout_is_503(brokerless: Service, offline: Http) -> None:
+def test_a_request_that_outlasts_statement_timeout_is_503(brokerless: Service, offline: InProcess) -> None:
     with slow(brokerless.world, 0.4, "orders"):
-        answered = offline.post(ORDERS, NEW_ORDER_BODY, offline.customer("cust_1"))
+        answered = offline.post(ORDERS, OWNER, NEW_ORDER)
     answered.problem(503, "unavailable")
     assert answered.headers["Retry-After"]
 
@@ -175,13 +175,13 @@ def test_a_saga_that_can_not_even_be_pushed_back_stops_no_other(brokerless: Serv
 
 
 def test_whatever_else_the_database_raises_is_the_works_fault_and_its_rows_stay_secret(
-    brokerless: Service, offline: Http, placed: list[Placed], records: list[Record], caplog: pytest.LogCaptureFixture
+    brokerless: Service, offline: InProcess, placed: list[Placed], records: list[Record], caplog: pytest.LogCaptureFixture
 ) -> None:
     brokerless.world.make_due()
     with raising(brokerless.world, "23514", "sagas", placed[0]):
         for _ in range(DELIVERIES):
             brokerless.on_events(records[0])
-        assert offline.post(f"{ORDERS}/{placed[0].order_id}/cancel", {}, offline.admin()).status == 500
+        assert offline.post(f"{ORDERS}/{placed[0].order_id}/cancel", ADMIN, {}).status == 500
         brokerless.app.schedules.sweep_timeouts()
     [letter] = brokerless.world.dead_letters()
     assert (letter["error_class"], letter["error"]) == ("check_violation", "SQLSTATE 23514 (check_violation)")
@@ -192,11 +192,11 @@ def test_whatever_else_the_database_raises_is_the_works_fault_and_its_rows_stay_
 
 
 def test_every_trouble_of_the_database_is_counted_for_the_alarm(
-    brokerless: Service, offline: Http, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    brokerless: Service, offline: InProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
     with raising(brokerless.world, "57014"):
-        offline.post(ORDERS, NEW_ORDER_BODY, offline.customer("cust_1"))
+        offline.post(ORDERS, OWNER, NEW_ORDER)
     assert '"DatabaseUnavailable":[1.0]' in capsys.readouterr().out
 
 

@@ -14,7 +14,7 @@ from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters, list_dead_letters, read_dead_letter, waiting
 from infra.stack.clock import scheduled_event
 from tests.integration.conftest import Context, Service
-from tests.support.http_client import Http
+from tests.support.edge import ADMIN, InProcess
 from tests.support.kafka_records import Record, answer
 from tests.support.servers import PostgresServer
 from tests.support.statements import captured
@@ -30,17 +30,17 @@ def broken(topic: str = "user-events") -> Record:
     return Record(topic, b"k", b"{", ())
 
 
-def listed(http: Http, **query: Any) -> Any:
-    answered = http.get(PATH, http.admin(), query)
+def listed(http: InProcess, **query: Any) -> Any:
+    answered = http.get(PATH, ADMIN, query)
     assert answered.status == 200, answered
     return answered.json()
 
 
-def offsets(http: Http, **query: Any) -> list[int]:
+def offsets(http: InProcess, **query: Any) -> list[int]:
     return [item["offset"] for item in listed(http, **query)["items"]]
 
 
-def test_the_newest_come_first_and_a_cursor_leads_through_all_of_them(brokerless: Service, offline: Http) -> None:
+def test_the_newest_come_first_and_a_cursor_leads_through_all_of_them(brokerless: Service, offline: InProcess) -> None:
     records = [broken() for _ in range(5)]
     brokerless.on_events(*records)
     pages, cursor = [], ""
@@ -54,7 +54,7 @@ def test_the_newest_come_first_and_a_cursor_leads_through_all_of_them(brokerless
     assert pages == [newest_first[:2], newest_first[2:4], newest_first[4:]]
 
 
-def test_an_item_has_the_fields_of_the_contract(brokerless: Service, offline: Http) -> None:
+def test_an_item_has_the_fields_of_the_contract(brokerless: Service, offline: InProcess) -> None:
     placed = brokerless.world.place()
     record = answer(brokerless.world.pending(placed), customerId="cust_2")
     brokerless.on_events(record)
@@ -78,7 +78,7 @@ def dismissed(service: Service, letter: UUID) -> None:
     service.world.rows(statement, id=letter)
 
 
-def test_those_dismissed_no_longer_wait_and_are_a_list_of_their_own(brokerless: Service, offline: Http) -> None:
+def test_those_dismissed_no_longer_wait_and_are_a_list_of_their_own(brokerless: Service, offline: InProcess) -> None:
     first, second, third = records = [broken() for _ in range(3)]
     brokerless.on_events(*records)
     ids = {row["offset"]: row["dead_letter_id"] for row in brokerless.world.dead_letters()}
@@ -93,7 +93,7 @@ def test_those_dismissed_no_longer_wait_and_are_a_list_of_their_own(brokerless: 
     assert offsets(offline, redriven="true", dismissed="true") == []
 
 
-def test_lists_are_narrowed(brokerless: Service, offline: Http) -> None:
+def test_lists_are_narrowed(brokerless: Service, offline: InProcess) -> None:
     placed = brokerless.world.place()
     misfit, other = answer(brokerless.world.pending(placed), customerId="cust_2"), broken("payment-events")
     brokerless.on_events(misfit)
@@ -118,14 +118,14 @@ def test_lists_are_narrowed(brokerless: Service, offline: Http) -> None:
         *(("cursor", "x"), ("page", "1"), ("status", "FAILED")),
     ],
 )
-def test_a_parameter_that_is_not_understood_is_refused_by_name(offline: Http, name: str, value: str) -> None:
-    problem = offline.get(PATH, offline.admin(), {name: value}).problem(422, "invalid")
+def test_a_parameter_that_is_not_understood_is_refused_by_name(offline: InProcess, name: str, value: str) -> None:
+    problem = offline.get(PATH, ADMIN, {name: value}).problem(422, "invalid")
     assert [error["pointer"] for error in problem["errors"]] == [name]
 
 
 @pytest.mark.parametrize("name", ["redriven", "dismissed", "errorClass", "topic", "orderId", "sagaId", "limit", "cursor"])
-def test_a_parameter_given_twice_is_refused(offline: Http, name: str) -> None:
-    offline.get(PATH, offline.admin(), {name: ["1", "1"]}).problem(422, "invalid")
+def test_a_parameter_given_twice_is_refused(offline: InProcess, name: str) -> None:
+    offline.get(PATH, ADMIN, {name: ["1", "1"]}).problem(422, "invalid")
 
 
 def test_those_that_wait_are_a_metric_each_minute_also_where_there_are_none(

@@ -15,16 +15,17 @@ from chalicelib.messaging.dead_letter_queries import read_dead_letter
 from chalicelib.messaging.dead_letters import DeadLetter
 from tests.integration.conftest import Service
 from tests.integration.test_redrive import buried, everything, of_a_newer_release, redrive, released, wait_for_a_lock
+from tests.support.answers import Answer
 from tests.support.database import Placed
-from tests.support.http_client import Answer, Http
+from tests.support.edge import ADMIN, InProcess
 from tests.support.kafka_records import Record, answer
 
 __all__ = ["released"]
 REASON = {"reason": "The partner has settled it"}
 
 
-def dismiss(http: Http, letter: str, body: Any = None, **headers: str) -> Answer:
-    return http.post(f"/api/dead-letters/{letter}/dismiss", REASON if body is None else body, http.admin(), **headers)
+def dismiss(http: InProcess, letter: str, body: Any = None, **headers: str) -> Answer:
+    return http.post(f"/api/dead-letters/{letter}/dismiss", ADMIN, REASON if body is None else body, **headers)
 
 
 def misfit(service: Service) -> tuple[Placed, str]:
@@ -33,7 +34,7 @@ def misfit(service: Service) -> tuple[Placed, str]:
     return placed, buried(service, answer(service.world.pending(placed), customerId="cust_2"))
 
 
-def test_it_no_longer_waits_and_says_when_by_whom_and_why(service: Service, http: Http) -> None:
+def test_it_no_longer_waits_and_says_when_by_whom_and_why(service: Service, http: InProcess) -> None:
     placed, letter = misfit(service)
 
     first = dismiss(http, letter, {"reason": "  None of ours  "})
@@ -42,10 +43,10 @@ def test_it_no_longer_waits_and_says_when_by_whom_and_why(service: Service, http
     assert (first.status, body["deadLetterId"], body["redrivenAt"]) == (200, letter, None)
     assert (body["dismissedBy"], body["dismissReason"]) == ("admin:adm_1", "None of ours")
     assert abs(datetime.now(UTC) - datetime.fromisoformat(body["dismissedAt"])).total_seconds() < 60
-    shown = http.get(f"/api/dead-letters/{letter}", http.admin()).json()
+    shown = http.get(f"/api/dead-letters/{letter}", ADMIN).json()
     assert body.items() <= shown.items()
     assert "value" in shown
-    [item] = http.get("/api/dead-letters", http.admin()).json()["items"]
+    [item] = http.get("/api/dead-letters", ADMIN).json()["items"]
     assert item == {name: value for name, value in body.items() if name not in ("dismissedBy", "dismissReason")}
     assert service.world.order(placed)["version"] == 2
     assert [(each.type, each.header("ce_sequence")) for each in service.topic("order-events")] == [
@@ -54,7 +55,7 @@ def test_it_no_longer_waits_and_says_when_by_whom_and_why(service: Service, http
     ]
 
 
-def test_its_order_gets_an_entry_and_nothing_else_changes_also_while_a_saga_holds_it(brokerless: Service, offline: Http) -> None:
+def test_its_order_gets_an_entry_and_nothing_else_changes_also_while_a_saga_holds_it(brokerless: Service, offline: InProcess) -> None:
     placed, letter = misfit(brokerless)
     before = brokerless.world.order(placed)
 
@@ -73,7 +74,7 @@ def test_its_order_gets_an_entry_and_nothing_else_changes_also_while_a_saga_hold
     assert brokerless.world.order(placed)["order_status"] == "PENDING_PAYMENT", "the saga goes on when the right reply comes"
 
 
-def test_again_it_is_answered_unchanged_and_a_redrive_is_refused(brokerless: Service, offline: Http) -> None:
+def test_again_it_is_answered_unchanged_and_a_redrive_is_refused(brokerless: Service, offline: InProcess) -> None:
     _, letter = misfit(brokerless)
     first = dismiss(offline, letter)
     before = everything(brokerless.world)
@@ -86,7 +87,7 @@ def test_again_it_is_answered_unchanged_and_a_redrive_is_refused(brokerless: Ser
     assert everything(brokerless.world) == before
 
 
-def test_one_that_was_redriven_is_refused(brokerless: Service, offline: Http, released: Any) -> None:
+def test_one_that_was_redriven_is_refused(brokerless: Service, offline: InProcess, released: Any) -> None:
     _, letter = of_a_newer_release(brokerless)
     released()
     assert redrive(offline, letter).status == 202
@@ -97,7 +98,7 @@ def test_one_that_was_redriven_is_refused(brokerless: Service, offline: Http, re
     assert everything(brokerless.world) == before
 
 
-def test_if_match_names_the_orders_version_and_is_judged_only_where_something_changes(brokerless: Service, offline: Http) -> None:
+def test_if_match_names_the_orders_version_and_is_judged_only_where_something_changes(brokerless: Service, offline: InProcess) -> None:
     _, letter = misfit(brokerless)
     before = everything(brokerless.world)
     dismiss(offline, letter, if_match='"7"', idempotency_key="k").problem(412, "precondition-failed")
@@ -112,7 +113,7 @@ def test_if_match_names_the_orders_version_and_is_judged_only_where_something_ch
 
 
 @pytest.mark.parametrize("key", [None, b"no uuid", str(UUID(int=7)).encode()], ids=["no key", "another key", "an order that isn't there"])
-def test_one_that_names_no_order_of_ours_is_dismissed_alone(brokerless: Service, offline: Http, key: bytes | None) -> None:
+def test_one_that_names_no_order_of_ours_is_dismissed_alone(brokerless: Service, offline: InProcess, key: bytes | None) -> None:
     letter = buried(brokerless, Record("user-events", key, b"{", ()))
     before = everything(brokerless.world)
 
@@ -122,7 +123,7 @@ def test_one_that_names_no_order_of_ours_is_dismissed_alone(brokerless: Service,
     assert {table for table in after if after[table] != before[table]} == {"dead_letters"}
 
 
-def test_a_record_whose_key_alone_names_the_order_is_in_its_history(brokerless: Service, offline: Http) -> None:
+def test_a_record_whose_key_alone_names_the_order_is_in_its_history(brokerless: Service, offline: InProcess) -> None:
     placed = brokerless.world.place()
     letter = buried(brokerless, Record("user-events", str(placed.order_id).encode(), b"{", ()))
 
@@ -131,7 +132,7 @@ def test_a_record_whose_key_alone_names_the_order_is_in_its_history(brokerless: 
     assert brokerless.world.history(placed)[-1]["detail"]["deadLetterId"] == letter
 
 
-def test_the_same_key_is_answered_the_same_and_starts_nothing_twice(brokerless: Service, offline: Http) -> None:
+def test_the_same_key_is_answered_the_same_and_starts_nothing_twice(brokerless: Service, offline: InProcess) -> None:
     placed, letter = misfit(brokerless)
     key = f"dismiss-{placed.order_id}"
     first = dismiss(offline, letter, idempotency_key=key)
@@ -156,18 +157,18 @@ def test_the_same_key_is_answered_the_same_and_starts_nothing_twice(brokerless: 
         {"reason": "x", "y": 1},
     ],
 )
-def test_it_needs_a_reason_of_1_to_255_characters(brokerless: Service, offline: Http, body: Any) -> None:
+def test_it_needs_a_reason_of_1_to_255_characters(brokerless: Service, offline: InProcess, body: Any) -> None:
     _, letter = misfit(brokerless)
     dismiss(offline, letter, body).problem(422, "invalid")
     assert dismiss(offline, letter, {"reason": "x" * 255}).status == 200
 
 
 @pytest.mark.parametrize("letter", [str(UUID(int=7)), "7"])
-def test_there_must_be_such_a_letter(offline: Http, letter: str) -> None:
+def test_there_must_be_such_a_letter(offline: InProcess, letter: str) -> None:
     dismiss(offline, letter).problem(404, "not-found")
 
 
-def test_a_redrive_and_dismissals_at_once_come_to_one_of_them(brokerless: Service, offline: Http, released: Any) -> None:
+def test_a_redrive_and_dismissals_at_once_come_to_one_of_them(brokerless: Service, offline: InProcess, released: Any) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
     start = threading.Barrier(4)
@@ -188,7 +189,7 @@ def test_a_redrive_and_dismissals_at_once_come_to_one_of_them(brokerless: Servic
     assert brokerless.world.order(placed)["version"] == 2
 
 
-def test_a_batch_that_meets_the_record_once_more_and_a_dismissal_never_wait_for_each_other(brokerless: Service, offline: Http) -> None:
+def test_a_batch_that_meets_the_record_once_more_and_a_dismissal_never_wait_for_each_other(brokerless: Service, offline: InProcess) -> None:
     """As for a redrive: the batch holds the order when it comes to the letter's row."""
     placed, letter = misfit(brokerless)
     with brokerless.world.engine.begin() as batch, ThreadPoolExecutor(1) as pool:
@@ -206,7 +207,7 @@ def test_a_batch_that_meets_the_record_once_more_and_a_dismissal_never_wait_for_
 
 def test_it_is_counted_and_logged_once(
     brokerless: Service,
-    offline: Http,
+    offline: InProcess,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

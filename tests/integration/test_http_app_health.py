@@ -15,8 +15,8 @@ from chalicelib.entrypoints import health
 from chalicelib.messaging.producer import Producer
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
+from tests.support.edge import NEW_ORDER, OWNER, InProcess
 from tests.support.failing import SECRET, raising, role_set
-from tests.support.http_client import NEW_ORDER_BODY, Http
 
 ORDERS = "/api/orders"
 
@@ -39,28 +39,28 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_database_that_is_away_is_503_and_may_be_tried_again(service: Service, http: Http) -> None:
+def test_a_database_that_is_away_is_503_and_may_be_tried_again(service: Service, http: InProcess) -> None:
     with database_at(service, free_port()):
-        answered = http.post(ORDERS, NEW_ORDER_BODY, http.customer("cust_1"))
+        answered = http.post(ORDERS, OWNER, NEW_ORDER)
         answered.problem(503, "unavailable")
         assert answered.headers["Retry-After"]
-        http.get(ORDERS, http.customer("cust_1")).problem(503, "unavailable")
+        http.get(ORDERS, OWNER).problem(503, "unavailable")
 
 
-def test_health_needs_nobody(service: Service, http: Http) -> None:
+def test_health_needs_nobody(service: Service, http: InProcess) -> None:
     with database_at(service, free_port()):
         answered = http.get("/health")
     assert (answered.status, answered.json()["status"]) == (200, "ok")
 
 
-def test_the_service_is_ready_when_postgresql_and_kafka_answer(service: Service, http: Http) -> None:
+def test_the_service_is_ready_when_postgresql_and_kafka_answer(service: Service, http: InProcess) -> None:
     answered = http.get("/health/ready")
     assert answered.status == 200
     assert {name: each["status"] for name, each in answered.json()["dependencies"].items()} == {"database": "ok", "kafka": "ok"}
 
 
 @pytest.mark.parametrize("code", ["53100", "58030", "42501"])
-def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Service, http: Http, code: str) -> None:
+def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Service, http: InProcess, code: str) -> None:
     with raising(service.world, code, "readiness"):
         answered = http.get("/health/ready")
     database = answered.json()["dependencies"]["database"]
@@ -74,7 +74,9 @@ def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Se
     [("default_transaction_read_only", "on", "25006"), ("temp_file_limit", "0", "53400")],
     ids=["nothing may be written", "no file may grow"],
 )
-def test_the_service_is_not_ready_where_the_role_may_not_write(service: Service, http: Http, setting: str, value: str, code: str) -> None:
+def test_the_service_is_not_ready_where_the_role_may_not_write(
+    service: Service, http: InProcess, setting: str, value: str, code: str
+) -> None:
     with role_set(service.world, setting, value):
         service.runtime.database.close()
         refused = http.get("/health/ready")
@@ -108,7 +110,7 @@ def test_asking_writes_at_intervals_waits_for_nobody_and_grows_nothing(brokerles
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "never answers"])
 @pytest.mark.parametrize("missing", ["database", "kafka"])
 def test_the_service_is_not_ready_while_one_is_away_and_says_so_in_time(
-    service: Service, http: Http, missing: str, silent: bool, monkeypatch: pytest.MonkeyPatch
+    service: Service, http: InProcess, missing: str, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert health.SECONDS_A_DEPENDENCY == 2.0
     assert http.get("/health/ready").status == 200

@@ -12,7 +12,8 @@ import pytest
 from chalicelib.entrypoints import schedules
 from chalicelib.messaging.publisher import Publisher
 from tests.integration.conftest import Service
-from tests.support.edge import NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, Answer, Caller, Edge, partners_at_work
+from tests.support.answers import Answer
+from tests.support.edge import NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, Caller, Edge, partners_at_work
 from tests.support.eventually import eventually
 from tests.support.scene import Stage
 

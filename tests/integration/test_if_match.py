@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.integration.test_idempotency_routes import POSTS
-from tests.support.edge import ADMIN, OTHER_RUNNER, OWNER, RUNNER, Answer, Edge
+from tests.support.answers import Answer
+from tests.support.edge import ADMIN, OTHER_RUNNER, OWNER, RUNNER, Edge
 from tests.support.scene import Scene, Stage
 
 

@@ -20,6 +20,7 @@ from chalicelib.settings import Settings
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support import gateway
+from tests.support.answers import Answer
 from tests.support.edge import ORDERS, Edge
 from tests.support.jwks_server import AUDIENCE, ISSUER, Issuer, claims, issuing, new_key
 
@@ -41,7 +42,7 @@ def edge(edge: Edge, brokerless: Service, issuer: Issuer) -> Edge:
     return edge
 
 
-def ask(edge: Edge, token: str) -> gateway.Answer:
+def ask(edge: Edge, token: str) -> Answer:
     return gateway.call(edge.port, "GET", ORDERS, headers={"Authorization": f"Bearer {token}"})
 
 

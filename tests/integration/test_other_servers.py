@@ -16,7 +16,7 @@ from infra.stack import checks
 from infra.stack.devkeys import jwks_file
 from tests.integration.conftest import RULES, Service, serve
 from tests.support.database import World
-from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.edge import ADMIN, NEW_ORDER, OWNER, InProcess
 from tests.support.kafka_records import answer
 from tests.support.servers import PostgresServer
 
@@ -67,22 +67,22 @@ def service(strange: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
 
 
 def test_an_order_and_a_dead_letter_are_kept_as_they_came_whatever_the_server_is_set_to(service: Service, tmp_path: Path) -> None:
-    http = Http(service.app.app, tmp_path)
-    body: Any = json.loads(json.dumps(NEW_ORDER_BODY))
+    http = InProcess(service.app.app, tmp_path)
+    body: Any = json.loads(json.dumps(NEW_ORDER))
     body["orderDetails"]["storeLocation"] = CAFE
-    placed = http.post("/api/orders", body, http.customer("cust_1"))
+    placed = http.post("/api/orders", OWNER, body)
     assert placed.status == 202, placed
-    order = http.get(placed.headers["Location"], http.customer("cust_1")).json()
+    order = http.get(placed.headers["Location"], OWNER).json()
     assert (order["storeLocation"], order["createdAt"][-1]) == (CAFE, "Z")
     created, command = service.world.outbox()
     assert json.loads(created.value or b"")["order"] == order
     reply = answer(command)
     garbled = replace(reply.again(), value=b"\xff\x00 no JSON")
     assert service.on_events(reply, garbled) == {"batchItemFailures": []}
-    assert http.get(placed.headers["Location"], http.customer("cust_1")).json()["orderStatus"] == "PENDING_PAYMENT"
+    assert http.get(placed.headers["Location"], OWNER).json()["orderStatus"] == "PENDING_PAYMENT"
     [letter] = service.world.dead_letters()
     assert letter["value"] == b"\xff\x00 no JSON"
-    assert http.get(f"/api/dead-letters/{letter['dead_letter_id']}", http.admin()).json()["value"] == "/wAgbm8gSlNPTg=="
+    assert http.get(f"/api/dead-letters/{letter['dead_letter_id']}", ADMIN).json()["value"] == "/wAgbm8gSlNPTg=="
     assert http.get("/health/ready").json()["dependencies"]["database"]["status"] == "ok"
     service.world.make_due()
     service.app.schedules.sweep_timeouts()

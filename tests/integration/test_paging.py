@@ -12,8 +12,9 @@ from chalicelib.db.connection import make_engine
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.queries import Filters, list_orders_after
 from tests.integration.conftest import RULES, Service
+from tests.support.answers import Answer
 from tests.support.database import World
-from tests.support.edge import ADMIN, ORDERS, OWNER, RUNNER, Answer, Caller, Edge
+from tests.support.edge import ADMIN, ORDERS, OWNER, RUNNER, Caller, Edge
 from tests.support.servers import PostgresServer
 from tests.support.statements import captured
 

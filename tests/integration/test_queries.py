@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.integration.conftest import Service
-from tests.support.http_client import Http
+from tests.support.edge import ADMIN, OWNER, Caller, InProcess
 
 pytestmark = pytest.mark.breaks_invariants("orders are put in by SQL, without history or sagas")
 
@@ -31,7 +31,7 @@ def order_id(number: int) -> str:
 
 
 @pytest.fixture
-def listed(brokerless: Service, offline: Http) -> Http:
+def listed(brokerless: Service, offline: InProcess) -> InProcess:
     """The orders of SEEN, an hour apart."""
     columns = (
         "order_id, customer_id, food_items, store_location, delivery_location, food_fee, delivery_fee, total, currency, order_status,"
@@ -55,22 +55,22 @@ def numbers(body: Any) -> list[int]:
     return [int(order["orderId"][-12:], 16) for order in body["items"]]
 
 
-def found(http: Http, bearer: str, **query: Any) -> list[int]:
-    answered = http.get(ORDERS, bearer, query)
+def found(http: InProcess, caller: Caller, **query: Any) -> list[int]:
+    answered = http.get(ORDERS, caller, query)
     assert answered.status == 200, answered
     body = answered.json()
     assert body["total"] == len(body["items"])
     return numbers(body)
 
 
-def test_everybody_sees_what_is_theirs_newest_first(listed: Http) -> None:
-    assert found(listed, listed.admin()) == [7, 6, 5, 4, 3, 2, 1, 0]
-    assert found(listed, listed.customer("cust_1")) == [7, 6, 1, 0]
-    assert found(listed, listed.runner("run_1")) == [6, 4, 2, 1]
-    assert found(listed, listed.runner("run_2")) == [5, 2, 1]
-    assert found(listed, listed.token("run_1", "runner", "customer")) == [6, 5, 4, 2, 1]
-    assert found(listed, listed.customer("run_1")) == [5]
-    assert found(listed, listed.customer("nobody")) == []
+def test_everybody_sees_what_is_theirs_newest_first(listed: InProcess) -> None:
+    assert found(listed, ADMIN) == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert found(listed, OWNER) == [7, 6, 1, 0]
+    assert found(listed, Caller.runner("run_1")) == [6, 4, 2, 1]
+    assert found(listed, Caller.runner("run_2")) == [5, 2, 1]
+    assert found(listed, Caller("run_1", ("runner", "customer"))) == [6, 5, 4, 2, 1]
+    assert found(listed, Caller.customer("run_1")) == [5]
+    assert found(listed, Caller.customer("nobody")) == []
 
 
 FILTERS: dict[str, tuple[dict[str, Any], list[int]]] = {
@@ -87,27 +87,27 @@ FILTERS: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 
-def test_filters_narrow_a_list_down(listed: Http) -> None:
-    bearer = listed.admin()
-    assert {name: found(listed, bearer, **query) for name, (query, _) in FILTERS.items()} == {
+def test_filters_narrow_a_list_down(listed: InProcess) -> None:
+    caller = ADMIN
+    assert {name: found(listed, caller, **query) for name, (query, _) in FILTERS.items()} == {
         name: expected for name, (_, expected) in FILTERS.items()
     }
 
 
-def test_filters_beyond_ones_rights_find_nothing(listed: Http) -> None:
-    assert found(listed, listed.customer("cust_1"), customerId="cust_2") == []
-    assert found(listed, listed.runner("run_1"), status="DELIVERED") == []
-    assert found(listed, listed.runner("run_1"), customerId="cust_2") == [4, 2]
+def test_filters_beyond_ones_rights_find_nothing(listed: InProcess) -> None:
+    assert found(listed, OWNER, customerId="cust_2") == []
+    assert found(listed, Caller.runner("run_1"), status="DELIVERED") == []
+    assert found(listed, Caller.runner("run_1"), customerId="cust_2") == [4, 2]
 
 
-def test_pages_follow_each_other_without_gap_or_repeat(listed: Http) -> None:
-    bearer = listed.admin()
-    pages = [listed.get(ORDERS, bearer, {"page": page, "limit": 3}).json() for page in (1, 2, 3, 4)]
+def test_pages_follow_each_other_without_gap_or_repeat(listed: InProcess) -> None:
+    caller = ADMIN
+    pages = [listed.get(ORDERS, caller, {"page": page, "limit": 3}).json() for page in (1, 2, 3, 4)]
     assert [numbers(page) for page in pages] == [[7, 6, 5], [4, 3, 2], [1, 0], []]
     assert [{name: page[name] for name in ("total", "page", "pages", "limit")} for page in pages] == [
         {"total": 8, "page": number, "pages": 3, "limit": 3} for number in (1, 2, 3, 4)
     ]
-    assert listed.get(ORDERS, bearer).json()["limit"] == 10
+    assert listed.get(ORDERS, caller).json()["limit"] == 10
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -123,7 +123,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_parameter_that_is_wrong_is_named(listed: Http) -> None:
-    bearer = listed.admin()
-    named = [listed.get(ORDERS, bearer, query).problem(422, "invalid")["errors"][0]["pointer"] for query in WRONG.values()]
+def test_a_parameter_that_is_wrong_is_named(listed: InProcess) -> None:
+    caller = ADMIN
+    named = [listed.get(ORDERS, caller, query).problem(422, "invalid")["errors"][0]["pointer"] for query in WRONG.values()]
     assert named == list(WRONG)

@@ -7,6 +7,7 @@ from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Campu
 from chalicelib.errors import SettingsError
 from tests.integration.conftest import Service
 from tests.support import gateway
+from tests.support.answers import Answer
 from tests.support.edge import ORDERS, OTHER_CUSTOMER, OWNER, Caller, Edge
 
 BROWSER = "https://app.example"
@@ -120,7 +121,7 @@ WORDED_BY_THE_GATEWAY = {
 }
 
 
-def shared(answered: gateway.Answer) -> dict[str, str]:
+def shared(answered: Answer) -> dict[str, str]:
     """What an answer tells a browser."""
     return {name: value for name, value in answered.headers.items() if name.startswith("Access-Control-")}
 

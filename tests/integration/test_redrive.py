@@ -23,10 +23,11 @@ from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.registry import DEFINITIONS
 from tests.integration.conftest import Service
+from tests.support.answers import Answer
 from tests.support.bugs import plant_bug
 from tests.support.database import NEW_ORDER, Placed, World
+from tests.support.edge import ADMIN, InProcess
 from tests.support.eventually import eventually
-from tests.support.http_client import Answer, Http
 from tests.support.interleaving import CUSTOMER
 from tests.support.kafka_records import Record, answer
 from tests.support.partner_script import Partners
@@ -62,8 +63,8 @@ def released(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setitem(DEFINITIONS, ("create_order", 9), replace(CREATE_ORDER, version=9))
 
 
-def redrive(http: Http, letter: str, body: Any = None, **headers: str) -> Answer:
-    return http.post(f"/api/dead-letters/{letter}/redrive", {} if body is None else body, http.admin(), **headers)
+def redrive(http: InProcess, letter: str, body: Any = None, **headers: str) -> Answer:
+    return http.post(f"/api/dead-letters/{letter}/redrive", ADMIN, {} if body is None else body, **headers)
 
 
 def everything(world: World) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def comparable(changes: list[dict[str, Any]]) -> list[Any]:
 
 
 def test_a_letter_of_a_newer_release_is_taken_once_that_is_here_and_its_messages_go_out(
-    service: Service, http: Http, released: Callable[[], None]
+    service: Service, http: InProcess, released: Callable[[], None]
 ) -> None:
     placed, letter = of_a_newer_release(service)
     redrive(http, letter).problem(409, "wrong-status")
@@ -97,7 +98,7 @@ def test_a_letter_of_a_newer_release_is_taken_once_that_is_here_and_its_messages
 
 def test_it_is_counted_and_logged_with_the_operator(
     brokerless: Service,
-    offline: Http,
+    offline: InProcess,
     released: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -119,7 +120,7 @@ def test_it_is_counted_and_logged_with_the_operator(
 
 
 def test_what_it_changes_is_told_and_the_history_names_the_operator(
-    brokerless: Service, offline: Http, released: Callable[[], None]
+    brokerless: Service, offline: InProcess, released: Callable[[], None]
 ) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
@@ -142,7 +143,7 @@ def test_what_it_changes_is_told_and_the_history_names_the_operator(
     assert entry["detail"] == {"reply": "user.customer_validated", "operator": "redrive", "by": "admin:adm_1", "deadLetterId": letter}
 
 
-def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerless: Service, offline: Http) -> None:
+def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerless: Service, offline: InProcess) -> None:
     order_id, ids = new_id(), new_id_source()
     pattern = brokerless.world.place()
     early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(ids.saga_id), ce_causationid=ids.id(1))
@@ -157,7 +158,7 @@ def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerles
 
 
 def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is_told(
-    brokerless: Service, offline: Http, monkeypatch: pytest.MonkeyPatch
+    brokerless: Service, offline: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = brokerless.world.place()
 
@@ -177,7 +178,7 @@ def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is
     assert brokerless.world.order(placed)["version"] == 2
 
 
-def test_what_the_database_refuses_is_told_too(brokerless: Service, offline: Http, released: Callable[[], None]) -> None:
+def test_what_the_database_refuses_is_told_too(brokerless: Service, offline: InProcess, released: Callable[[], None]) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
     brokerless.world.rows("ALTER TABLE campusg.orders ADD CONSTRAINT not_today CHECK (version < 2)")
@@ -190,7 +191,7 @@ def test_what_the_database_refuses_is_told_too(brokerless: Service, offline: Htt
     assert redrive(offline, letter).status == 202
 
 
-def test_an_expiry_is_taken_after_all(brokerless: Service, offline: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expiry_is_taken_after_all(brokerless: Service, offline: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = brokerless.world.place()
     record = Partners().expire(placed.order_id, "pay_1")
     with monkeypatch.context() as bug:
@@ -205,7 +206,7 @@ def test_an_expiry_is_taken_after_all(brokerless: Service, offline: Http, monkey
 
 
 def test_a_reply_that_has_become_stale_changes_nothing_and_still_waits(
-    brokerless: Service, offline: Http, released: Callable[[], None]
+    brokerless: Service, offline: InProcess, released: Callable[[], None]
 ) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
@@ -217,11 +218,11 @@ def test_a_reply_that_has_become_stale_changes_nothing_and_still_waits(
         assert "changes nothing" in answered.problem(409, "wrong-status")["detail"]
 
     assert everything(brokerless.world) == before
-    assert offline.get(f"/api/dead-letters/{letter}", offline.admin()).json()["redrivenAt"] is None
+    assert offline.get(f"/api/dead-letters/{letter}", ADMIN).json()["redrivenAt"] is None
 
 
 @pytest.mark.parametrize("header", ["x", "x\x00y"], ids=["kept as it came", "with a header whose name was mended"])
-def test_a_record_that_still_can_not_be_taken_is_no_second_letter(brokerless: Service, offline: Http, header: str) -> None:
+def test_a_record_that_still_can_not_be_taken_is_no_second_letter(brokerless: Service, offline: InProcess, header: str) -> None:
     placed = brokerless.world.place()
     record = answer(brokerless.world.pending(placed), customerId="cust_2")
     letter = buried(brokerless, replace(record, headers=(*record.headers, (header, b"1"))))
@@ -232,7 +233,7 @@ def test_a_record_that_still_can_not_be_taken_is_no_second_letter(brokerless: Se
     assert everything(brokerless.world) == before
 
 
-def test_a_letter_is_redriven_once(brokerless: Service, offline: Http, released: Callable[[], None]) -> None:
+def test_a_letter_is_redriven_once(brokerless: Service, offline: InProcess, released: Callable[[], None]) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
     assert redrive(offline, letter).status == 202
@@ -246,7 +247,7 @@ def test_a_letter_is_redriven_once(brokerless: Service, offline: Http, released:
 
 
 @pytest.mark.parametrize("known_order", [True, False], ids=["of a saga", "of no saga yet"])
-def test_of_several_at_once_one_wins(brokerless: Service, offline: Http, released: Callable[[], None], known_order: bool) -> None:
+def test_of_several_at_once_one_wins(brokerless: Service, offline: InProcess, released: Callable[[], None], known_order: bool) -> None:
     placed, letter = of_a_newer_release(brokerless)
     if not known_order:
         brokerless.world.rows("UPDATE campusg.dead_letters SET saga_id = NULL, order_id = NULL")
@@ -265,7 +266,7 @@ def test_of_several_at_once_one_wins(brokerless: Service, offline: Http, release
 
 
 def test_a_batch_that_buries_the_record_once_more_and_a_redrive_never_wait_for_each_other(
-    brokerless: Service, offline: Http, released: Callable[[], None]
+    brokerless: Service, offline: InProcess, released: Callable[[], None]
 ) -> None:
     """The batch holds the order when it comes to the letter's row; so nobody may hold that row who still needs the order."""
     placed, letter = of_a_newer_release(brokerless)
@@ -288,7 +289,7 @@ def wait_for_a_lock(world: World) -> None:
 
 
 def test_a_dry_run_says_what_the_real_one_then_does_and_leaves_no_trace(
-    brokerless: Service, offline: Http, released: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    brokerless: Service, offline: InProcess, released: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, letter = of_a_newer_release(brokerless)
     released()
@@ -309,7 +310,7 @@ def test_a_dry_run_says_what_the_real_one_then_does_and_leaves_no_trace(
     assert len(published) == 1
 
 
-def test_a_repeat_with_the_same_key_is_told_the_same(brokerless: Service, offline: Http, released: Callable[[], None]) -> None:
+def test_a_repeat_with_the_same_key_is_told_the_same(brokerless: Service, offline: InProcess, released: Callable[[], None]) -> None:
     placed, letter = of_a_newer_release(brokerless)
     released()
     key = f"redrive-{placed.order_id}"
@@ -322,32 +323,32 @@ def test_a_repeat_with_the_same_key_is_told_the_same(brokerless: Service, offlin
 
 
 @pytest.mark.parametrize("body", [{"dryRun": "true"}, {"dryRun": 1}, {"dryrun": True}])
-def test_a_body_that_is_not_understood_redrives_nothing(brokerless: Service, offline: Http, body: Any) -> None:
+def test_a_body_that_is_not_understood_redrives_nothing(brokerless: Service, offline: InProcess, body: Any) -> None:
     _, letter = of_a_newer_release(brokerless)
     redrive(offline, letter, body).problem(422, "invalid")
 
 
-def test_letters_that_are_not_there_can_not_be_redriven_or_read(brokerless: Service, offline: Http) -> None:
+def test_letters_that_are_not_there_can_not_be_redriven_or_read(brokerless: Service, offline: InProcess) -> None:
     for unknown in (str(UUID(int=1)), "7", "0" * 36):
         redrive(offline, unknown).problem(404, "not-found")
-        offline.get(f"/api/dead-letters/{unknown}", offline.admin()).problem(404, "not-found")
+        offline.get(f"/api/dead-letters/{unknown}", ADMIN).problem(404, "not-found")
 
 
-def test_a_record_with_mended_headers_no_key_and_no_value_is_shown_as_it_was_kept(brokerless: Service, offline: Http) -> None:
+def test_a_record_with_mended_headers_no_key_and_no_value_is_shown_as_it_was_kept(brokerless: Service, offline: InProcess) -> None:
     record = Record("user-events", None, None, (("x\x00y", b"\x00\xff"), ("x", b""), ("x", b"2")))
     letter = buried(brokerless, record)
 
-    shown = offline.get(f"/api/dead-letters/{letter}", offline.admin()).json()
+    shown = offline.get(f"/api/dead-letters/{letter}", ADMIN).json()
 
     assert (shown["key"], shown["value"], "valueText" in shown) == (None, None, False)
     assert shown["headers"] == [["x\ufffdy", "AP8="], ["x", ""], ["x", "Mg=="]]
 
 
 @pytest.mark.parametrize("value", [b"", b"\x00", '{"name": "Café"}'.encode(), b"\xff{", b"x" * 64 * 1024])
-def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Service, offline: Http, value: bytes) -> None:
+def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Service, offline: InProcess, value: bytes) -> None:
     letter = buried(brokerless, Record("user-events", b"\x00k", value, ()))
 
-    shown = offline.get(f"/api/dead-letters/{letter}", offline.admin()).json()
+    shown = offline.get(f"/api/dead-letters/{letter}", ADMIN).json()
 
     assert (base64.b64decode(shown["key"]), base64.b64decode(shown["value"])) == (b"\x00k", value)
     assert shown.get("valueText") == (None if value == b"\xff{" else value.decode())
@@ -355,7 +356,7 @@ def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Se
 
 @pytest.mark.parametrize("body", [{}, {"dryRun": True}])
 def test_a_redrive_needs_a_current_tag_of_the_order_where_it_names_one(
-    service: Service, http: Http, released: Callable[[], None], body: Any
+    service: Service, http: InProcess, released: Callable[[], None], body: Any
 ) -> None:
     _, letter = of_a_newer_release(service)
     before = everything(service.world)

@@ -13,8 +13,8 @@ from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
 from tests.integration.conftest import RULES, Service
 from tests.support.database import Placed, World
+from tests.support.edge import ADMIN, InProcess
 from tests.support.eventually import eventually
-from tests.support.http_client import Http
 from tests.support.interleaving import complete
 from tests.support.kafka_records import Record, answer
 from tests.support.scene import Stage, consume
@@ -159,13 +159,13 @@ def delivery_of(record: Record) -> Delivery:
     return Delivery(receive(incoming), new_id_source(), new_id())
 
 
-def test_a_letter_with_another_orders_id_can_not_be_redriven(brokerless: Service, offline: Http) -> None:
+def test_a_letter_with_another_orders_id_can_not_be_redriven(brokerless: Service, offline: InProcess) -> None:
     first, second = asked_to(brokerless, "payment.authorize", 2)
     consume(brokerless.world, [answer(brokerless.world.pending(each), paymentId="pay_one") for each in (first, second)])
     [letter] = brokerless.world.dead_letters()
 
     for body in ({}, {"dryRun": True}):
-        refused = offline.post(f"/api/dead-letters/{letter['dead_letter_id']}/redrive", body, offline.admin())
+        refused = offline.post(f"/api/dead-letters/{letter['dead_letter_id']}/redrive", ADMIN, body)
         assert refused.status == 409
         assert "still can't be taken: Misfit" in refused.json()["detail"]
 
@@ -206,12 +206,12 @@ def test_a_reply_to_a_command_without_a_reply_or_of_another_saga_names_none_that
     assert {letter["saga_id"] for letter in world.dead_letters()} == {first.saga_id}
 
 
-def test_a_letter_of_an_unknown_command_can_not_be_redriven(brokerless: Service, offline: Http) -> None:
+def test_a_letter_of_an_unknown_command_can_not_be_redriven(brokerless: Service, offline: InProcess) -> None:
     placed = brokerless.world.place()
     consume(brokerless.world, [answer(brokerless.world.pending(placed)).having(ce_causationid=str(new_id()))])
     [letter] = brokerless.world.dead_letters()
 
-    refused = offline.post(f"/api/dead-letters/{letter['dead_letter_id']}/redrive", {}, offline.admin())
+    refused = offline.post(f"/api/dead-letters/{letter['dead_letter_id']}/redrive", ADMIN, {})
 
     assert refused.status == 409
     assert "UnknownCommand" in refused.json()["detail"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.integration.conftest import Service
-from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.edge import NEW_ORDER, OWNER, InProcess
 from tests.support.kafka_records import answer, failed_places
 from tests.support.scene import consume
 from tests.support.statements import Statements, counted
@@ -107,16 +107,16 @@ def test_the_first_batch_of_a_container_takes_three_statements_more(service: Ser
     assert (seen.number, seen.transactions) == (5, 3)
 
 
-def test_placing_an_order_takes_nine_statements_and_four_transactions(service: Service, http: Http) -> None:
+def test_placing_an_order_takes_nine_statements_and_four_transactions(service: Service, http: InProcess) -> None:
     with counted(service.runtime.database._engine) as seen:
-        answered = http.post("/api/orders", NEW_ORDER_BODY, http.customer("cust_1"))
+        answered = http.post("/api/orders", OWNER, NEW_ORDER)
     assert answered.status == 202, json.dumps(answered.json())
     assert (seen.number, seen.transactions) == (9, 4)
 
 
 @pytest.mark.parametrize(("path", "statements"), [("/api/orders", 1), ("/api/orders/{order}", 1), ("/api/orders/{order}/history", 1)])
-def test_a_question_takes_one_statement(service: Service, http: Http, path: str, statements: int) -> None:
+def test_a_question_takes_one_statement(service: Service, http: InProcess, path: str, statements: int) -> None:
     placed = service.world.place()
     with counted(service.runtime.database._engine) as seen:
-        assert http.get(path.format(order=placed.order_id), http.customer("cust_1")).status == 200
+        assert http.get(path.format(order=placed.order_id), OWNER).status == 200
     assert (seen.number, seen.transactions) == (statements, 1)

@@ -26,9 +26,8 @@ from infra.stack.__main__ import COMMANDS as STACK_COMMANDS
 from infra.stack.stories import LIFE, Api, StoryError
 from infra.stack.timeline import timeline
 from tests.integration.conftest import Service
-from tests.support.edge import Edge
+from tests.support.edge import NEW_ORDER, OWNER, Caller, Edge, InProcess
 from tests.support.fates import Fates
-from tests.support.http_client import NEW_ORDER_BODY, Http
 from tests.support.kafka_records import OFFSETS, Record, answer, refusal
 from tests.support.partner_script import Partners
 from tests.support.steering import NASTY
@@ -50,11 +49,11 @@ class Nasty(Fates):
     """Customers and partners who put something nasty into every field that takes it."""
 
     def place(self, customer: str = "cust_1") -> UUID:
-        details: Mapping[str, Any] = NEW_ORDER_BODY["orderDetails"]
+        details: Mapping[str, Any] = NEW_ORDER["orderDetails"]
         items = [{**item, "name": f"x{NASTY}x"} for item in details["foodItems"]]
         places = {name: f"x{NASTY}x" for name in ("storeLocation", "deliveryLocation")}
         body = {"orderDetails": {**details, **places, "foodItems": items}}
-        return UUID(self.http.post("/api/orders", body, self.http.customer(customer)).json()["order"]["orderId"])
+        return UUID(self.http.post("/api/orders", Caller.customer(customer), body).json()["order"]["orderId"])
 
     def settle(self) -> None:
         world = self.service.world
@@ -102,7 +101,7 @@ def stage(
         command()
         return harmless(*capsys.readouterr())
 
-    yield Stage(brokerless, Nasty(brokerless, Http(brokerless.app.app, tmp_path), store), edge, run)
+    yield Stage(brokerless, Nasty(brokerless, InProcess(brokerless.app.app, tmp_path), store), edge, run)
     store.close()
     # Rows are broken on purpose here.
     brokerless.world.rows("DROP SCHEMA partners CASCADE")
@@ -137,10 +136,10 @@ def test_ids_of_partners_on_the_screen_of_each_saga(stage: Stage) -> None:
 @pytest.mark.breaks_invariants("the partners' ids are twisted between their books and ours")
 def test_reasons_of_partners_and_customers(stage: Stage) -> None:
     declined, refused, cancelled = stage.fates.opened("declined_1"), stage.fates.opened("noescrow_1"), stage.fates.opened()
-    stage.fates.http.post(f"/api/orders/{cancelled}/cancel", {"reason": f"x{NASTY}x"}, stage.fates.http.customer("cust_1"))
+    stage.fates.http.post(f"/api/orders/{cancelled}/cancel", OWNER, {"reason": f"x{NASTY}x"})
     stage.fates.settle()
     running = stage.fates.place()
-    stage.fates.http.post(f"/api/orders/{running}/cancel", {"reason": f"x{NASTY}x"}, stage.fates.http.customer("cust_1"))
+    stage.fates.http.post(f"/api/orders/{running}/cancel", OWNER, {"reason": f"x{NASTY}x"})
 
     for order_id in (declined, refused, cancelled, running):
         assert any(SHOWN in screen or SHOWN_IN_JSON in screen for screen in why_of(stage, order_id)), order_id

@@ -21,7 +21,7 @@ from infra.partners.batch import Known, work
 from infra.partners.requests import read
 from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
-from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.edge import NEW_ORDER, OWNER, InProcess
 from tests.support.kafka_records import Record, Sent, answer
 from tests.unit.test_asyncapi_records import fits
 
@@ -48,10 +48,10 @@ def reply(command: Sent) -> Record:
     return Record(made.topic, made.key, made.value, made.headers)
 
 
-def place(http: Http, trace_id: str, **headers: str) -> Mapping[str, Any]:
+def place(http: InProcess, trace_id: str, **headers: str) -> Mapping[str, Any]:
     """Place an order in that trace; the answer's body."""
     headers = {"traceparent": traceparent(trace_id), "x_correlation_id": f"corr-{trace_id[-4:]}", **headers}
-    body: Mapping[str, Any] = http.post(ORDERS, NEW_ORDER_BODY, http.customer("cust_1"), **headers).json()
+    body: Mapping[str, Any] = http.post(ORDERS, OWNER, NEW_ORDER, **headers).json()
     return body
 
 
@@ -80,7 +80,7 @@ def fields(line: logging.LogRecord) -> tuple[str | None, str | None]:
 
 
 @pytest.mark.parametrize("flags", ["01", "00"])
-def test_every_command_reply_event_and_notification_is_in_the_callers_trace(service: Service, http: Http, flags: str) -> None:
+def test_every_command_reply_event_and_notification_is_in_the_callers_trace(service: Service, http: InProcess, flags: str) -> None:
     saga_id = place(http, trace(0xBEEF), traceparent=traceparent(trace(0xBEEF), flags))["saga"]["sagaId"]
     answers = []
     for topic in ("user-commands", "payment-commands", "escrow-commands"):
@@ -100,7 +100,7 @@ def test_every_command_reply_event_and_notification_is_in_the_callers_trace(serv
         fits(document, Outgoing(message.topic, message.key, message.value, message.headers))
 
 
-def test_a_resent_command_has_the_same_span(service: Service, http: Http) -> None:
+def test_a_resent_command_has_the_same_span(service: Service, http: InProcess) -> None:
     place(http, trace(1))
     service.world.make_due()
     service.app.schedules.sweep_timeouts()
@@ -109,9 +109,9 @@ def test_a_resent_command_has_the_same_span(service: Service, http: Http) -> Non
     assert first == second
 
 
-def test_a_trace_begins_where_the_caller_brings_none_or_none_that_can_be_read(offline: Http, brokerless: Service) -> None:
+def test_a_trace_begins_where_the_caller_brings_none_or_none_that_can_be_read(offline: InProcess, brokerless: Service) -> None:
     for header in ({}, {"traceparent": "00-nonsense-01"}):
-        offline.post(ORDERS, NEW_ORDER_BODY, offline.customer("cust_1"), **header)
+        offline.post(ORDERS, OWNER, NEW_ORDER, **header)
 
     by_saga: dict[str, set[str]] = {}
     for message in brokerless.world.outbox():
@@ -120,7 +120,7 @@ def test_a_trace_begins_where_the_caller_brings_none_or_none_that_can_be_read(of
     assert len(set.union(*by_saga.values())) == 2
 
 
-def test_a_dead_letter_keeps_the_trace_that_came_with_it(service: Service, http: Http, lines: list[logging.LogRecord]) -> None:
+def test_a_dead_letter_keeps_the_trace_that_came_with_it(service: Service, http: InProcess, lines: list[logging.LogRecord]) -> None:
     place(http, trace(2))
     [command] = service.topic("user-commands")
     broken = replace(reply(command), value=b"{")
@@ -133,7 +133,7 @@ def test_a_dead_letter_keeps_the_trace_that_came_with_it(service: Service, http:
 
 
 def test_lines_about_the_records_of_one_batch_have_each_their_own_trace(
-    offline: Http, brokerless: Service, lines: list[logging.LogRecord]
+    offline: InProcess, brokerless: Service, lines: list[logging.LogRecord]
 ) -> None:
     sagas = [place(offline, trace(number))["saga"]["sagaId"] for number in (1, 2, 3)]
     sent = brokerless.world.outbox()
@@ -156,7 +156,7 @@ def test_lines_about_the_records_of_one_batch_have_each_their_own_trace(
 
 
 def test_a_record_that_fails_is_logged_with_its_own_trace(
-    offline: Http, brokerless: Service, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+    offline: InProcess, brokerless: Service, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saga_id = place(offline, trace(4))["saga"]["sagaId"]
     record = answer(newest(brokerless.world.outbox(), saga_id))
@@ -169,7 +169,7 @@ def test_a_record_that_fails_is_logged_with_its_own_trace(
 
 
 def test_lines_about_a_request_have_its_trace_and_leave_none_behind(
-    offline: Http, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+    offline: InProcess, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meeting = threading.Barrier(2)
 
@@ -191,7 +191,7 @@ def test_lines_about_a_request_have_its_trace_and_leave_none_behind(
     assert fields(lines[-1]) == (None, None)
 
 
-def open_order(service: Service, http: Http, trace_id: str) -> Mapping[str, Any]:
+def open_order(service: Service, http: InProcess, trace_id: str) -> Mapping[str, Any]:
     """Place an order in that trace and have every partner do its part; the answer to the request."""
     placed = place(http, trace_id)
     for topic in (topics.USER_COMMANDS, topics.PAYMENT_COMMANDS, topics.ESCROW_COMMANDS):
@@ -199,7 +199,9 @@ def open_order(service: Service, http: Http, trace_id: str) -> Mapping[str, Any]
     return placed
 
 
-def test_a_request_and_the_end_of_its_saga_are_found_by_the_trace(service: Service, http: Http, lines: list[logging.LogRecord]) -> None:
+def test_a_request_and_the_end_of_its_saga_are_found_by_the_trace(
+    service: Service, http: InProcess, lines: list[logging.LogRecord]
+) -> None:
     placed = open_order(service, http, trace(7))
 
     [answered] = [line for line in lines if line.msg == "A request was answered"]
@@ -209,7 +211,7 @@ def test_a_request_and_the_end_of_its_saga_are_found_by_the_trace(service: Servi
     assert (ended.__dict__["saga_id"], ended.__dict__["status"]) == (placed["saga"]["sagaId"], "COMPLETED")
 
 
-def test_what_a_partner_says_unasked_begins_a_trace_where_it_brings_none(service: Service, http: Http) -> None:
+def test_what_a_partner_says_unasked_begins_a_trace_where_it_brings_none(service: Service, http: InProcess) -> None:
     order = open_order(service, http, trace(8))["order"]
     payment = next(json.loads(each.value or b"") for each in service.topic(topics.ORDER_EVENTS) if b"pay_" in (each.value or b""))
     data = {"orderId": order["orderId"], "paymentId": payment["order"]["paymentId"]}
@@ -222,7 +224,7 @@ def test_what_a_partner_says_unasked_begins_a_trace_where_it_brings_none(service
 
 
 def test_a_message_that_can_not_be_published_is_logged_with_its_own_trace(
-    service: Service, http: Http, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+    service: Service, http: InProcess, lines: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = ValueError("too odd to be sent")
     monkeypatch.setattr(Producer, "send", lambda _self, messages, _timeout: [refused for _ in messages])

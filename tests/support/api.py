@@ -1,38 +1,34 @@
 """A client of the running service, as the end-to-end tests use it."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import requests
+from tests.support.answers import Answer
+from tests.support.edge import DETAILS, ORDERS, Caller, Edge
 
-from infra.stack import devkeys
-
-DETAILS: dict[str, Any] = {
-    "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],
-    "storeLocation": "Koufu",
-    "deliveryLocation": "Hall 5, room 210",
-}
+# What a call raises while the service is away.
+AWAY = (OSError, HTTPException)
 
 
-@dataclass(frozen=True)
 class Api:
-    """One person's calls; tokens are made in process, so that a thousand calls don't start a thousand programs."""
+    """One person's calls to a stack."""
 
-    url: str
-    data_dir: Path
-    sub: str
-    roles: tuple[str, ...] = ("customer",)
+    def __init__(self, url: str, data_dir: Path, sub: str, role: str = "customer") -> None:
+        self._edge = Edge(urlsplit(url).port or 0, data_dir)
+        self._caller = Caller(sub, (role,))
 
-    def call(self, method: str, path: str, body: Any = None, *, wait: int | None = None, **headers: str) -> requests.Response:
+    @property
+    def token(self) -> str:
+        return self._edge.token(self._caller)
+
+    def call(self, method: str, path: str, body: Any = None, *, wait: int | None = None, **headers: str) -> Answer:
         """Send a request; `body` is sent as JSON, unless it is bytes already."""
-        token = devkeys.token(self.data_dir, self.roles, self.sub, datetime.now(UTC))
-        sent = {"Authorization": f"Bearer {token}", **({"Prefer": f"wait={wait}"} if wait is not None else {}), **headers}
-        if isinstance(body, bytes):
-            return requests.request(method, self.url + path, data=body, headers={"Content-Type": "application/json", **sent}, timeout=40)
-        return requests.request(method, self.url + path, json=body, headers=sent, timeout=40)
+        waiting = {} if wait is None else {"Prefer": f"wait={wait}"}
+        return self._edge.call(method, path, self._caller, body, **waiting, **headers)
 
-    def order(self, *, wait: int | None = 20) -> requests.Response:
-        """Place an order for oneself."""
-        return self.call("POST", "/api/orders", {"orderDetails": DETAILS}, wait=wait)
+    def order(self, customer: str | None = None, *, wait: int | None = 20) -> Answer:
+        """Place an order for oneself, or as an admin for a customer."""
+        whose = {} if customer is None else {"customerId": customer}
+        return self.call("POST", ORDERS, {**whose, "orderDetails": DETAILS}, wait=wait)

@@ -1,35 +1,39 @@
-"""The HTTP edge in this process: the real application behind the real local gateway, over TCP, called by whoever is named."""
+"""Clients of the HTTP edge: over TCP through the real local gateway, or in this process."""
 
 import json
+import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from chalice.app import Chalice
+from chalice.test import Client as ChaliceClient
 
 from chalicelib.db.connection import Database
 from infra.stack import devkeys
 from tests.support import gateway
+from tests.support.answers import Answer, header_lines
 from tests.support.database import World
 from tests.support.kafka_records import Record, Sent
 from tests.support.partner_script import Partners
 from tests.support.scene import consume
 
 ORDERS = "/api/orders"
-NEW_ORDER: Mapping[str, Any] = {
-    "orderDetails": {
-        "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],
-        "storeLocation": "Koufu",
-        "deliveryLocation": "Hall 5, room 210",
-    }
+ENVIRONMENT = os.environ
+DETAILS: Mapping[str, Any] = {
+    "foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],
+    "storeLocation": "Koufu",
+    "deliveryLocation": "Hall 5, room 210",
 }
+NEW_ORDER: Mapping[str, Any] = {"orderDetails": DETAILS}
 
 
 @dataclass(frozen=True)
@@ -39,57 +43,30 @@ class Caller:
     sub: str
     roles: tuple[str, ...] = ()
 
+    @classmethod
+    def customer(cls, sub: str) -> Self:
+        return cls(sub, ("customer",))
 
-OWNER, OTHER_CUSTOMER = Caller("cust_1", ("customer",)), Caller("cust_2", ("customer",))
-RUNNER, OTHER_RUNNER = Caller("runner_1", ("runner",)), Caller("runner_2", ("runner",))
+    @classmethod
+    def runner(cls, sub: str) -> Self:
+        return cls(sub, ("runner",))
+
+
+OWNER, OTHER_CUSTOMER = Caller.customer("cust_1"), Caller.customer("cust_2")
+RUNNER, OTHER_RUNNER = Caller.runner("runner_1"), Caller.runner("runner_2")
 ADMIN = Caller("adm_1", ("admin",))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One response, read whole."""
+class Client(ABC):
+    """Requests to the application by whoever is named, with tokens of the local issuer in `keys`."""
 
-    status: int
-    headers: HTTPMessage
-    body: bytes
+    def __init__(self, keys: Path) -> None:
+        self.keys = keys
+        self._tokens: dict[Caller, str] = {}
 
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def problem(self, status: int, name: str) -> Any:
-        """The problem details that this answer must be."""
-        assert (self.status, self.headers["Content-Type"]) == (status, "application/problem+json"), (self.status, self.body)
-        problem = self.json()
-        assert (problem["status"], problem["type"]) == (status, f"/problems/{name}"), problem
-        assert problem["title"] and problem["detail"] and problem["instance"]
-        assert problem["correlationId"]
-        return problem
-
-    @property
-    def replayed(self) -> bool:
-        """Whether it is the answer to an earlier request with the same Idempotency-Key."""
-        return self.headers["Idempotency-Replayed"] == "true"
-
-    def said(self) -> Any:
-        """What a repeat with the same Idempotency-Key must say again."""
-        return self.status, self.body, {name: self.headers[name] for name in ("Content-Type", "Location", "ETag", "Preference-Applied")}
-
-    def reveals(self) -> Any:
-        """All of it but what differs from request to request anyway: the two ids, the path, the date."""
-        body = json.loads(self.body) if self.body else None
-        if isinstance(body, dict):
-            body = {name: value for name, value in body.items() if name not in ("instance", "correlationId")}
-        varying = ("x-correlation-id", "date", "content-length")
-        return self.status, sorted((name, value) for name, value in self.headers.items() if name.lower() not in varying), body
-
-
-@dataclass
-class Edge:
-    """A running gateway. Every call is a connection of its own, so that any number of threads may call."""
-
-    port: int
-    keys: Path
-    _tokens: dict[Caller, str] = field(default_factory=dict)
+    @abstractmethod
+    def send(self, method: str, target: str, body: bytes | None, headers: HTTPMessage) -> Answer:
+        """Send one request as it stands."""
 
     def token(self, caller: Caller) -> str:
         if caller not in self._tokens:
@@ -101,19 +78,14 @@ class Edge:
 
         A header with a list of values is sent on as many lines.
         """
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = header_lines({name.replace("_", "-"): value for name, value in headers.items()})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        if body is not None:
-            named = {"Content-Type": "application/json", **named}
+        if body is not None and "Content-Type" not in lines:
+            lines["Content-Type"] = "application/json"
         if caller:
-            named["Authorization"] = f"Bearer {self.token(caller)}"
-        lines = HTTPMessage()
-        for name, value in named.items():
-            for line in [value] if isinstance(value, str) else value:
-                lines[name] = line
-        answer = gateway.call(self.port, method, path, body, lines)
-        return Answer(answer.status, answer.headers, answer.body)
+            lines["Authorization"] = f"Bearer {self.token(caller)}"
+        return self.send(method, path, body, lines)
 
     def get(self, path: str, caller: Caller | None = None, query: Mapping[str, Any] | None = None, **headers: str | list[str]) -> Answer:
         return self.call("GET", f"{path}?{urlencode(query, doseq=True)}" if query else path, caller, **headers)
@@ -124,6 +96,36 @@ class Edge:
     def place(self, caller: Caller = OWNER, **headers: str | list[str]) -> Answer:
         """Post one and the same order."""
         return self.post(ORDERS, caller, NEW_ORDER, **headers)
+
+
+class Edge(Client):
+    """A running gateway. Every call is a connection of its own, so that any number of threads may call."""
+
+    def __init__(self, port: int, keys: Path) -> None:
+        super().__init__(keys)
+        self.port = port
+
+    def send(self, method: str, target: str, body: bytes | None, headers: HTTPMessage) -> Answer:
+        return gateway.call(self.port, method, target, body, headers)
+
+
+class InProcess(Client):
+    """The application called in the caller's own thread, through Chalice's gateway: 1 ms less than over TCP, and it can be watched."""
+
+    def __init__(self, app: Chalice, keys: Path) -> None:
+        super().__init__(keys)
+        self._app = app
+
+    def send(self, method: str, target: str, body: bytes | None, headers: HTTPMessage) -> Answer:
+        try:
+            with ChaliceClient(self._app) as client:
+                named = {name.lower(): value for name, value in headers.items()}
+                response = client.http.request(method, target, headers=named, body=body or b"")
+        finally:
+            # Chalice's client puts a plain dictionary in its place meanwhile, and of two threads one puts the other's back. What is set in
+            # that reaches no library that reads the environment itself, such as OpenSSL.
+            os.environ = ENVIRONMENT  # noqa: B003 - the object itself, not what stands in it
+        return Answer(response.status_code, header_lines(response.headers), response.body)
 
 
 @contextmanager

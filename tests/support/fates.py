@@ -1,6 +1,5 @@
 """Orders of every fate without Kafka: requests to the application, commands worked by the simulated partners' own books."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from chalicelib.operations.take_replies import Delivery, take_replies
 from infra.partners import requests
 from infra.partners.store import Store
 from tests.integration.conftest import Service
-from tests.support.http_client import NEW_ORDER_BODY, Http
+from tests.support.edge import ADMIN, NEW_ORDER, OWNER, Caller, InProcess
 from tests.support.kafka_records import OFFSETS
 
 
@@ -25,12 +24,12 @@ class Fates:
     """What clients, partners and the clock do, one after the other."""
 
     service: Service
-    http: Http
+    http: InProcess
     store: Store
 
     def place(self, customer: str = "cust_1") -> UUID:
         """Place an order and let nobody answer yet."""
-        answer = self.http.post("/api/orders", NEW_ORDER_BODY, self.http.customer(customer))
+        answer = self.http.post("/api/orders", Caller.customer(customer), NEW_ORDER)
         assert answer.status == 202, answer
         return UUID(answer.json()["order"]["orderId"])
 
@@ -43,27 +42,25 @@ class Fates:
         return self.accept(self.opened(), runner)
 
     def accept(self, order_id: UUID, runner: str) -> UUID:
-        self._ask(order_id, "accept", self.http.runner(runner), {"runnerId": runner})
+        self._ask(order_id, "accept", Caller.runner(runner), {"runnerId": runner})
         return order_id
 
     def give_back(self, order_id: UUID, runner: str) -> UUID:
-        self._ask(order_id, "cancel-acceptance", self.http.runner(runner))
+        self._ask(order_id, "cancel-acceptance", Caller.runner(runner))
         return order_id
 
     def cancelled(self, order_id: UUID, customer: str = "cust_1", *, answered: bool = True) -> UUID:
-        self._ask(order_id, "cancel", self.http.customer(customer), answered=answered)
+        self._ask(order_id, "cancel", Caller.customer(customer), answered=answered)
         return order_id
 
     def delivered(self, order_id: UUID, runner: str = "run_1") -> UUID:
         for status in ("COLLECTED", "ON_THE_WAY", "DELIVERED"):
-            body = json.dumps({"status": status}).encode()
-            headers = {"content-type": "application/json"}
-            answer = self.http._request("PATCH", f"/api/orders/{order_id}/status", self.http.runner(runner), body, headers)
+            answer = self.http.call("PATCH", f"/api/orders/{order_id}/status", Caller.runner(runner), {"status": status})
             assert answer.status == 200, answer
         return order_id
 
     def completed(self, order_id: UUID, *, answered: bool = True) -> UUID:
-        self._ask(order_id, "complete", self.http.customer("cust_1"), answered=answered)
+        self._ask(order_id, "complete", OWNER, answered=answered)
         return order_id
 
     def timed_out(self) -> UUID:
@@ -96,7 +93,7 @@ class Fates:
         self.service.app.schedules.sweep_timeouts()
 
     def compensate(self, order_id: UUID) -> UUID:
-        answer = self.http.post(f"/api/sagas/{self.saga_of(order_id)}/compensate", {}, self.http.admin())
+        answer = self.http.post(f"/api/sagas/{self.saga_of(order_id)}/compensate", ADMIN, {})
         assert answer.status == 202, answer
         self.settle()
         return order_id
@@ -118,8 +115,8 @@ class Fates:
                 taken = take_replies(session, world.rules, [Delivery(receive(record), new_id_source(), new_id()) for record in replies])
             assert not taken.failed
 
-    def _ask(self, order_id: UUID, what: str, bearer: str, body: Any = None, *, answered: bool = True) -> None:
-        answer = self.http.post(f"/api/orders/{order_id}/{what}", body or {}, bearer)
+    def _ask(self, order_id: UUID, what: str, caller: Caller, body: Any = None, *, answered: bool = True) -> None:
+        answer = self.http.post(f"/api/orders/{order_id}/{what}", caller, body or {})
         assert answer.status == 202, answer
         if answered:
             self.settle()
@@ -130,6 +127,6 @@ def fates(service: Service, url: str, keys: Path) -> Iterator[Fates]:
     """Fates on the database of `service`, which has to leave what it writes in the outbox."""
     store = Store.open(url)
     try:
-        yield Fates(service, Http(service.app.app, keys), store)
+        yield Fates(service, InProcess(service.app.app, keys), store)
     finally:
         store.close()

@@ -1,13 +1,11 @@
 """A local gateway on a free port, and clients for it that show every byte."""
 
 import http.client
-import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from chalice.app import Chalice
 from chalice.config import Config
@@ -15,30 +13,7 @@ from chalice.config import Config
 from infra.gateway.project import create_server
 from infra.gateway.server import GatewayServer
 from infra.stack.ports import HOST
-
-PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "correlationId"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response, read whole."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def problem(self, status: int, name: str) -> Any:
-        """The problem details that this answer must be."""
-        assert (self.status, self.headers["Content-Type"]) == (status, "application/problem+json"), self
-        problem = self.json()
-        assert set(problem) == PROBLEM_MEMBERS
-        assert (problem["status"], problem["type"]) == (status, f"/problems/{name}")
-        assert problem["title"] and problem["detail"]
-        assert problem["correlationId"] == self.headers["X-Correlation-Id"]
-        return problem
+from tests.support.answers import Answer
 
 
 @contextmanager
@@ -75,7 +50,7 @@ def call(
     port: int, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | http.client.HTTPMessage | None = None
 ) -> Answer:
     """One ordinary request."""
-    with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as client:
+    with closing(http.client.HTTPConnection(HOST, port, timeout=40)) as client:
         # A message is not a mapping, but has the one method that the client asks for, and may have a name twice.
         client.request(method, target, body, cast("Mapping[str, str]", headers or {}))
         response = client.getresponse()

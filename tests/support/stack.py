@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-import requests
 
+from tests.support.answers import Answer
+from tests.support.api import Api
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,15 +103,9 @@ class Stack:
         """A token, as `make -s token` prints it."""
         return local_command("token", self.data_dir, ROLE=role, SUB=sub).stdout.strip()
 
-    def place_order(self, wait_seconds: int = 10) -> requests.Response:
+    def place_order(self, wait_seconds: int = 10) -> Answer:
         """Post an order of customer `cust_1` and wait for the end of its saga."""
-        order: dict[str, Any] = {
-            "foodItems": [{"name": "Laksa", "price": "5.00", "quantity": 1}],
-            "storeLocation": "Koufu",
-            "deliveryLocation": "Hall 5, room 210",
-        }
-        headers = {"Authorization": f"Bearer {self.token()}", "Prefer": f"wait={wait_seconds}"}
-        return requests.post(f"{self.url}/api/orders", json={"orderDetails": order}, headers=headers, timeout=wait_seconds + 5)
+        return Api(self.url, self.data_dir, "cust_1").order(wait=wait_seconds)
 
     def stop(self) -> int:
         """End the stack by SIGTERM and return its exit code; kill it if it doesn't end."""
