@@ -22,6 +22,7 @@ from infra.stack.devkeys import jwks_file
 from tests.support.database import Placed, World
 from tests.support.edge import Edge, InProcess, serving
 from tests.support.kafka_records import Record, Sent, answer, lambda_event, on_topic
+from tests.support.operator_command import OperatorCommand
 from tests.support.scene import Stage
 from tests.support.servers import KafkaBroker, PostgresServer
 
@@ -168,3 +169,9 @@ def placed(brokerless: Service) -> list[Placed]:
 def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
     """The answers that `placed` wait for."""
     return [answer(command) for command in brokerless.world.pending_of(placed)]
+
+
+@pytest.fixture
+def operator_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> OperatorCommand:
+    """`operator_command("why", SAGA=…)`, where no stack runs."""
+    return OperatorCommand(tmp_path / "none", capsys)

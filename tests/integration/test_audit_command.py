@@ -11,8 +11,8 @@ import pytest
 from infra.stack.clock import scheduled_event
 from tests.integration.conftest import Context, Service
 from tests.support.fates import Fates, fates
+from tests.support.operator_command import OperatorCommand
 from tests.support.servers import PostgresServer
-from tests.support.stack import local_command
 
 AUDITED = "no violations: orders, sagas, outbox, history and money agree"
 LATE = "clock_timestamp() - interval '301 seconds'"
@@ -28,23 +28,23 @@ def told(brokerless: Service, database_url: str, tmp_path: Path) -> Iterator[Fat
     brokerless.world.empty()
 
 
-def test_a_healthy_database_is_one_line_and_a_success(told: Fates, database_url: str, tmp_path: Path) -> None:
+def test_a_healthy_database_is_one_line_and_a_success(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
     told.completed(told.delivered(told.accepted()))
     told.cancelled(told.opened())
     told.opened()
 
-    audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
+    audited = operator_command("audit", DATABASE_URL=database_url)
 
     assert (audited.returncode, audited.stdout, audited.stderr) == (0, f"{AUDITED}\n", "")
 
 
-def test_violations_are_a_table_by_rule_and_a_failure(told: Fates, database_url: str, tmp_path: Path) -> None:
+def test_violations_are_a_table_by_rule_and_a_failure(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
     late, wrong = told.place(), told.completed(told.delivered(told.accepted()))
     told.service.world.rows(f"UPDATE campusg.sagas SET due_at = {LATE} WHERE order_id = :id", id=late)
     told.service.world.rows("UPDATE campusg.orders SET runner_id = 'run_2' WHERE order_id = :id", id=wrong)
     told.service.world.forget_outbox()
 
-    audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
+    audited = operator_command("audit", DATABASE_URL=database_url)
 
     lines = audited.stdout.splitlines()
     assert (audited.returncode, lines[0]) == (1, "5 violations")
@@ -56,10 +56,10 @@ def test_violations_are_a_table_by_rule_and_a_failure(told: Fates, database_url:
     assert f"  {wrong}  {'':36}  payee: run_2, but run_1 was assigned" in audited.stdout
 
 
-def test_parked_sagas_are_shown_and_no_failure(told: Fates, database_url: str, tmp_path: Path) -> None:
+def test_parked_sagas_are_shown_and_no_failure(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
     order_id = told.refused_payout(told.delivered(told.accepted()))
 
-    audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
+    audited = operator_command("audit", DATABASE_URL=database_url)
 
     assert audited.returncode == 0
     assert audited.stdout.startswith(f"{AUDITED}\n\n1 suspended sagas")
@@ -67,12 +67,12 @@ def test_parked_sagas_are_shown_and_no_failure(told: Fates, database_url: str, t
 
 
 def test_money_that_stands_in_the_partners_books_for_an_order_that_has_ended_is_a_violation(
-    told: Fates, database_url: str, tmp_path: Path
+    told: Fates, database_url: str, operator_command: OperatorCommand
 ) -> None:
     ended, _open = told.cancelled(told.opened()), told.opened()
     told.service.world.rows("UPDATE partners.payments SET status = 'AUTHORIZED' WHERE order_id = :id", id=str(ended))
 
-    audited = local_command("audit", tmp_path / "none", DATABASE_URL=database_url)
+    audited = operator_command("audit", DATABASE_URL=database_url)
 
     assert (audited.returncode, audited.stdout.splitlines()[0]) == (1, "1 violations")
     assert "ledger_open: no money of an order that has ended stands in the simulated partners' books" in audited.stdout
@@ -81,9 +81,11 @@ def test_money_that_stands_in_the_partners_books_for_an_order_that_has_ended_is_
     assert "the order is CANCELLED" in audited.stdout
 
 
-def test_without_a_stack_or_tables_it_says_so_in_a_sentence(postgres_server: PostgresServer, empty_database: str, tmp_path: Path) -> None:
-    nowhere = local_command("audit", tmp_path / "none")
-    no_tables = local_command("audit", tmp_path / "none", DATABASE_URL=empty_database)
+def test_without_a_stack_or_tables_it_says_so_in_a_sentence(
+    postgres_server: PostgresServer, empty_database: str, tmp_path: Path, operator_command: OperatorCommand
+) -> None:
+    nowhere = operator_command("audit")
+    no_tables = operator_command("audit", DATABASE_URL=empty_database)
 
     assert (nowhere.returncode, no_tables.returncode) == (1, 1)
     assert nowhere.stderr.startswith(f"make audit: no stack runs on {tmp_path / 'none'}")

@@ -59,6 +59,7 @@ def test_a_test_that_leaves_broken_rows_fails_at_its_end_unless_it_says_why_it_m
 ) -> None:
     monkeypatch.setenv("THE_DATABASE", fresh_database)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
 

@@ -10,7 +10,7 @@ from infra.operator.why import look, screen
 from tests.integration.conftest import Service
 from tests.support.fates import Fates, fates
 from tests.support.kafka_records import answer
-from tests.support.stack import local_command
+from tests.support.operator_command import OperatorCommand
 
 
 @pytest.fixture
@@ -115,19 +115,19 @@ def test_sagas_that_have_ended_say_how(told: Fates) -> None:
     assert section(undone, "order")[1].startswith("held by no saga;")
 
 
-def test_the_command_finds_a_saga_by_its_own_id_and_by_its_order(told: Fates, database_url: str, tmp_path: Path) -> None:
+def test_the_command_finds_a_saga_by_its_own_id_and_by_its_order(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
     order_id = told.opened()
     saga_id = told.saga_of(order_id)
 
-    by_saga = local_command("why", tmp_path / "none", DATABASE_URL=database_url, SAGA=saga_id)
-    by_order = local_command("why", tmp_path / "none", DATABASE_URL=database_url, ORDER=order_id)
+    by_saga = operator_command("why", DATABASE_URL=database_url, SAGA=saga_id)
+    by_order = operator_command("why", DATABASE_URL=database_url, ORDER=order_id)
 
     assert (by_saga.returncode, by_order.returncode) == (0, 0)
     assert by_saga.stdout.splitlines()[0] == f"create_order {saga_id}"
     assert sentence(by_saga.stdout) == sentence(by_order.stdout)
 
 
-def test_what_is_not_there_is_said_in_a_sentence(told: Fates, database_url: str, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said_in_a_sentence(told: Fates, database_url: str, tmp_path: Path, operator_command: OperatorCommand) -> None:
     unknown = str(uuid4())
     asked: list[tuple[dict[str, object], str]] = [
         ({"DATABASE_URL": database_url, "SAGA": unknown}, f"make why: there is no saga {unknown} in postgresql+pg8000://campusg:***@"),
@@ -137,6 +137,6 @@ def test_what_is_not_there_is_said_in_a_sentence(told: Fates, database_url: str,
         ({"SAGA": unknown}, f"make why: no stack runs on {tmp_path / 'none'}"),
     ]
     for variables, said in asked:
-        answered = local_command("why", tmp_path / "none", **variables)
+        answered = operator_command("why", **variables)
         assert (answered.returncode, answered.stdout) == (1, "")
         assert answered.stderr.startswith(said), answered.stderr
