@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -93,8 +94,9 @@ def ensure_topics(
     admin = _connect(brokers, patience)
     try:
         existing = set(admin.list_topics())
-        for name in sorted(topics.keys() - existing):
-            _create(admin, name, topics[name], {**(config or {}), **(own or {}).get(name, {})})
+        missing = sorted(topics.keys() - existing)
+        configs = {name: {**(config or {}), **(own or {}).get(name, {})} for name in missing}
+        _create(admin, {name: {"num_partitions": topics[name], "configs": configs[name]} for name in missing})
         _check_partitions(admin, {name: topics[name] for name in topics.keys() & existing})
     except KafkaError as error:
         raise BrokerError(f"KAFKA_BROKERS: the broker at {brokers} does not make the topics: {error}") from error
@@ -148,12 +150,16 @@ def _connect(brokers: str, patience: float) -> KafkaAdminClient:
         raise BrokerError(f"KAFKA_BROKERS: no Kafka broker answers at {brokers}") from error
 
 
-def _create(admin: KafkaAdminClient, name: str, partitions: int, config: Mapping[str, str]) -> None:
-    try:
-        admin.create_topics({name: {"num_partitions": partitions, "configs": dict(config)}}, wait_for_metadata=True)
-    except TopicAlreadyExistsError:
-        # Somebody else made it since the list was read.
+def _create(admin: KafkaAdminClient, topics: Mapping[str, Any]) -> None:
+    """Create all topics by one request, and wait until they have leaders."""
+    if not topics:
         return
+    try:
+        admin.create_topics(dict(topics), wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        # Somebody else made one since the list was read; which one, only a request for each tells.
+        for name in topics if len(topics) > 1 else ():
+            _create(admin, {name: topics[name]})
 
 
 def _check_partitions(admin: KafkaAdminClient, topics: Mapping[str, int]) -> None:
