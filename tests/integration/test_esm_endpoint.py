@@ -104,8 +104,7 @@ def test_throttling_and_errors_of_the_service_have_the_batch_wait_and_count_as_n
 
     assert offsets(api) == [[0, 1]] * 5
     assert (counted[INVOKE_ERROR], counted[INVOKED], counted[DROPPED]) == (4, 2, 0)
-    waits = [record.getMessage().rpartition("wait=")[2] for record in caplog.records if "delivered again" in record.getMessage()]
-    assert waits == ["0.0s", "0.1s", "0.2s", "0.2s"]
+    assert caplog.text.count("batch is delivered again") == 4
     assert all(error in caplog.text for _, error in errors)
 
 

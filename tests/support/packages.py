@@ -36,8 +36,10 @@ class Environment:
 
 
 def build_wheel(folder: Path) -> Path:
-    """The package's wheel, made in a folder."""
-    _pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(folder), str(SOURCE))
+    """The package's wheel, made in a folder from its source distribution, as `python -m build` does it."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)], cwd=SOURCE, check=True, timeout=60)
+    [source] = folder.glob("*.tar.gz")
+    _pip("wheel", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(folder), str(source))
     [wheel] = folder.glob("*.whl")
     return wheel
 
