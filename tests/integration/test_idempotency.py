@@ -141,20 +141,24 @@ class Crash(BaseException):
     """The container is gone: no handler of errors gets to see it."""
 
 
+def place_and_crash(edge: Edge, **headers: str) -> None:
+    """Place an order of which the container dies once it is committed."""
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(Publisher, "publish", crash)
+        with pytest.raises(ConnectionError):
+            edge.place(**headers)
+
+
 UNHANDLED = "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 
 
 @pytest.mark.filterwarnings(UNHANDLED)
-def test_a_crash_between_commit_and_answer_is_answered_by_what_was_kept(
-    edge: Edge, brokerless: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(*_: object) -> None:
-        raise Crash
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Publisher, "publish", crash)
-        with pytest.raises(ConnectionError):
-            edge.place(Idempotency_Key="k")
+def test_a_crash_between_commit_and_answer_is_answered_by_what_was_kept(edge: Edge, brokerless: Service) -> None:
+    place_and_crash(edge, Idempotency_Key="k")
     again = edge.place(Idempotency_Key="k")
     assert again.status == 202 and again.replayed
     assert again.headers["Location"] == f"{ORDERS}/{again.json()['order']['orderId']}"
@@ -162,16 +166,8 @@ def test_a_crash_between_commit_and_answer_is_answered_by_what_was_kept(
 
 
 @pytest.mark.filterwarnings(UNHANDLED)
-def test_who_crashed_while_waiting_leaves_the_202_five_seconds_after_the_wait(
-    edge: Edge, brokerless: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(*_: object) -> None:
-        raise Crash
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Publisher, "publish", crash)
-        with pytest.raises(ConnectionError):
-            edge.place(Idempotency_Key="k", Prefer="wait=7")
+def test_who_crashed_while_waiting_leaves_the_202_five_seconds_after_the_wait(edge: Edge, brokerless: Service) -> None:
+    place_and_crash(edge, Idempotency_Key="k", Prefer="wait=7")
     pass_time(brokerless, "11 seconds")
     early = edge.place(Idempotency_Key="k", Prefer="wait=7")
     early.problem(409, "in-flight")

@@ -51,6 +51,12 @@ def exhaust(service: Service, placed: Placed) -> None:
     assert saga["awaited_id"] != command.id or saga["status"] == "FAILED"
 
 
+def wait_for_locks_in_vain(service: Service) -> None:
+    """Have the service's transactions wait for a lock no longer than 30 ms."""
+    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
+    sa.event.listen(service.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+
+
 def test_what_is_not_due_is_left_alone(brokerless: Service) -> None:
     placed = brokerless.world.place()
     before = brokerless.world.saga(placed)
@@ -166,8 +172,7 @@ def test_an_order_that_somebody_else_has_locked_does_not_stop_the_others(brokerl
     placed = brokerless.world.place_many(3)
     brokerless.world.forget_outbox()
     brokerless.world.make_due()
-    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
-    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    wait_for_locks_in_vain(brokerless)
     with brokerless.world.engine.begin() as other:
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"), {"id": placed[0].order_id})
         sweep(brokerless)
@@ -181,8 +186,7 @@ def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: S
     monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
     placed = brokerless.world.place_many(2)
     brokerless.world.make_due()
-    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
-    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    wait_for_locks_in_vain(brokerless)
     with brokerless.world.engine.begin() as other:
         other.execute(sa.text("SELECT 1 FROM campusg.orders FOR UPDATE"))
         sweep(brokerless)
@@ -211,8 +215,7 @@ def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Se
     placed = brokerless.world.place_many(5)
     brokerless.world.forget_outbox()
     brokerless.world.make_due()
-    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
-    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+    wait_for_locks_in_vain(brokerless)
     with brokerless.world.engine.begin() as other:
         locked = [each.order_id for each in placed[:4]]
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = ANY(CAST(:ids AS uuid[])) FOR UPDATE"), {"ids": locked})
