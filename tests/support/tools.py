@@ -5,6 +5,7 @@ Without the tool they are left out, and the last lines of the run say so; with `
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +34,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(missing)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which tests were left out, and which command brings their tool."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say behind everything else which tests were left out, and which command brings their tool."""
+    yield
     for line in left_out([report for report in terminalreporter.stats.get("skipped", []) if isinstance(report, pytest.TestReport)]):
         terminalreporter.write_line(line)
 
