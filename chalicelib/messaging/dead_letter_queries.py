@@ -102,13 +102,13 @@ def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit:
     parameters = given(filters, CONDITIONS)
     conditions = [SETTLED[filters.redriven, filters.dismissed], *map(CONDITIONS.__getitem__, parameters)]
     rows = newest_first(session, SELECT, "dead_letter_id", conditions, {**parameters, "limit": limit})
-    return [_buried(row) for row in rows]
+    return [_letter(row) for row in rows]
 
 
 def read_letter(session: sa.Connection, dead_letter_id: UUID) -> KeptDeadLetter | None:
     """A dead letter without its record; locks nothing."""
     row = session.execute(READ, {"id": dead_letter_id}).mappings().one_or_none()
-    return _buried(row) if row else None
+    return _letter(row) if row else None
 
 
 def read_dead_letter(session: sa.Connection, dead_letter_id: UUID) -> tuple[KeptDeadLetter, Incoming] | None:
@@ -117,7 +117,7 @@ def read_dead_letter(session: sa.Connection, dead_letter_id: UUID) -> tuple[Kept
     if row is None:
         return None
     headers = tuple((name, base64.b64decode(value)) for name, value in row["headers"])
-    return _buried(row), Incoming(row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers)
+    return _letter(row), Incoming(row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers)
 
 
 def claim(session: sa.Connection, dead_letter_id: UUID, now: datetime) -> bool:
@@ -136,5 +136,5 @@ def waiting(session: sa.Connection) -> dict[str, int]:
     return {row.error_class: row.number for row in session.execute(WAITING)}
 
 
-def _buried(row: Mapping[Any, Any]) -> KeptDeadLetter:
+def _letter(row: Mapping[Any, Any]) -> KeptDeadLetter:
     return KeptDeadLetter(**{name: row[name] for name in KeptDeadLetter.__dataclass_fields__})

@@ -27,7 +27,7 @@ Versions: TypeAlias = frozenset[int] | None
 
 @dataclass(frozen=True)
 class Call:
-    """One request as the operations take it: who asks, under which rules, with which trail, ids and conditions.
+    """One request as the operations take it: who asks, under which rules, with which context, ids and conditions.
 
     `once` claims the request's idempotency key, `versions` are those that its If-Match names.
     """

@@ -135,7 +135,7 @@ class Sweeper:
         self._database = database
         self._rules = rules
         self._publish = publish
-        self._new_fresh = new_id_source
+        self._new_ids = new_id_source
 
     def sweep(self) -> None:
         """Handle all that is due now; an item that fails alone never stops the others. Raises where the database is away."""
@@ -154,7 +154,7 @@ class Sweeper:
             if not due:
                 return
             count({job.name: number})
-            self._do(job, [(item, self._new_fresh()) for item in due])
+            self._do(job, [(item, self._new_ids()) for item in due])
             page = replace(page, after=due[-1].place)
 
     def _do(self, job: Job, items: Items) -> None:

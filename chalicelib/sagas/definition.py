@@ -55,11 +55,11 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Step:
-    """Ask a partner. The done reply's fields named in `keep` become facts, then `then` says what it means for the order.
+    """Ask a partner. The done reply's fields named in `keep` become saga data, then `then` says what it means for the order.
 
     `undo` takes back what the step did or may have done; a step that is `harmless` needs none. `skip` leaves the step out. From the
     `pivot` on a saga only goes forward; where such a step `tries_again`, a refusal is followed by new tries. With `undo_refused`
-    the undo is also due where the step was refused: an operator turns back what an earlier saga had done for it.
+    the undo is also due where the step was refused: an operator takes back what an earlier saga had done for it.
     """
 
     name: str

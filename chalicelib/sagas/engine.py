@@ -89,7 +89,7 @@ class UnitOfWork:
         return [saga for saga in (self._sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
 
     def start(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str] | None = None) -> Saga:
-        """Begin a saga on `order`: a new one, or one of this unit that no other saga holds. `fresh` has the saga's id."""
+        """Begin a saga on `order`: a new one, or one of this unit that no other saga holds. `ids` has the saga's id."""
         begun = self._begin(definition, order, cause, ids, data or {})
         self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), ids)
         return begun.saga
@@ -97,7 +97,7 @@ class UnitOfWork:
     def apply(self, saga: Saga, outcome: Outcome, cause: Cause, ids: IdSource, *, order: Order | None = None, noted: bool = False) -> None:
         """Let `outcome` happen to a saga of this unit; raises KeyError where its definition is not known.
 
-        The saga's own trail counts, whatever that of `cause` is. `order` is how the outcome finds the order, if not as it stands. With
+        The saga's own context counts, whatever that of `cause` is. `order` is how the outcome finds the order, if not as it stands. With
         `noted` the order's history gets an entry, and the order a version, even if nothing else changes.
         """
         definition = definition_of(saga.name, saga.definition_version)

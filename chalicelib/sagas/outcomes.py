@@ -66,7 +66,7 @@ class Deferred:
 
 @dataclass(frozen=True)
 class CompensationRequested:
-    """Somebody asked for the saga's compensation; its pending step counts as maybe done. `facts` are added to the saga's data."""
+    """Somebody asked for the saga's compensation; its pending step counts as maybe done. `data` is added to the saga's data."""
 
     error: SagaError
     data: Mapping[str, str] = field(default_factory=dict)

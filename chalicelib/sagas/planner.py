@@ -23,8 +23,8 @@ class Plan:
 
 
 def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, ids: IdSource) -> Plan:
-    """Say what follows from `outcome`. An Answered must have been judged TAKEN; only a saga that still goes forward can be Turned."""
-    run = _Run(definition, saga, order, outcome, moment, ids)
+    """Say what follows from `outcome`. An Answered must have been judged TAKEN; only a saga that still goes forward can be compensated."""
+    run = _Planning(definition, saga, order, outcome, moment, ids)
     match outcome:
         case Started():
             run.forward(None)
@@ -44,7 +44,7 @@ def plan(definition: Definition, saga: Saga, order: Order, outcome: Outcome, mom
     return run.result()
 
 
-class _Run:
+class _Planning:
     """One planning: the saga's parts unfolded, moved on, and folded up again."""
 
     def __init__(self, definition: Definition, saga: Saga, order: Order, outcome: Outcome, moment: Moment, ids: IdSource) -> None:
@@ -94,15 +94,15 @@ class _Run:
             self.forward(step.name)
 
     def timed_out(self) -> None:
-        """Send the pending command again, or draw the conclusion from its silence."""
+        """Send the pending command again, or conclude that the step timed out."""
         pending, step = self._awaited()
         if not self.policy.exhausted(pending.attempts):
             self._resend(pending)
         elif pending.undo or self.definition.past_pivot(self.steps.values()):
             self.status, self.due_at = SagaStatus.FAILED, None
-            self.error = self.error or _silence(step, pending)
+            self.error = self.error or _timed_out(step, pending)
         else:
-            self.compensate(_silence(step, pending))
+            self.compensate(_timed_out(step, pending))
 
     def defer(self) -> None:
         """Begin the pending command's wait anew, and count nothing."""
@@ -260,5 +260,5 @@ def _refusal(step: Step, reply: Reply) -> str:
     return f"{step.name} was refused: {getattr(reply, 'reason', 'no reason given')}"
 
 
-def _silence(step: Step, pending: Pending) -> SagaError:
+def _timed_out(step: Step, pending: Pending) -> SagaError:
     return SagaError(ErrorCode.SILENT, f"{step.name} had no answer after {pending.attempts} attempts")

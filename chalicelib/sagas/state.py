@@ -109,8 +109,8 @@ class Saga:
     @property
     def compensating(self) -> bool:
         """Whether the saga is undoing its work, or is suspended while doing so."""
-        parked_undoing = self.status is SagaStatus.FAILED and self.pending is not None and self.pending.undo
-        return self.status is SagaStatus.COMPENSATING or parked_undoing
+        suspended_undoing = self.status is SagaStatus.FAILED and self.pending is not None and self.pending.undo
+        return self.status is SagaStatus.COMPENSATING or suspended_undoing
 
     @property
     def current_step(self) -> str | None:

@@ -33,7 +33,7 @@ class Attempt:
     """What a command brings along: its saga, and an id without prefix for what it may create."""
 
     saga_id: str | None
-    fresh_id: str
+    new_id: str
 
 
 def decide(account: Account, command: commands.Command, attempt: Attempt) -> Decision:
@@ -74,7 +74,7 @@ def _authorize(account: Account, command: commands.AuthorizePayment, attempt: At
     if refusal:
         decision = Decision(account, replies.PaymentDeclined(order_id=account.order_id, reason=refusal))
     else:
-        payment = Payment(f"pay_{attempt.fresh_id}", command.customer_id, command.amount, command.currency)
+        payment = Payment(f"pay_{attempt.new_id}", command.customer_id, command.amount, command.currency)
         reply = replies.PaymentAuthorized(order_id=account.order_id, payment_id=payment.payment_id, amount=payment.amount)
         decision = Decision(replace(account, payments=(*account.payments, payment)), reply)
     return replace(decision, reply=None) if command.customer_id.startswith(SILENT) else decision
@@ -139,7 +139,7 @@ def _hold(account: Account, command: commands.HoldEscrow, attempt: Attempt) -> D
     refusal = _why_not_hold(account, command)
     if refusal:
         return Decision(account, replies.EscrowHoldFailed(order_id=account.order_id, reason=refusal))
-    hold = Hold(f"esc_{attempt.fresh_id}", command.customer_id, command.amount, command.currency)
+    hold = Hold(f"esc_{attempt.new_id}", command.customer_id, command.amount, command.currency)
     reply = replies.EscrowHeld(order_id=account.order_id, escrow_id=hold.escrow_id, amount=hold.amount)
     return Decision(replace(account, holds=(*account.holds, hold)), reply)
 

@@ -27,7 +27,7 @@ DEADLINE_SECONDS = 52.0
 START_PATIENCE_SECONDS = 40.0
 # What may be waited for while the other orders are played.
 LONGEST_STORY_SECONDS = 20.0
-# A stack for the demo alone has short waits, so that silence and time-out fit into it.
+# A stack for the demo alone has short waits, so that a step and an order time out into it.
 OWN_SETTINGS = {"STEP_TIMEOUT_SECONDS": "0.5", "STEP_MAX_ATTEMPTS": "4", "ACCEPT_TIMEOUT_SECONDS": "10", "SWEEP_SECONDS": "0.5"}
 NOT_FOR_ITS_OWN = ("DATA_DIR", "HTTP_PORT", "DATABASE_URL", "KAFKA_BROKERS", "PARTNERS")
 

@@ -58,12 +58,12 @@ def orders(postgres_server: PostgresServer, migrated_template: str, tmp_path_fac
 
 def every_fate(told: Fates) -> dict[str, UUID]:
     """Those that fall silent come first: a deadline that passes passes for all."""
-    silent, parked_by_silence = told.opened("silent_1"), told.cancelled(told.opened(), answered=False)
+    silent, timed_out = told.opened("silent_1"), told.cancelled(told.opened(), answered=False)
     told.fall_silent()
     told.settle()
     return {
         "silent": silent,
-        "suspended by silence": parked_by_silence,
+        "suspended by a time out": timed_out,
         "completed": told.completed(told.delivered(told.accepted())),
         "given back and completed": told.completed(
             told.delivered(told.accept(told.give_back(told.accepted("run_1"), "run_1"), "run_2"), "run_2")
@@ -104,7 +104,7 @@ def test_orders_of_every_fate_break_no_rule_in_whatever_state_they_are(orders: O
     }
 
 
-def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_parked(orders: Orders) -> None:
+def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_suspended(orders: Orders) -> None:
     with orders.engine.begin() as session:
         found = {each.order_id: (each.rule, each.detail) for each in suspended(session)}
     assert found == {
@@ -112,7 +112,7 @@ def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_parke
             "parked_by_refusal",
             "complete_order: release_escrow was refused: the runner is not the one assigned",
         ),
-        orders.ids["suspended by silence"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
+        orders.ids["suspended by a time out"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
     }
 
 
@@ -149,7 +149,7 @@ BREAKAGES: list[tuple[Rule, str, str, str]] = [
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("pending = NULL", "running"), "create_order is RUNNING"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("due_at = NULL", "running"), "due never"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("status = 'COMPENSATING', due_at = NULL", "running"), "due never"),
-    (audit.SAGA_WITHOUT_COMMAND, "suspended by silence", saga("awaited_id = NULL, pending = NULL", "suspended by silence"), "FAILED"),
+    (audit.SAGA_WITHOUT_COMMAND, "suspended by a time out", saga("awaited_id = NULL, pending = NULL", "suspended by a time-out"), "FAILED"),
     (audit.SAGA_OVERDUE, "running", saga(f"due_at = {LATE}", "running"), "create_order version 1 was due at"),
     (
         audit.OUTBOX_OLD,

@@ -56,7 +56,7 @@ def test_violations_are_a_table_by_rule_and_a_failure(told: Fates, database_url:
     assert f"  {wrong}  {'':36}  payee: run_2, but run_1 was assigned" in audited.stdout
 
 
-def test_parked_sagas_are_shown_and_no_failure(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
+def test_suspended_sagas_are_shown_and_no_failure(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
     order_id = told.refused_payout(told.delivered(told.accepted()))
 
     audited = operator_command("audit", DATABASE_URL=database_url)

@@ -88,7 +88,7 @@ def test_a_saga_that_is_undone_says_why(told: Fates) -> None:
     assert section(text, "error") == ["cancelled: cancelled by customer:silent_2"]
 
 
-def test_one_parked_by_silence_says_that_it_heals(told: Fates) -> None:
+def test_one_that_timed_out_says_that_it_heals(told: Fates) -> None:
     order_id = told.cancelled(told.opened(), answered=False)
     told.fall_silent()
 
@@ -98,7 +98,7 @@ def test_one_parked_by_silence_says_that_it_heals(told: Fates) -> None:
     assert section(text, "timer") == ["not set"]
 
 
-def test_one_parked_by_refusal_says_that_an_operator_must_act(told: Fates) -> None:
+def test_one_suspended_by_refusal_says_that_an_operator_must_act(told: Fates) -> None:
     order_id = told.refused_payout(told.delivered(told.accepted()))
 
     text = shown(told, order_id)

@@ -90,7 +90,7 @@ def test_a_record_that_meets_a_slow_database_alone_comes_again_without_a_count_a
 
 
 @pytest.mark.usefixtures("hasty")
-def test_statements_on_one_saga_that_outlast_statement_timeout_bury_no_reply(
+def test_statements_on_one_saga_that_outlast_statement_timeout_dead_letter_no_reply(
     brokerless: Service, placed: list[Placed], records: list[Record]
 ) -> None:
     with slow(brokerless.world, 0.4, "sagas", placed[2]):

@@ -88,7 +88,7 @@ def test_a_value_that_does_not_fit_is_kept_in_the_row_and_left_out_of_the_copy(s
     assert (copy.key, copy.value, errors(copy)["value.omitted"]) == (record.key, None, "900001")
 
 
-def test_any_number_of_headers_can_be_buried(service: Service) -> None:
+def test_any_number_of_headers_can_be_dead_lettered(service: Service) -> None:
     record = spoiled(service)
     many = replace(record, headers=(*record.headers, *((f"h{number}", b"") for number in range(20_000))))
     assert service.on_events(many) == NOBODY
@@ -98,7 +98,7 @@ def test_any_number_of_headers_can_be_buried(service: Service) -> None:
 
 
 @pytest.mark.parametrize("value", [None, b"", b"x" * 900_000])
-def test_a_record_without_key_and_headers_can_be_buried(service: Service, value: bytes | None) -> None:
+def test_a_record_without_key_and_headers_can_be_dead_lettered(service: Service, value: bytes | None) -> None:
     record = Record("user-events", None, value, ())
     assert service.on_events(record) == NOBODY
     [letter] = service.world.dead_letters()

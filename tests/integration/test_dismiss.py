@@ -14,7 +14,7 @@ from chalicelib.messaging import dead_letters
 from chalicelib.messaging.dead_letter_queries import read_dead_letter
 from chalicelib.messaging.dead_letters import DeadLetter
 from tests.integration.conftest import Service
-from tests.integration.test_redrive import buried, everything, of_a_newer_release, redrive, released, wait_for_a_lock
+from tests.integration.test_redrive import dead_letter_of, everything, of_a_newer_release, redrive, released, wait_for_a_lock
 from tests.support.answers import Answer
 from tests.support.database import Placed
 from tests.support.edge import ADMIN, InProcess
@@ -31,7 +31,7 @@ def dismiss(http: InProcess, letter: str, body: Any = None, **headers: str) -> A
 def misfit(service: Service) -> tuple[Placed, str]:
     """A reply that doesn't fit the command of a saga, which goes on waiting."""
     placed = service.world.place()
-    return placed, buried(service, answer(service.world.pending(placed), customerId="cust_2"))
+    return placed, dead_letter_of(service, answer(service.world.pending(placed), customerId="cust_2"))
 
 
 def test_it_no_longer_waits_and_says_when_by_whom_and_why(service: Service, http: InProcess) -> None:
@@ -114,7 +114,7 @@ def test_if_match_names_the_orders_version_and_is_judged_only_where_something_ch
 
 @pytest.mark.parametrize("key", [None, b"no uuid", str(UUID(int=7)).encode()], ids=["no key", "another key", "an order that isn't there"])
 def test_one_that_names_no_order_of_ours_is_dismissed_alone(brokerless: Service, offline: InProcess, key: bytes | None) -> None:
-    letter = buried(brokerless, Record("user-events", key, b"{", ()))
+    letter = dead_letter_of(brokerless, Record("user-events", key, b"{", ()))
     before = everything(brokerless.world)
 
     assert dismiss(offline, letter).status == 200
@@ -125,7 +125,7 @@ def test_one_that_names_no_order_of_ours_is_dismissed_alone(brokerless: Service,
 
 def test_a_record_whose_key_alone_names_the_order_is_in_its_history(brokerless: Service, offline: InProcess) -> None:
     placed = brokerless.world.place()
-    letter = buried(brokerless, Record("user-events", str(placed.order_id).encode(), b"{", ()))
+    letter = dead_letter_of(brokerless, Record("user-events", str(placed.order_id).encode(), b"{", ()))
 
     dismiss(offline, letter)
 

@@ -44,7 +44,7 @@ def finish(service: Service, placed: Placed) -> list[str]:
     ("answers", "undone", "payment_status"),
     [(0, [], "FAILED"), (1, ["payment.release"], "FAILED"), (2, ["escrow.refund", "payment.release"], "RELEASED")],
 )
-def test_a_creation_turns_round_at_once_and_undoes_what_may_have_been_done(
+def test_a_creation_is_compensated_at_once_and_undoes_what_may_have_been_done(
     brokerless: Service, answers: int, undone: list[str], payment_status: str
 ) -> None:
     world = brokerless.world

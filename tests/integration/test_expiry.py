@@ -48,22 +48,22 @@ def refused(type: str) -> Move:
 
 
 # The order's status, what was done before the expiry came, what the expiry does, and the order's end.
-# cancels: cancel_order begins at once. turns: create_order turns round. notes: an entry, and whoever ends the saga acts on it.
-# buries: an entry and a dead letter. ignored: nothing at all.
+# cancels: cancel_order begins at once. compensates: create_order is compensated. notes: an entry, and whoever ends the saga acts on it.
+# dead_letters: an entry and a dead letter. ignored: nothing at all.
 TABLE: dict[str, tuple[str, list[Move], str, str]] = {
     "open, held by nobody": ("READY_FOR_PICKUP", [], "cancels", "CANCELLED RELEASED"),
     "open, its time over": ("READY_FOR_PICKUP", [is_late], "cancels", "CANCELLED RELEASED"),
     "accepted, held by nobody": ("ACCEPTED", [], "cancels", "CANCELLED RELEASED"),
-    "collected": ("COLLECTED", [], "buries", "COLLECTED AUTHORIZED"),
-    "on the way": ("ON_THE_WAY", [], "buries", "ON_THE_WAY AUTHORIZED"),
-    "delivered": ("DELIVERED", [], "buries", "DELIVERED AUTHORIZED"),
+    "collected": ("COLLECTED", [], "dead-letters", "COLLECTED AUTHORIZED"),
+    "on the way": ("ON_THE_WAY", [], "dead-letters", "ON_THE_WAY AUTHORIZED"),
+    "delivered": ("DELIVERED", [], "dead-letters", "DELIVERED AUTHORIZED"),
     "completed": ("DELIVERED", [complete(), settled], "ignored", "COMPLETED CAPTURED"),
     "cancelled": ("ACCEPTED", [cancel(), settled], "ignored", "CANCELLED RELEASED"),
     "timed out": ("READY_FOR_PICKUP", [timed_out], "ignored", "TIMED_OUT RELEASED"),
     "refused": ("NEW", [refused("user.validate_customer")], "ignored", "CANCELLED FAILED"),
-    "create_order, nothing asked of the bank": ("NEW", [Scene.publish], "turns", "CANCELLED FAILED"),
-    "create_order, authorizing": ("NEW", [Scene.publish, answered(1)], "turns", "CANCELLED FAILED"),
-    "create_order, authorized": ("NEW", [Scene.publish, answered(2)], "turns", "CANCELLED RELEASED"),
+    "create_order, nothing asked of the bank": ("NEW", [Scene.publish], "compensates", "CANCELLED FAILED"),
+    "create_order, authorizing": ("NEW", [Scene.publish, answered(1)], "compensates", "CANCELLED FAILED"),
+    "create_order, authorized": ("NEW", [Scene.publish, answered(2)], "compensates", "CANCELLED RELEASED"),
     "create_order, undoing": ("NEW", [Scene.publish, answered(2), refused("escrow.hold")], "notes", "CANCELLED RELEASED"),
     "create_order, suspended while undoing": (
         "NEW",
@@ -74,14 +74,14 @@ TABLE: dict[str, tuple[str, list[Move], str, str]] = {
     "accept_order, begun": ("READY_FOR_PICKUP", [accept()], "notes", "CANCELLED RELEASED"),
     "accept_order, assigning": ("READY_FOR_PICKUP", [accept(), answered(1)], "notes", "CANCELLED RELEASED"),
     "accept_order, undoing": ("READY_FOR_PICKUP", [accept(), answered(1), falls_silent], "notes", "CANCELLED RELEASED"),
-    "accept_order, parked": ("READY_FOR_PICKUP", [accept(), answered(1), falls_silent, falls_silent], "notes", "CANCELLED RELEASED"),
+    "accept_order, suspended": ("READY_FOR_PICKUP", [accept(), answered(1), falls_silent, falls_silent], "notes", "CANCELLED RELEASED"),
     "cancel_acceptance": ("ACCEPTED", [give_back()], "notes", "CANCELLED RELEASED"),
-    "cancel_acceptance, parked": ("ACCEPTED", [give_back(), falls_silent], "notes", "CANCELLED RELEASED"),
+    "cancel_acceptance, suspended": ("ACCEPTED", [give_back(), falls_silent], "notes", "CANCELLED RELEASED"),
     "cancel_order": ("ACCEPTED", [cancel()], "notes", "CANCELLED RELEASED"),
     "cancel_order for the clock": ("READY_FOR_PICKUP", list(acceptance_timeout()), "notes", "TIMED_OUT RELEASED"),
-    "cancel_order of a delivered order": ("DELIVERED", [cancel(ADMIN, "lost")], "buries", "CANCELLED RELEASED"),
-    "complete_order, before the capture": ("DELIVERED", [complete()], "buries", "DELIVERED AUTHORIZED"),
-    "complete_order, capturing": ("DELIVERED", [complete(), answered(1)], "buries", "DELIVERED AUTHORIZED"),
+    "cancel_order of a delivered order": ("DELIVERED", [cancel(ADMIN, "lost")], "dead-letters", "CANCELLED RELEASED"),
+    "complete_order, before the capture": ("DELIVERED", [complete()], "dead-letters", "DELIVERED AUTHORIZED"),
+    "complete_order, capturing": ("DELIVERED", [complete(), answered(1)], "dead-letters", "DELIVERED AUTHORIZED"),
     "complete_order, captured": ("DELIVERED", [complete(), answered(2)], "ignored", "COMPLETED CAPTURED"),
 }
 
@@ -102,10 +102,10 @@ def test_an_expired_authorization(shared_stage: Stage, status: str, moves: list[
     letters = len(scene.dead_letters())
     scene.settle()
     assert f"{scene.order['order_status']} {scene.order['payment_status']}" == end
-    assert len(scene.dead_letters()) == letters == (effect == "buries")
+    assert len(scene.dead_letters()) == letters == (effect == "dead-letters")
     cancelling = [saga for saga in scene.sagas() if saga["name"] == "cancel_order"]
     assert len(cancelling) == ("cancel" in effect or (end.endswith("RELEASED") and status != "NEW"))
-    if effect != "buries":
+    if effect != "dead-letters":
         check_at_rest(scene)
 
 
@@ -118,7 +118,7 @@ def cancels(scene: Scene) -> None:
     check_the_entry(scene)
 
 
-def turns(scene: Scene) -> None:
+def compensates(scene: Scene) -> None:
     version = scene.order["version"]
     expire(scene)
     saga = scene.saga("create_order")
@@ -143,7 +143,7 @@ def notes(scene: Scene) -> None:
         assert None not in held[version:], "the order is never free in between"
 
 
-def buries(scene: Scene) -> None:
+def dead_letters(scene: Scene) -> None:
     version, holder = scene.order["version"], scene.order["active_saga_id"]
     expire(scene)
     assert (scene.order["version"], scene.order["active_saga_id"]) == (version + 1, holder)
@@ -158,7 +158,13 @@ def ignored(scene: Scene) -> None:
     assert scene.state() == state
 
 
-EFFECTS: dict[str, Callable[[Scene], None]] = {"cancels": cancels, "turns": turns, "notes": notes, "buries": buries, "ignored": ignored}
+EFFECTS: dict[str, Callable[[Scene], None]] = {
+    "cancels": cancels,
+    "compensates": compensates,
+    "notes": notes,
+    "dead-letters": dead_letters,
+    "ignored": ignored,
+}
 
 
 def check_the_entry(scene: Scene) -> None:

@@ -113,7 +113,7 @@ def test_a_payout_refused_to_the_last_try_parks_the_saga_and_holds_the_order(sce
 
 
 @pytest.mark.parametrize("step", ["capture", "payout"])
-def test_silence_from_the_pivot_on_parks_the_saga_until_the_late_reply_heals_it(scene: Scene, step: str) -> None:
+def test_a_time_out_from_the_pivot_on_suspends_the_saga_until_the_late_reply_heals_it(scene: Scene, step: str) -> None:
     scene.answer_next()
     if step == "payout":
         scene.answer_next()

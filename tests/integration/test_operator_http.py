@@ -9,7 +9,7 @@ from tests.support.edge import ADMIN, OWNER, RUNNER, InProcess
 from tests.support.kafka_records import answer
 
 
-def test_a_saga_that_is_turned_round_is_answered_with_order_and_saga_and_the_history_names_the_operator(
+def test_a_saga_that_is_compensated_is_answered_with_order_and_saga_and_the_history_names_the_operator(
     service: Service, http: InProcess
 ) -> None:
     placed = service.world.place()

@@ -17,7 +17,7 @@ from chalicelib.orders.access import Viewer
 from chalicelib.sagas.retry import RetryPolicy
 from tests.integration.conftest import RULES
 from tests.support.database import World
-from tests.support.interleaving import ADMIN, TRAIL, Move, accept, cancel, check_at_rest, complete, falls_silent, give_back, times_out
+from tests.support.interleaving import ADMIN, CONTEXT, Move, accept, cancel, check_at_rest, complete, falls_silent, give_back, times_out
 from tests.support.scene import Scene, Stage
 
 OPERATOR = Viewer("adm_7", frozenset({"admin"}))
@@ -30,10 +30,10 @@ ACTIONS: dict[str, Callable[[Scene], object]] = {
     "waits": times_out,
     "cancelled": cancel(),
     "retried": lambda scene: scene.do(
-        lambda session, rules, _: operate.retry(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.holder["saga_id"])
+        lambda session, rules, _: operate.retry(session, Call(rules, OPERATOR, CONTEXT, new_id_source()), scene.holder["saga_id"])
     ),
     "compensated": lambda scene: scene.do(
-        lambda session, rules, _: operate.compensate(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.holder["saga_id"])
+        lambda session, rules, _: operate.compensate(session, Call(rules, OPERATOR, CONTEXT, new_id_source()), scene.holder["saga_id"])
     ),
 }
 
@@ -132,7 +132,7 @@ def reach(stage: Stage, saga: str, path: str, status: str) -> Scene:
 
 def operate_on(scene: Scene, saga: str, verb: str) -> None:
     saga_id = scene.saga(saga)["saga_id"]
-    scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, TRAIL, new_id_source()), saga_id))
+    scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, CONTEXT, new_id_source()), saga_id))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_saga_that_does_not_exist_is_not_found(stage: Stage) -> None:
     scene = stage.scene("NEW")
     for verb in VERBS.values():
         with pytest.raises(NotFound):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_id_source()), uuid4()))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, CONTEXT, new_id_source()), uuid4()))
 
 
 def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: Stage) -> None:
@@ -220,5 +220,5 @@ def test_a_saga_of_a_release_that_this_code_does_not_know_is_left_alone(stage: S
     state = scene.state()
     for verb in VERBS.values():
         with pytest.raises(WrongStatus):
-            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, TRAIL, new_id_source()), scene.saga_id))
+            scene.do(lambda session, rules, _, verb=verb: verb(session, Call(rules, OPERATOR, CONTEXT, new_id_source()), scene.saga_id))
     assert scene.state() == state

@@ -22,7 +22,7 @@ from tests.support.interleaving import (
     expire,
     give_back,
     patch,
-    silence,
+    time_out,
 )
 from tests.support.scene import RUNNER, Scene, Stage
 
@@ -87,8 +87,8 @@ def test_cancel_and_expiry_during_the_creation_together_turn_it_once(shared_stag
         assert undone == [], race
 
 
-def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_next_runner(shared_stage: Stage) -> None:
-    """The first runner is assigned, but the reply stays away until any later moment; silence undoes it; another runner asks."""
+def test_the_late_replies_of_an_acceptance_that_a_time_out_undid_do_not_touch_the_next_runner(shared_stage: Stage) -> None:
+    """The first runner is assigned, but the reply stays away until any later moment; a time-out undoes it; another runner asks."""
 
     def begin() -> Race:
         scene = shared_stage.scene()
@@ -98,8 +98,8 @@ def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_n
         assigned = scene.work(scene.unworked(first)[0])
         assert assigned
         scene.spend_attempts()
-        passes, read, act = silence()
-        undoing = Side("silence", [lambda scene: passes(scene) or read(scene), act, lambda _scene: first])
+        passes, read, act = time_out()
+        undoing = Side("time-out", [lambda scene: passes(scene) or read(scene), act, lambda _scene: first])
         return Race(scene, [undoing, Side("late reply", [lambda scene: scene.take(assigned)]), Side("runner_2", [accept("runner_2")])])
 
     fates = set()
@@ -119,7 +119,7 @@ def test_the_late_replies_of_an_acceptance_that_silence_undid_do_not_touch_the_n
     assert fates == {"runner_1", "runner_2", None}
 
 
-def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(shared_stage: Stage) -> None:
+def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_a_time_out(shared_stage: Stage) -> None:
     """All copies are spent, and the sweep has perhaps looked already; after the reply it is another command that is awaited."""
 
     def begin() -> Race:
@@ -129,13 +129,13 @@ def test_a_reply_that_comes_before_the_sweep_acts_is_not_taken_for_silence(share
         authorized = scene.work(scene.unworked()[0])
         assert authorized
         scene.spend_attempts()
-        return Race(scene, [Side("silence", silence()), Side("reply", [lambda scene: scene.take(authorized)])])
+        return Race(scene, [Side("time-out", time_out()), Side("reply", [lambda scene: scene.take(authorized)])])
 
     ends = set()
     for race in every_interleaving(begin):
         race.scene.settle()
         check_books(race)
-        in_time = race.path[-1] == "silence"
+        in_time = race.path[-1] == "time-out"
         expected = ("READY_FOR_PICKUP", "AUTHORIZED") if in_time else ("CANCELLED", "FAILED")
         assert statuses(race) == expected, race
         ends.add(in_time)
@@ -147,7 +147,7 @@ def test_two_sweeps_send_one_copy(shared_stage: Stage) -> None:
         scene = shared_stage.scene("NEW")
         scene.publish()
         scene.make_due()
-        return Race(scene, [Side(name, silence()[1:]) for name in ("one", "other")])
+        return Race(scene, [Side(name, time_out()[1:]) for name in ("one", "other")])
 
     for race in every_interleaving(begin):
         [saga] = race.scene.sagas()

@@ -42,7 +42,7 @@ def letters_of(service: Service) -> list[str]:
     return [str(row["dead_letter_id"]) for row in service.world.dead_letters()]
 
 
-def buried(service: Service, *records: Record) -> str:
+def dead_letter_of(service: Service, *records: Record) -> str:
     """The id of the dead letter that these deliveries have come to."""
     for record in records:
         service.on_events(record)
@@ -54,7 +54,7 @@ def of_a_newer_release(service: Service) -> tuple[Placed, str]:
     """A reply to a saga whose definition is not known here."""
     placed = service.world.place()
     service.world.rows("UPDATE campusg.sagas SET definition_version = 9 WHERE saga_id = :id", id=placed.saga_id)
-    return placed, buried(service, answer(service.world.pending(placed)))
+    return placed, dead_letter_of(service, answer(service.world.pending(placed)))
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_reply_that_came_before_its_saga_is_taken_when_that_is_there(brokerles
     order_id, ids = new_id(), new_id_source()
     pattern = brokerless.world.place()
     early = answer(brokerless.world.pending(pattern)).having(ce_sagaid=str(ids.saga_id), ce_causationid=ids.id(1))
-    letter = buried(brokerless, replace(early, key=str(order_id).encode()))
+    letter = dead_letter_of(brokerless, replace(early, key=str(order_id).encode()))
     assert "UnknownSaga" in redrive(offline, letter).problem(409, "wrong-status")["detail"]
     with brokerless.world.engine.begin() as session:
         create_order(session, Call(brokerless.world.rules, CUSTOMER, MessageContext("corr"), ids), order_id, NEW_ORDER)
@@ -167,7 +167,7 @@ def test_a_poison_record_is_taken_when_its_bug_is_gone_and_until_then_the_bug_is
 
     with monkeypatch.context() as bug:
         plant_bug(bug, fault=tell_secrets)
-        letter = buried(brokerless, *[answer(brokerless.world.pending(placed))] * DELIVERIES)
+        letter = dead_letter_of(brokerless, *[answer(brokerless.world.pending(placed))] * DELIVERIES)
         before = everything(brokerless.world)
         detail = redrive(offline, letter).problem(409, "wrong-status")["detail"]
         assert "the code has a fault" in detail
@@ -196,7 +196,7 @@ def test_an_expiry_is_taken_after_all(brokerless: Service, offline: InProcess, m
     record = Partners().expire(placed.order_id, "pay_1")
     with monkeypatch.context() as bug:
         bug.setattr("chalicelib.operations.take_replies.expire_authorization", None)
-        letter = buried(brokerless, *[record] * DELIVERIES)
+        letter = dead_letter_of(brokerless, *[record] * DELIVERIES)
 
     body = redrive(offline, letter).json()
 
@@ -225,7 +225,7 @@ def test_a_reply_that_has_become_stale_changes_nothing_and_still_waits(
 def test_a_record_that_still_can_not_be_taken_is_no_second_letter(brokerless: Service, offline: InProcess, header: str) -> None:
     placed = brokerless.world.place()
     record = answer(brokerless.world.pending(placed), customerId="cust_2")
-    letter = buried(brokerless, replace(record, headers=(*record.headers, (header, b"1"))))
+    letter = dead_letter_of(brokerless, replace(record, headers=(*record.headers, (header, b"1"))))
     before = everything(brokerless.world)
 
     assert "Misfit: " in redrive(offline, letter).problem(409, "wrong-status")["detail"]
@@ -336,7 +336,7 @@ def test_letters_that_are_not_there_can_not_be_redriven_or_read(brokerless: Serv
 
 def test_a_record_with_mended_headers_no_key_and_no_value_is_shown_as_it_was_kept(brokerless: Service, offline: InProcess) -> None:
     record = Record("user-events", None, None, (("x\x00y", b"\x00\xff"), ("x", b""), ("x", b"2")))
-    letter = buried(brokerless, record)
+    letter = dead_letter_of(brokerless, record)
 
     shown = offline.get(f"/api/dead-letters/{letter}", ADMIN).json()
 
@@ -346,7 +346,7 @@ def test_a_record_with_mended_headers_no_key_and_no_value_is_shown_as_it_was_kep
 
 @pytest.mark.parametrize("value", [b"", b"\x00", '{"name": "Café"}'.encode(), b"\xff{", b"x" * 64 * 1024])
 def test_a_value_is_shown_in_base64_and_as_text_where_it_is_utf_8(brokerless: Service, offline: InProcess, value: bytes) -> None:
-    letter = buried(brokerless, Record("user-events", b"\x00k", value, ()))
+    letter = dead_letter_of(brokerless, Record("user-events", b"\x00k", value, ()))
 
     shown = offline.get(f"/api/dead-letters/{letter}", ADMIN).json()
 

@@ -165,7 +165,7 @@ SUSPENDED: dict[str, tuple[str, Move]] = {
 }
 
 
-def what_is_told_of_parked_sagas(edge: Watched, stage: Stage) -> None:
+def what_is_answered_of_suspended_sagas(edge: Watched, stage: Stage) -> None:
     for request, (status, move) in SUSPENDED.items():
         scene = stage.scene(status, pool=1)
         move(scene)
@@ -186,7 +186,7 @@ def operate(edge: Watched, scene: Scene) -> None:
         edge.post(f"{path}/{action}", ADMIN)
 
 
-def what_operators_turn_round(edge: Watched, stage: Stage) -> None:
+def what_operators_compensate(edge: Watched, stage: Stage) -> None:
     scene = stage.scene("NEW", pool=1)
     edge.post(f"/api/sagas/{scene.saga_id}/compensate", ADMIN)
     edge.get("/api/sagas", ADMIN)
@@ -224,8 +224,8 @@ def test_what_is_documented_is_what_happens(edge: Watched, stage: Stage, brokerl
     what_becomes_of_new_orders(edge, brokerless.world)
     what_becomes_of_an_order(edge, stage)
     what_becomes_of_an_acceptance(edge, stage)
-    what_is_told_of_parked_sagas(edge, stage)
-    what_operators_turn_round(edge, stage)
+    what_is_answered_of_suspended_sagas(edge, stage)
+    what_operators_compensate(edge, stage)
     what_becomes_of_a_dead_letter(edge, brokerless)
     what_anybody_may_ask(edge, brokerless, kafka)
     assert sorted(documented(edge) - edge.seen) == []

@@ -101,7 +101,7 @@ def test_a_command_that_is_not_published_yet_is_waited_for_anew_and_nothing_coun
 
 
 @pytest.mark.parametrize(("answers", "undone"), [(0, []), (1, ["payment.release"]), (2, ["escrow.refund", "payment.release"])])
-def test_silence_undoes_the_silent_step_too_and_cancels_the_order(brokerless: Service, answers: int, undone: list[str]) -> None:
+def test_a_time_out_undoes_the_silent_step_too_and_cancels_the_order(brokerless: Service, answers: int, undone: list[str]) -> None:
     world = brokerless.world
     placed = world.place()
     for _ in range(answers):

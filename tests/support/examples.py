@@ -22,7 +22,7 @@ ACCEPT_TIMEOUT = timedelta(minutes=30)
 RULES = Rules(POLICY, Timeouts(ACCEPT_TIMEOUT), cancel_expired)
 ORDER_ID = UUID("01930000-0000-7000-8000-00000000000a")
 SAGA_ID = UUID("01930000-0000-7000-8000-00000000000b")
-TRAIL = MessageContext("corr-1", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+CONTEXT = MessageContext("corr-1", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
 _NEW_ORDER = Order(
     order_id=ORDER_ID,
@@ -70,7 +70,7 @@ def a_saga(definition: Definition, **changes: Any) -> Saga:
         definition_version=definition.version,
         status=SagaStatus.RUNNING,
         steps=tuple(StepState(step.name) for step in definition.steps),
-        context=TRAIL,
+        context=CONTEXT,
         started_at=NOW,
     )
     return replace(saga, **changes)

@@ -29,7 +29,7 @@ from infra.console import complain
 from infra.documents.saga_map import REFUSED, TIMED_OUT
 from tests.support.database import World
 from tests.support.examples import POLICY, RULES
-from tests.support.interleaving import ADMIN, TRAIL, Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
+from tests.support.interleaving import ADMIN, CONTEXT, Move, Sweep, accept, acceptance_timeout, cancel, complete, created, give_back
 from tests.support.saga_language import UNWILLING
 from tests.support.scene import Scene, Stage
 from tests.support.servers import running_postgres
@@ -78,7 +78,7 @@ def times_out(run: Run) -> None:
     sweep.act(run.scene)
 
 
-def silence(run: Run) -> None:
+def no_reply(run: Run) -> None:
     """Nobody answers any copy."""
     for _ in range(POLICY.attempts):
         times_out(run)
@@ -90,12 +90,12 @@ def cancelled(run: Run) -> None:
 
 
 def compensated(run: Run) -> None:
-    """An operator turns the saga round."""
-    run.scene.do(lambda session, rules, _: operate.compensate(session, Call(rules, ADMIN, TRAIL, new_id_source()), run.saga_id))
+    """An operator has the saga compensated."""
+    run.scene.do(lambda session, rules, _: operate.compensate(session, Call(rules, ADMIN, CONTEXT, new_id_source()), run.saga_id))
 
 
 def retried(run: Run) -> None:
-    run.scene.do(lambda session, rules, _: operate.retry(session, Call(rules, ADMIN, TRAIL, new_id_source()), run.saga_id))
+    run.scene.do(lambda session, rules, _: operate.retry(session, Call(rules, ADMIN, CONTEXT, new_id_source()), run.saga_id))
 
 
 def unpayable(run: Run) -> None:
@@ -120,7 +120,7 @@ class Recipe:
     places: dict[str, Sequence[Act]]
 
 
-def parked_at(place: str) -> str:
+def suspended_at(place: str) -> str:
     return f"{TIMED_OUT} at {place}"
 
 
@@ -134,13 +134,13 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
                 "authorize_payment": (done,),
                 "hold_escrow": (done, done),
                 "hold_escrow, third copy": (done, done, times_out, times_out),
-                "undo_hold_escrow": (done, done, silence),
+                "undo_hold_escrow": (done, done, no_reply),
                 "undo_hold_escrow, cancelled": (done, done, cancelled),
                 "undo_authorize_payment": (done, done, refused),
-                "undo_authorize_payment, maybe done": (done, silence),
+                "undo_authorize_payment, maybe done": (done, no_reply),
                 "undo_authorize_payment, hold undone": (done, done, cancelled, done),
-                parked_at("undo_hold_escrow"): (done, done, cancelled, silence),
-                parked_at("undo_authorize_payment"): (done, silence, silence),
+                suspended_at("undo_hold_escrow"): (done, done, cancelled, no_reply),
+                suspended_at("undo_authorize_payment"): (done, no_reply, no_reply),
             },
         ),
     ),
@@ -151,9 +151,9 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             {
                 "validate_runner": (),
                 "assign_escrow": (done,),
-                "undo_assign_escrow": (done, silence),
+                "undo_assign_escrow": (done, no_reply),
                 "undo_assign_escrow, by an operator": (done, compensated),
-                parked_at("undo_assign_escrow"): (done, silence, silence),
+                suspended_at("undo_assign_escrow"): (done, no_reply, no_reply),
             },
         ),
     ),
@@ -164,19 +164,19 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             {
                 "validate_runner": (),
                 "capture_payment": (done,),
-                parked_at("capture_payment"): (done, silence),
+                suspended_at("capture_payment"): (done, no_reply),
                 "release_escrow": (done, done),
                 "release_escrow, refused and waiting": (done, done, refused),
                 "release_escrow, second try": (done, done, refused, times_out),
-                parked_at("release_escrow"): (done, done, silence),
+                suspended_at("release_escrow"): (done, done, no_reply),
                 REFUSED: (done, done, unpayable),
                 "validate_runner_again": (done, done, unpayable, retried),
-                parked_at("validate_runner_again"): (done, done, unpayable, retried, silence),
+                suspended_at("validate_runner_again"): (done, done, unpayable, retried, no_reply),
                 f"{REFUSED}, runner rejected": (done, done, unpayable, retried, refused),
                 "undo_release_escrow": (done, done, unpayable, compensated),
-                parked_at("undo_release_escrow"): (done, done, unpayable, compensated, silence),
+                suspended_at("undo_release_escrow"): (done, done, unpayable, compensated, no_reply),
                 "undo_capture_payment": (done, done, unpayable, compensated, done),
-                parked_at("undo_capture_payment"): (done, done, unpayable, compensated, done, silence),
+                suspended_at("undo_capture_payment"): (done, done, unpayable, compensated, done, no_reply),
             },
         ),
     ),
@@ -184,7 +184,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         Recipe(
             "ACCEPTED",
             give_back(),
-            {"unassign_runner": (), parked_at("unassign_runner"): (silence,)},
+            {"unassign_runner": (), suspended_at("unassign_runner"): (no_reply,)},
         ),
     ),
     "cancel_order": (
@@ -193,11 +193,11 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             cancel(reason="too slow"),
             {
                 "unassign_runner": (),
-                parked_at("unassign_runner"): (silence,),
+                suspended_at("unassign_runner"): (no_reply,),
                 "refund_escrow": (done,),
-                parked_at("refund_escrow"): (done, silence),
+                suspended_at("refund_escrow"): (done, no_reply),
                 "release_payment": (done, done),
-                parked_at("release_payment"): (done, done, silence),
+                suspended_at("release_payment"): (done, done, no_reply),
             },
         ),
         Recipe(

@@ -21,7 +21,7 @@ from tests.support.partner_script import Partners
 
 TOPICS = (USER_COMMANDS, PAYMENT_COMMANDS, ESCROW_COMMANDS, NOTIFICATION_COMMANDS)
 DUPLICATED, LOST, LATE = 0.20, 0.05, 0.10
-# A reply that gets lost more often than this is silence, and silence is a fate of its own.
+# A reply that gets lost more often than this is a time-out, and a time-out is a fate of its own.
 MOST_LOSSES = 2
 REFUSALS = {
     "declined_": "payment.authorize",

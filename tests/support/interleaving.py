@@ -33,7 +33,7 @@ from chalicelib.sagas.outcomes import IdSource
 from tests.support.kafka_records import Sent
 from tests.support.scene import RUNNER, Scene
 
-TRAIL = MessageContext("corr-race")
+CONTEXT = MessageContext("corr-race")
 CUSTOMER = Viewer("cust_1", frozenset({"customer"}))
 ADMIN = Viewer("adm_1", frozenset({"admin"}))
 
@@ -48,21 +48,21 @@ def runner(sub: str = RUNNER) -> Viewer:
 def accept(runner_id: str = RUNNER) -> Move:
     """The runner asks for the order."""
     return _asks(
-        lambda session, rules, order_id, ids: accept_order(session, Call(rules, runner(runner_id), TRAIL, ids), order_id, runner_id)
+        lambda session, rules, order_id, ids: accept_order(session, Call(rules, runner(runner_id), CONTEXT, ids), order_id, runner_id)
     )
 
 
 def cancel(viewer: Viewer = CUSTOMER, reason: str | None = None) -> Move:
     """Somebody calls the order off."""
-    return _asks(lambda session, rules, order_id, ids: cancel_order(session, Call(rules, viewer, TRAIL, ids), order_id, reason))
+    return _asks(lambda session, rules, order_id, ids: cancel_order(session, Call(rules, viewer, CONTEXT, ids), order_id, reason))
 
 
 def complete(viewer: Viewer = CUSTOMER) -> Move:
-    return _asks(lambda session, rules, order_id, ids: complete_order(session, Call(rules, viewer, TRAIL, ids), order_id))
+    return _asks(lambda session, rules, order_id, ids: complete_order(session, Call(rules, viewer, CONTEXT, ids), order_id))
 
 
 def give_back(viewer: Viewer | None = None) -> Move:
-    return _asks(lambda session, rules, order_id, ids: cancel_acceptance(session, Call(rules, viewer or runner(), TRAIL, ids), order_id))
+    return _asks(lambda session, rules, order_id, ids: cancel_acceptance(session, Call(rules, viewer or runner(), CONTEXT, ids), order_id))
 
 
 def patch(to: OrderStatus, viewer: Viewer | None = None) -> Move:
@@ -70,7 +70,7 @@ def patch(to: OrderStatus, viewer: Viewer | None = None) -> Move:
 
     def move(scene: Scene) -> None:
         scene.do(
-            lambda session, rules, order_id: move_status(session, Call(rules, viewer or runner(), TRAIL, new_id_source()), order_id, to)
+            lambda session, rules, order_id: move_status(session, Call(rules, viewer or runner(), CONTEXT, new_id_source()), order_id, to)
         )
 
     return move
@@ -97,19 +97,19 @@ class Sweep:
     """The clock's function in its two transactions: what is due is read by one, and acted upon by the next."""
 
     def __init__(self, job: sweeps.Job) -> None:
-        self._chore = job
+        self._job = job
         self._due: Sequence[Any] = ()
 
     def read(self, scene: Scene) -> None:
         with scene.world.engine.begin() as session:
-            due = self._chore.read(session, scene.world.rules, first_page(session, sweeps.MOST_AT_ONCE))
+            due = self._job.read(session, scene.world.rules, first_page(session, sweeps.MOST_AT_ONCE))
         self._due = [each for each in due if self._mine(scene, each)]
 
     def hit(self, scene: Scene) -> list[tuple[Any, IdSource]]:
         """The second transaction alone: it looks at nothing before or after."""
         items = [(each, new_id_source()) for each in self._due]
         if items:
-            scene.do(lambda session, rules, _order_id: self._chore.do(session, rules, items))
+            scene.do(lambda session, rules, _order_id: self._job.do(session, rules, items))
         return items
 
     def act(self, scene: Scene) -> UUID | None:
@@ -132,14 +132,14 @@ def acceptance_timeout() -> Sequence[Move]:
     return (is_late, *Sweep(sweeps.UnacceptedOrders()).moves)
 
 
-def silence() -> Sequence[Move]:
+def time_out() -> Sequence[Move]:
     """The pending command is due, and the sweep finds it so, and acts."""
     return (lambda scene: scene.make_due(), *Sweep(sweeps.SilentCommands()).moves)
 
 
 def times_out(scene: Scene) -> None:
     """The pending command has been waited for long enough, once."""
-    for move in silence():
+    for move in time_out():
         move(scene)
 
 

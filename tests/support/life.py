@@ -36,7 +36,7 @@ from tests.support.memory_tables import Tables
 from tests.support.saga_language import UNWILLING, header
 
 TOPICS = (USER_COMMANDS, PAYMENT_COMMANDS, ESCROW_COMMANDS)
-TRAIL = MessageContext("corr-life")
+CONTEXT = MessageContext("corr-life")
 ADMIN = Viewer("adm_1", frozenset({"admin"}))
 CUSTOMER = Viewer("cust_1", frozenset({"customer"}))
 ENDS = (OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.TIMED_OUT)
@@ -78,7 +78,7 @@ class Life:
 
     def call(self, viewer: Viewer) -> Call:
         """A request of somebody."""
-        return Call(self.rules, viewer, TRAIL, self.ids())
+        return Call(self.rules, viewer, CONTEXT, self.ids())
 
     def asks(self, operation: Callable[..., Any], viewer: Viewer, *arguments: Any) -> None:
         try:
@@ -210,7 +210,7 @@ class Life:
         """The bank no longer keeps the money, and says so."""
         payment_id = self.account.payments[-1].payment_id if self.account.payments else "pay_unknown"
         said = AuthorizationExpired(order_id=str(self.order_id), payment_id=payment_id)
-        self.take(ExpiryReceived(self.record(), str(self.new_id()), self.order_id, said, TRAIL))
+        self.take(ExpiryReceived(self.record(), str(self.new_id()), self.order_id, said, CONTEXT))
 
     def take(self, received: Received) -> None:
         taken = take_replies(self.tables.session, self.rules, [Delivery(received, self.ids(), self.new_id())])
@@ -265,7 +265,7 @@ class Life:
         assert [int(header(event, "ce_sequence")) for event in self.tables.sent if event.topic == ORDER_EVENTS] == versions
         copies = {(header(message, "ce_id"), message) for message in self.tables.sent}
         assert len(copies) == len({id for id, _ in copies}), "every copy of a message is the first one, to the byte"
-        assert {letter.error_class for letter in self.tables.buried} <= {"AuthorizationExpired"}
+        assert {letter.error_class for letter in self.tables.dead_letters_kept} <= {"AuthorizationExpired"}
 
     def check_books(self) -> None:
         """Of an order at rest: what the partners hold is what its statuses say."""

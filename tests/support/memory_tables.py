@@ -40,7 +40,7 @@ class Tables:
     sagas: dict[UUID, Saga] = field(default_factory=dict)
     history: dict[tuple[str, int], Any] = field(default_factory=dict)
     sent: list[Outgoing] = field(default_factory=list)
-    buried: list[DeadLetter] = field(default_factory=list)
+    dead_letters_kept: list[DeadLetter] = field(default_factory=list)
     partner_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
 
     @property
@@ -88,8 +88,8 @@ class Tables:
     def queue(self, queued: Sequence[Queued]) -> None:
         self.sent += [each.message for each in queued]
 
-    def bury(self, letters: Sequence[DeadLetter], _now: datetime) -> list[Queued]:
-        self.buried += letters
+    def keep(self, letters: Sequence[DeadLetter], _now: datetime) -> list[Queued]:
+        self.dead_letters_kept += letters
         return []
 
 
@@ -106,7 +106,7 @@ PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (give_back, "read_latest", Tables.read_latest),
     (partner_ids, "claim", Tables.claim),
     (outbox, "insert", Tables.queue),
-    (dead_letters, "insert", Tables.bury),
+    (dead_letters, "insert", Tables.keep),
 )
 
 

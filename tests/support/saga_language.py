@@ -27,7 +27,7 @@ from chalicelib.sagas.planner import plan
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
 from chalicelib.sagas.verdict import Verdict, judge
-from tests.support.examples import NOW, POLICY, TRAIL, a_moment, a_saga
+from tests.support.examples import CONTEXT, NOW, POLICY, a_moment, a_saga
 
 # What a partner says of its own where a test doesn't care.
 SAID: dict[str, Any] = {
@@ -137,7 +137,7 @@ class Story:
         assert not self._unread, f"more was sent: {[header(message, 'ce_type') for message in self._unread]}"
         self.has_order(order=order, payment=payment)
 
-    def is_parked(self, *, error: str) -> None:
+    def is_suspended(self, *, error: str) -> None:
         """The saga is FAILED: it holds its order and waits for a late reply or an operator."""
         assert (self.saga.status, self.saga.error and self.saga.error.code.value) == (SagaStatus.FAILED, error)
         assert not self._unread
@@ -218,7 +218,7 @@ class Story:
         ids = IdSource(self._new_id, jitter=0)
         planned = plan(self.definition, self.saga, order, outcome, a_moment(self.now, self.policy), ids)
         if planned.order != self._order:
-            made = change(self._order, planned.order, Cause("system", TRAIL, self.saga.saga_id), event_id=ids.id(0), now=self.now)
+            made = change(self._order, planned.order, Cause("system", CONTEXT, self.saga.saga_id), event_id=ids.id(0), now=self.now)
             self._order = made.order
             self.events.append(made.event)
         self.saga = planned.saga
@@ -247,8 +247,8 @@ class Story:
             assert saga.ended_at == self.now
         else:
             suspended = saga.status is SagaStatus.FAILED
-            assert (saga.pending or suspended) and saga.ended_at is None, "a saga that has not ended rests on a command, or is parked"
-            assert (saga.due_at is None) == suspended, "it has a deadline unless it is parked"
+            assert (saga.pending or suspended) and saga.ended_at is None, "a saga that has not ended rests on a command, or is suspended"
+            assert (saga.due_at is None) == suspended, "it has a deadline unless it is suspended"
             assert saga.due_at is None or saga.due_at > self.now
             assert order.active_saga_id == saga.saga_id
             assert not saga.pending or saga.step(saga.pending.step).command_id == saga.pending.command_id

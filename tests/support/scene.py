@@ -24,7 +24,7 @@ from tests.support.database import Placed, World
 from tests.support.kafka_records import Record, Sent
 from tests.support.partner_script import Partners
 
-TRAIL = MessageContext("corr-race")
+CONTEXT = MessageContext("corr-race")
 RUNNER = "runner_1"
 BY_HAND = (OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED)
 POOL = 12
@@ -77,12 +77,12 @@ class Stage:
         order_ids = [each.order_id for each in placed]
         with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
             for order in list(work.orders.values()):
-                work.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", TRAIL), new_id_source(), {"runner_id": RUNNER})
+                work.start(ACCEPT_ORDER, order, Cause(f"runner:{RUNNER}", CONTEXT), new_id_source(), {"runner_id": RUNNER})
         self._drive(placed)
         for to in BY_HAND[: [OrderStatus.ACCEPTED, *BY_HAND].index(OrderStatus(status))]:
             with self.world.engine.begin() as session, unit_of_work(session, self.world.rules, order_ids=order_ids) as work:
                 for order in list(work.orders.values()):
-                    work.change(move(order, to, work.moment.now), Cause(f"runner:{RUNNER}", TRAIL), new_id_source())
+                    work.change(move(order, to, work.moment.now), Cause(f"runner:{RUNNER}", CONTEXT), new_id_source())
         return placed
 
     def _drive(self, placed: list[Placed]) -> None:

@@ -133,7 +133,7 @@ def test_a_silent_undo_parks_the_saga_until_a_late_reply(assigning: Story) -> No
     assigning.falls_silent()
     assigning.expects("escrow.unassign_runner")
     assigning.falls_silent()
-    assigning.is_parked(error="silent")
+    assigning.is_suspended(error="silent")
     assigning.has_order(order="READY_FOR_PICKUP", payment="AUTHORIZED", runner_id="run_7", active_saga_id=assigning.saga.saga_id)
 
     assigning.answers("escrow.runner_unassigned")
@@ -153,7 +153,7 @@ def test_an_operator_has_the_same_undo_sent_again_and_waits_from_the_beginning(a
     assert (assigning.saga.status, assigning.saga.pending and assigning.saga.pending.attempts) == (SagaStatus.COMPENSATING, 1)
     assert assigning.saga.due_at == assigning.now + assigning.policy.timeout
     assigning.falls_silent()
-    assigning.is_parked(error="silent")
+    assigning.is_suspended(error="silent")
     assigning.is_done()
     is_open_again(assigning, "silent")
 

@@ -16,7 +16,7 @@ from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.sagas.state import SagaStatus
 from infra.documents.saga_map import REFUSED, TIMED_OUT
-from tests.support.examples import RULES, TRAIL
+from tests.support.examples import CONTEXT, RULES
 from tests.support.life import ADMIN, CUSTOMER, Life
 from tests.support.memory_tables import in_memory
 from tests.support.released_sagas import Frozen, frozen
@@ -103,7 +103,7 @@ def test_while_one_saga_holds_the_order_requests_for_another_are_refused(
             other(life)
 
 
-def test_a_saga_parked_by_silence_still_holds_its_order(life: Life) -> None:
+def test_a_saga_that_timed_out_still_holds_its_order(life: Life) -> None:
     accept(life)
     life.rest()
     give_back(life)
@@ -171,7 +171,7 @@ EACH = pytest.mark.parametrize("row", ROWS, ids=str)
 
 
 def may_retry(row: Frozen) -> bool:
-    """A saga FAILED by silence, or a `complete_order` FAILED because the payout was refused."""
+    """A saga that timed out, or a `complete_order` FAILED because the payout was refused."""
     return row.place.startswith((TIMED_OUT, REFUSED))
 
 
@@ -188,7 +188,7 @@ def operated(row: Frozen, operation: Callable[..., Served]) -> tuple[Served | No
         tables.orders[row.order.order_id], tables.sagas[row.saga.saga_id] = row.order, row.saga
         tables.now = row.order.updated_at
         try:
-            asked = operation(tables.session, Call(RULES, ADMIN, TRAIL, new_id_source()), row.saga.saga_id)
+            asked = operation(tables.session, Call(RULES, ADMIN, CONTEXT, new_id_source()), row.saga.saga_id)
         except Refusal as refusal:
             assert isinstance(refusal, WrongStatus)
             asked = None

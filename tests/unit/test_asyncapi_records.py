@@ -16,7 +16,7 @@ from chalicelib.orders.changes import Cause, change
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from infra.documents.asyncapi import catalogue, document
 from infra.documents.asyncapi.headers import DEAD_LETTER, OMITTED
-from tests.support.examples import NOW, SAGA_ID, TRAIL, a_record, an_order, an_order_in
+from tests.support.examples import CONTEXT, NOW, SAGA_ID, a_record, an_order, an_order_in
 
 Json = dict[str, Any]
 
@@ -79,7 +79,7 @@ def test_events_of_orders_in_every_status_fit(built: Json, status: OrderStatus) 
     for after in orders:
         for before in (None, an_order(), an_order_in(status), an_order_in(status, payment_status=PaymentStatus.PENDING)):
             for saga_id in (None, SAGA_ID):
-                fits(built, change(before, after, Cause("system", TRAIL, saga_id), event_id=str(UUID(int=7)), now=NOW).event)
+                fits(built, change(before, after, Cause("system", CONTEXT, saga_id), event_id=str(UUID(int=7)), now=NOW).event)
 
 
 @pytest.mark.parametrize("amount", ["12.99", "0.00", "9999999999.99", 12.99, 12])

@@ -33,9 +33,9 @@ def test_an_order_given_back_is_open_again_with_a_new_time_limit(story: Story) -
     story.has_order(order="READY_FOR_PICKUP", payment="AUTHORIZED", accepted_at=NOW)
 
 
-def test_silence_parks_the_saga_and_a_late_reply_heals_it(story: Story) -> None:
+def test_a_time_out_suspends_the_saga_and_a_late_reply_heals_it(story: Story) -> None:
     story.falls_silent()
-    story.is_parked(error="silent")
+    story.is_suspended(error="silent")
     story.has_order(order="ACCEPTED", payment="AUTHORIZED", runner_id="run_1", active_saga_id=story.saga.saga_id)
 
     story.answers("escrow.runner_unassigned")

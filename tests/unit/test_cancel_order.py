@@ -91,7 +91,7 @@ STEPS = [("unassign_runner", 0), ("refund_escrow", 1), ("release_payment", 2)]
 
 @pytest.mark.parametrize(("step", "done"), STEPS)
 @pytest.mark.parametrize("wake", [Story.is_done, Story.is_retried], ids=["late reply", "operator"])
-def test_silence_parks_the_saga_at_any_step_and_it_goes_on_from_there(step: str, done: int, wake: Callable[[Story], None]) -> None:
+def test_a_time_out_suspends_the_saga_at_any_step_and_it_goes_on_from_there(step: str, done: int, wake: Callable[[Story], None]) -> None:
     story = cancelling(OrderStatus.ACCEPTED)
     for _ in range(done):
         story.is_done()

@@ -43,7 +43,7 @@ def paying(capturing: Story) -> Story:
 def unpayable(paying: Story) -> Story:
     """The payout was refused as often as it may be tried: an operator has to act."""
     refuse_payout(paying, paying.policy.attempts)
-    paying.is_parked(error="refused")
+    paying.is_suspended(error="refused")
     return paying
 
 
@@ -96,7 +96,7 @@ def test_a_silent_user_service_turns_the_saga_before_any_money_moves(story: Stor
     story.finds("user.runner_validated", Verdict.STALE, to="user.validate_runner")
 
 
-def test_an_operator_turns_a_saga_whose_capture_is_not_yet_written(story: Story) -> None:
+def test_an_operator_compensates_a_saga_whose_capture_is_not_yet_written(story: Story) -> None:
     story.is_cancelled()
     stays_delivered(story, "cancelled")
 
@@ -110,7 +110,7 @@ def test_a_refused_capture_turns_the_saga_with_nothing_to_undo(capturing: Story)
 
 def test_a_silent_capture_never_turns_the_saga_and_a_late_reply_heals_it(capturing: Story) -> None:
     capturing.falls_silent()
-    capturing.is_parked(error="silent")
+    capturing.is_suspended(error="silent")
     capturing.has_order(order="DELIVERED", payment="AUTHORIZED", active_saga_id=capturing.saga.saga_id)
     capturing.answers("payment.captured")
 
@@ -119,7 +119,7 @@ def test_a_silent_capture_never_turns_the_saga_and_a_late_reply_heals_it(capturi
     is_paid_out(capturing)
 
 
-def test_a_late_refusal_of_the_capture_turns_a_parked_saga(capturing: Story) -> None:
+def test_a_late_refusal_of_the_capture_compensates_a_suspended_saga(capturing: Story) -> None:
     capturing.falls_silent()
     capturing.answers("payment.capture_failed")
     stays_delivered(capturing, "refused")
@@ -155,7 +155,7 @@ def test_each_new_try_of_a_payout_is_a_command_of_its_own_and_comes_after_a_wait
         paying.expects("escrow.release", payoutAccountId="acct_7")
     paying.answers("escrow.release_failed")
 
-    paying.is_parked(error="refused")
+    paying.is_suspended(error="refused")
     paying.has_order(order="DELIVERED", payment="CAPTURED", active_saga_id=paying.saga.saga_id)
     assert waits == [timedelta(seconds=seconds) for seconds in (10, 20, 40, 80)]
     assert len(ids(paying.sent, "escrow.release")) == paying.policy.attempts
@@ -169,7 +169,7 @@ def test_nothing_is_sent_while_a_new_try_waits(paying: Story) -> None:
     paying.finds("escrow.release_failed", Verdict.STALE, to="escrow.release")
 
 
-def test_refusals_and_silence_are_counted_apart(paying: Story) -> None:
+def test_refusals_and_time_outs_are_counted_apart(paying: Story) -> None:
     """Four refusals, each after all copies but one were lost, leave the fifth try its own five copies."""
     for _ in range(paying.policy.attempts - 1):
         for _ in range(paying.policy.attempts - 1):
@@ -182,7 +182,7 @@ def test_refusals_and_silence_are_counted_apart(paying: Story) -> None:
     assert paying.saga.pending.attempts == 1
     paying.falls_silent()
 
-    paying.is_parked(error="silent")
+    paying.is_suspended(error="silent")
     is_paid_out(paying)
 
 
@@ -211,7 +211,7 @@ def test_a_late_refusal_of_a_silent_payout_counts_as_its_refusal(paying: Story) 
     paying.times_out()
     paying.expects("escrow.release")
     paying.falls_silent()
-    paying.is_parked(error="silent")
+    paying.is_suspended(error="silent")
     paying.answers("escrow.release_failed")
 
     assert (paying.saga.status, paying.saga.error) == (RUNNING, None)
@@ -258,7 +258,7 @@ def test_retry_gives_the_payout_all_its_tries_again(unpayable: Story) -> None:
     assert unpayable.saga.status is RUNNING
     unpayable.answers("escrow.release_failed")
 
-    unpayable.is_parked(error="refused")
+    unpayable.is_suspended(error="refused")
     assert len(ids(unpayable.sent, "escrow.release")) == 2 * unpayable.policy.attempts
 
 
@@ -286,7 +286,7 @@ def test_a_silent_undo_parks_the_saga_until_a_late_reply_or_an_operator(unpayabl
         unpayable.is_done()
     unpayable.expects(undos[done])
     unpayable.falls_silent()
-    unpayable.is_parked(error="cancelled")
+    unpayable.is_suspended(error="cancelled")
     unpayable.has_order(order="DELIVERED", payment="CAPTURED")
 
     unpayable.is_retried()
@@ -312,7 +312,7 @@ def test_a_validation_that_falls_silent_after_a_retry_parks_the_saga(unpayable: 
     unpayable.is_retried()
     unpayable.expects("user.validate_runner")
     unpayable.falls_silent()
-    unpayable.is_parked(error="silent")
+    unpayable.is_suspended(error="silent")
     unpayable.has_order(order="DELIVERED", payment="CAPTURED")
 
     unpayable.answers("user.runner_validated")
@@ -328,7 +328,7 @@ def test_a_validation_that_is_rejected_after_a_retry_leaves_it_to_the_operator_a
         unpayable.falls_silent()
     unpayable.answers("user.runner_rejected")
 
-    unpayable.is_parked(error="rejected")
+    unpayable.is_suspended(error="rejected")
     unpayable.has_order(order="DELIVERED", payment="CAPTURED", active_saga_id=unpayable.saga.saga_id)
     assert unpayable.saga.current_step == "validate_runner"
 

@@ -9,7 +9,7 @@ from chalicelib.messages.trace import span_of
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.state import ErrorCode, SagaStatus
 from chalicelib.sagas.verdict import Verdict
-from tests.support.examples import ACCEPT_TIMEOUT, NOW, ORDER_ID, TRAIL, an_order
+from tests.support.examples import ACCEPT_TIMEOUT, CONTEXT, NOW, ORDER_ID, an_order
 from tests.support.saga_language import Story, header
 
 COMPLETED, COMPENSATED = SagaStatus.COMPLETED, SagaStatus.COMPENSATED
@@ -202,9 +202,9 @@ def test_an_expired_authorization_is_told_as_a_cancellation(holding: Story) -> N
     holding.has_order(order="CANCELLED", payment="RELEASED", cancel_reason="somebody asked for it")
 
 
-@pytest.mark.parametrize("turned_before", [False, True])
-def test_a_saga_that_undoes_or_has_ended_can_not_be_turned(holding: Story, turned_before: bool) -> None:
-    if turned_before:
+@pytest.mark.parametrize("compensated_before", [False, True])
+def test_a_saga_that_undoes_or_has_ended_can_not_be_compensated(holding: Story, compensated_before: bool) -> None:
+    if compensated_before:
         holding.is_cancelled()
     else:
         holding.answers("escrow.held")
@@ -219,14 +219,14 @@ def test_a_silent_undo_parks_the_saga_and_a_late_reply_heals_it(holding: Story) 
     holding.is_cancelled()
     holding.expects("escrow.refund")
     holding.falls_silent()
-    holding.is_parked(error="cancelled")
+    holding.is_suspended(error="cancelled")
     holding.has_order(order="PAYMENT_AUTHORIZED", payment="AUTHORIZED", active_saga_id=holding.saga.saga_id)
 
     holding.answers("escrow.refunded", amount="12.99")
     assert holding.saga.status is SagaStatus.COMPENSATING
     holding.expects("payment.release")
     holding.falls_silent()
-    holding.is_parked(error="cancelled")
+    holding.is_suspended(error="cancelled")
     holding.answers("payment.released")
 
     holding.tells("ORDER_CANCELLED", "CUSTOMER")
@@ -252,14 +252,14 @@ def test_a_long_reason_is_cut_where_the_order_keeps_it(authorizing: Story) -> No
     assert len(authorizing.saga.error.detail) < 600
 
 
-def test_messages_carry_their_saga_their_cause_and_the_callers_trail(authorizing: Story) -> None:
+def test_messages_carry_their_saga_their_cause_and_the_callers_context(authorizing: Story) -> None:
     created, paying = authorizing.events
     first, second = authorizing.sent
 
     for message in (created, paying, first, second):
         assert header(message, "ce_sagaid") == str(authorizing.saga.saga_id)
-        assert header(message, "ce_correlationid") == TRAIL.correlation_id
-        assert header(message, "traceparent") == span_of(TRAIL.traceparent or "", header(message, "ce_id"))
+        assert header(message, "ce_correlationid") == CONTEXT.correlation_id
+        assert header(message, "traceparent") == span_of(CONTEXT.traceparent or "", header(message, "ce_id"))
         assert header(message, "ce_subject") == str(ORDER_ID)
         assert message.key == str(ORDER_ID).encode()
     assert header(first, "ce_causationid") == header(created, "ce_id")

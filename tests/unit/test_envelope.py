@@ -23,13 +23,13 @@ from chalicelib.messages.envelope import (
 )
 from chalicelib.messages.trace import span_of
 from chalicelib.messages.wire import Money, Wire
-from tests.support.examples import NOW, ORDER_ID, SAGA_ID, TRAIL, a_record
+from tests.support.examples import CONTEXT, NOW, ORDER_ID, SAGA_ID, a_record
 
 BINARY = {"ce_specversion": "1.0", "ce_id": "m-1", "ce_type": "user.customer_validated", "ce_source": "/users"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-CONTEXT = MessageContext("corr-1", "m-0", TRACE, str(SAGA_ID))
+TIED = MessageContext("corr-1", "m-0", TRACE, str(SAGA_ID))
 
 
 class Sent(Wire):
@@ -42,7 +42,7 @@ class Sent(Wire):
         return 3
 
 
-def written(context: MessageContext = CONTEXT, id: str = "m-1") -> Outgoing:
+def written(context: MessageContext = TIED, id: str = "m-1") -> Outgoing:
     return encode(Sent(), str(ORDER_ID), context, id=id, time=NOW)
 
 
@@ -285,6 +285,6 @@ def test_a_claim_to_a_saga_is_seen_whatever_else_is_wrong(name: str, value: byte
 
 
 def test_a_context_without_a_trace_is_written_and_read() -> None:
-    event = decode(as_read(written(replace(TRAIL, traceparent=None))))
+    event = decode(as_read(written(replace(CONTEXT, traceparent=None))))
 
     assert (event.correlation_id, event.traceparent, event.causation_id) == ("corr-1", None, None)

@@ -1,4 +1,4 @@
-"""An authorization that expires: when it is news, when it turns or cancels, when it has to wait, and when an operator must look."""
+"""An authorization that expires: when it is news, when it compensates or cancels, when it has to wait, and when an operator must look."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from chalicelib.orders import expiry
 from chalicelib.orders.order import OrderStatus, PaymentStatus
 from chalicelib.sagas.engine import unit_of_work
 from chalicelib.sagas.state import Saga
-from tests.support.examples import RULES, TRAIL, an_order, an_order_in
+from tests.support.examples import CONTEXT, RULES, an_order, an_order_in
 from tests.support.life import Life
 from tests.support.memory_tables import Tables, in_memory
 
@@ -57,7 +57,7 @@ def test_it_is_news_once_an_order() -> None:
 
 
 @pytest.mark.parametrize("answers", [0, 1, 2])
-def test_a_running_creation_turns_round_at_each_of_its_steps(life: Life, answers: int) -> None:
+def test_a_running_creation_is_compensated_at_each_of_its_steps(life: Life, answers: int) -> None:
     for _ in range(answers):
         life.go_on()
     version = life.order.version
@@ -147,7 +147,7 @@ def test_once_collected_it_is_noted_for_the_operator_and_changes_nothing(life: L
 
     assert (life.order.order_status, life.order.version, life.holder) == (status, version + 1, None)
     assert life.order.authorization_expired
-    [letter] = life.tables.buried
+    [letter] = life.tables.dead_letters_kept
     assert (letter.error_class, letter.order_id, letter.type) == ("AuthorizationExpired", life.order_id, "payment.authorization_expired")
 
 
@@ -160,7 +160,7 @@ def test_a_second_message_changes_nothing(life: Life) -> None:
     life.expire()
 
     assert life.order == before
-    assert len(life.tables.buried) == 1
+    assert len(life.tables.dead_letters_kept) == 1
 
 
 def test_it_is_one_version_of_the_order_with_the_saga_it_starts() -> None:
@@ -173,4 +173,4 @@ def test_it_is_one_version_of_the_order_with_the_saga_it_starts() -> None:
 
 def _expired(tables: Tables, life: Life) -> bool:
     with unit_of_work(tables.session, RULES, order_ids=[life.order_id]) as work:
-        return expire_authorization(work, life.order_id, TRAIL, life.ids())
+        return expire_authorization(work, life.order_id, CONTEXT, life.ids())

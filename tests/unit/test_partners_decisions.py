@@ -60,8 +60,8 @@ def held(status: Any = "HELD", runner_id: str | None = None) -> Account:
     return Account(ORDER, holds=(Hold("esc_1", "cust_1", AMOUNT, "SGD", status, runner_id),))
 
 
-def done(account: Account, command: commands.Command, *, saga_id: str | None = "saga-1", fresh_id: str = "1") -> Decision:
-    return decide(account, command, Attempt(saga_id, fresh_id))
+def done(account: Account, command: commands.Command, *, saga_id: str | None = "saga-1", new_id: str = "1") -> Decision:
+    return decide(account, command, Attempt(saga_id, new_id))
 
 
 def refused(account: Account, command: commands.Command, reply: type[replies.Reply], saga_id: str | None = "saga-1") -> str:
@@ -105,12 +105,12 @@ class TestUsers:
 
 class TestPayments:
     def test_an_authorization_is_kept_and_answered_with_its_amount(self) -> None:
-        decision = done(NEW, authorize(), fresh_id="7")
+        decision = done(NEW, authorize(), new_id="7")
         assert decision.account.payments == (Payment("pay_7", "cust_1", AMOUNT, "SGD", "AUTHORIZED"),)
         assert decision.reply == replies.PaymentAuthorized(order_id=ORDER, payment_id="pay_7", amount=AMOUNT)
 
     def test_a_second_try_at_an_authorization_stands_in_the_books_for_itself(self) -> None:
-        account = done(paid(), authorize(), fresh_id="2").account
+        account = done(paid(), authorize(), new_id="2").account
         assert [payment.payment_id for payment in account.payments] == ["pay_1", "pay_2"]
 
     def test_customers_named_declined_are_declined(self) -> None:
@@ -141,11 +141,11 @@ class TestPayments:
         assert decision.reply == replies.PaymentReleased(order_id=ORDER, payment_id="pay_1")
 
     def test_a_release_without_id_undoes_all_that_stands(self) -> None:
-        account = done(paid(), authorize(), fresh_id="2").account
+        account = done(paid(), authorize(), new_id="2").account
         assert {payment.status for payment in done(account, release_payment()).account.payments} == {"RELEASED"}
 
     def test_a_release_by_id_leaves_another_authorization_alone(self) -> None:
-        account = done(paid(), authorize(), fresh_id="2").account
+        account = done(paid(), authorize(), new_id="2").account
         assert [payment.status for payment in done(account, release_payment("pay_2")).account.payments] == ["AUTHORIZED", "RELEASED"]
 
     def test_a_release_with_nothing_to_undo_is_answered_as_undone(self) -> None:
@@ -196,7 +196,7 @@ class TestPayments:
 
 class TestEscrow:
     def test_a_hold_is_kept_and_answered_with_its_amount(self) -> None:
-        decision = done(NEW, hold(), fresh_id="7")
+        decision = done(NEW, hold(), new_id="7")
         assert decision.account.holds == (Hold("esc_7", "cust_1", AMOUNT, "SGD", "HELD"),)
         assert decision.reply == replies.EscrowHeld(order_id=ORDER, escrow_id="esc_7", amount=AMOUNT)
 
@@ -221,7 +221,7 @@ class TestEscrow:
         assert decision.reply == replies.EscrowRefunded(order_id=ORDER, escrow_id="esc_1", amount=AMOUNT)
 
     def test_a_refund_without_id_undoes_all_that_stands(self) -> None:
-        account = done(held(), hold(), fresh_id="2").account
+        account = done(held(), hold(), new_id="2").account
         decision = done(account, refund_escrow())
         assert {each.status for each in decision.account.holds} == {"REFUNDED"}
         assert decision.reply == replies.EscrowRefunded(order_id=ORDER, escrow_id="esc_2", amount=2 * AMOUNT)

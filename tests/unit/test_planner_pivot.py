@@ -121,9 +121,9 @@ def test_a_saga_on_an_old_order_goes_on_from_its_version(capturing: Story) -> No
     capturing.has_order(order="DELIVERED", payment="AUTHORIZED", version=9, active_saga_id=capturing.saga.saga_id)
 
 
-def test_silence_of_the_pivot_parks_the_saga_and_never_turns_it(capturing: Story) -> None:
+def test_a_time_out_of_the_pivot_suspends_the_saga_and_never_compensates_it(capturing: Story) -> None:
     capturing.falls_silent()
-    capturing.is_parked(error="silent")
+    capturing.is_suspended(error="silent")
     capturing.has_steps(validate_runner="DONE", assign="DONE", capture="RUNNING", release="PENDING")
 
 
@@ -152,11 +152,11 @@ def test_a_refused_pivot_undoes_what_came_before_it(capturing: Story) -> None:
     capturing.has_steps(validate_runner="DONE", assign="COMPENSATED", capture="FAILED", release="SKIPPED", notify="SKIPPED")
 
 
-def test_silence_behind_the_pivot_parks_the_saga(capturing: Story) -> None:
+def test_a_time_out_behind_the_pivot_suspends_the_saga(capturing: Story) -> None:
     capturing.answers("payment.captured")
     capturing.expects("escrow.release")
     capturing.falls_silent()
-    capturing.is_parked(error="silent")
+    capturing.is_suspended(error="silent")
 
     capturing.answers("escrow.released", amount="12.99")
     assert capturing.saga.status is SagaStatus.COMPLETED
@@ -174,7 +174,7 @@ def test_a_skipped_step_is_neither_asked_nor_undone() -> None:
     assert story.saga.step("assign").status is StepStatus.SKIPPED
 
 
-def test_a_saga_that_only_goes_forward_is_parked_by_silence_at_its_first_step() -> None:
+def test_a_saga_that_only_goes_forward_is_suspended_by_a_time_out_at_its_first_step() -> None:
     forward = Definition(
         name="give_back",
         version=1,
@@ -193,7 +193,7 @@ def test_a_saga_that_only_goes_forward_is_parked_by_silence_at_its_first_step() 
     story = Story(forward, delivered())
     story.expects("escrow.unassign_runner")
     story.falls_silent()
-    story.is_parked(error="silent")
+    story.is_suspended(error="silent")
     story.answers("escrow.runner_unassigned")
     story.ends(SagaStatus.COMPLETED, order="DELIVERED", payment="AUTHORIZED")
 

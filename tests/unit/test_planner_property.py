@@ -1,4 +1,4 @@
-"""create_order against the simulated partners' own rules, with copies, delays, losses and silence in any order: what must hold, holds."""
+"""create_order against the simulated partners' own rules, with copies, delays, losses and time-outs in any order: what must hold, holds."""
 
 from dataclasses import dataclass, field
 

@@ -43,7 +43,7 @@ def cancel(story: Story) -> None:
     story.is_cancelled()
 
 
-def silence(story: Story) -> None:
+def no_reply(story: Story) -> None:
     for _ in range(story.policy.attempts):
         story.times_out()
 
@@ -53,12 +53,12 @@ PLACES: dict[str, tuple[Callable[[Story], None], ...]] = {
     "authorizing": (answer,),
     "holding": (answer, answer),
     "refunding, cancelled": (answer, answer, cancel),
-    "refunding, after silence": (answer, answer, silence),
-    "releasing a payment never answered": (answer, silence),
+    "refunding, after a time-out": (answer, answer, no_reply),
+    "releasing a payment never answered": (answer, no_reply),
     "releasing after a refused hold": (answer, answer, refuse),
     "releasing after the refund": (answer, answer, cancel, answer),
-    "parked at the refund": (answer, answer, cancel, silence),
-    "parked at the release": (answer, cancel, silence),
+    "suspended at the refund": (answer, answer, cancel, no_reply),
+    "suspended at the release": (answer, cancel, no_reply),
 }
 ENDS: dict[str, tuple[Callable[[Story], None], ...]] = {
     "opened": (answer, answer, answer),
@@ -138,7 +138,7 @@ def time_out_once(story: Story) -> None:
 
 def time_out_for_good(story: Story) -> None:
     if not stays_suspended(story):
-        silence(story)
+        no_reply(story)
 
 
 def defer(story: Story) -> None:
@@ -148,7 +148,7 @@ def defer(story: Story) -> None:
         assert story.saga.pending == before.pending
 
 
-def turn(story: Story) -> None:
+def compensate(story: Story) -> None:
     if story.saga.status is SagaStatus.RUNNING:
         story.is_cancelled()
         return
@@ -170,7 +170,7 @@ OUTCOMES = (
     time_out_once,
     time_out_for_good,
     defer,
-    turn,
+    compensate,
 )
 
 
@@ -202,7 +202,7 @@ def test_nothing_happens_to_a_saga_that_has_ended(end: str) -> None:
     before, order = story.saga, story.order
 
     old_news(story)
-    turn(story)
+    compensate(story)
 
     assert before.ended
     assert (story.saga, story.order) == (before, order)

@@ -93,8 +93,8 @@ def compensating(story: Story) -> None:
     """Where it may be: by the operator's table of the contract."""
     saga = story.saga
     capturing = saga.name == "complete_order" and saga.step("capture_payment").status != "PENDING"
-    parked_by_refusal = saga.status is SagaStatus.FAILED and saga.pending is None
-    if saga.name in UNDONE and (parked_by_refusal or (saga.status is SagaStatus.RUNNING and not capturing)):
+    suspended_by_refusal = saga.status is SagaStatus.FAILED and saga.pending is None
+    if saga.name in UNDONE and (suspended_by_refusal or (saga.status is SagaStatus.RUNNING and not capturing)):
         story.is_cancelled()
         assert story.saga.status in (SagaStatus.COMPENSATING, SagaStatus.COMPENSATED)
 

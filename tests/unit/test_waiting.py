@@ -100,7 +100,7 @@ def waited(monkeypatch: pytest.MonkeyPatch, world: World, seconds: float) -> Sag
 
 
 @pytest.mark.parametrize("end", [SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.FAILED])
-def test_waiting_ends_soon_after_the_saga_has_ended_or_is_parked(monkeypatch: pytest.MonkeyPatch, end: SagaStatus) -> None:
+def test_waiting_ends_soon_after_the_saga_has_ended_or_is_suspended(monkeypatch: pytest.MonkeyPatch, end: SagaStatus) -> None:
     world = World((0, SagaStatus.RUNNING), (0.2, SagaStatus.COMPENSATING), (0.5, end))
 
     assert waited(monkeypatch, world, 20).saga.status is end

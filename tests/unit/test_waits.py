@@ -42,7 +42,7 @@ def test_a_later_copy_says_roughly_when_it_was_sent(creating: Story) -> None:
     assert sentence(creating, 10).endswith("; copy 3 of 5 was sent about 10 s ago; next copy in 30 s")
 
 
-def test_the_last_copy_says_what_follows_from_silence(creating: Story) -> None:
+def test_the_last_copy_says_what_follows_from_a_time_out(creating: Story) -> None:
     for _ in range(4):
         creating.times_out()
     assert sentence(creating, 40).endswith(
@@ -50,7 +50,7 @@ def test_the_last_copy_says_what_follows_from_silence(creating: Story) -> None:
     )
 
 
-def test_the_last_copy_of_a_saga_that_only_goes_forward_says_that_it_will_be_parked() -> None:
+def test_the_last_copy_of_a_saga_that_only_goes_forward_says_that_it_will_be_suspended() -> None:
     story = Story(CANCEL_ORDER, delivered(OrderStatus.READY_FOR_PICKUP), data={"ending": "CANCELLED"})
     for _ in range(4):
         story.times_out()
@@ -82,7 +82,7 @@ def test_a_saga_that_is_being_undone_says_why(creating: Story) -> None:
     assert text.endswith("; it is being undone because somebody asked for it")
 
 
-def test_one_parked_by_silence_still_waits_and_heals(creating: Story) -> None:
+def test_one_that_timed_out_still_waits_and_heals(creating: Story) -> None:
     creating.is_done()
     creating.expects("payment.authorize")
     creating.is_cancelled()
@@ -109,7 +109,7 @@ def test_a_refused_payout_says_when_it_is_tried_again(paying: Story) -> None:
     assert sentence(paying, 11).endswith("the next try goes out with the next sweep")
 
 
-def test_one_parked_by_refusal_needs_an_operator(paying: Story) -> None:
+def test_one_suspended_by_refusal_needs_an_operator(paying: Story) -> None:
     for _ in range(4):
         paying.times_out()
         paying.is_refused()
