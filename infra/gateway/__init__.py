@@ -1,6 +1,6 @@
-"""The HTTP API on this machine: the Chalice project behind `chalice local`'s own server, mended where API Gateway does better.
+"""The HTTP API on this machine: the Chalice project behind `chalice local`'s gateway, served by h11 and threads of our own.
 
-`chalice local` is built on `http.server`, and shows its clients what those of the deployed API never meet: 40 ms lost a request to
-Nagle's algorithm, errors in HTML, 403 for a path that isn't there, misread lengths, connections that end without an answer. One
-subclass each of its request handler, its gateway and its server puts that right. Run it by `python -m infra.gateway`.
+`chalice local` serves it by `http.server`, and shows its clients what those of the deployed API never meet: 40 ms lost a request to
+Nagle's algorithm, errors in HTML, 403 for a path that isn't there, misread lengths, connections that end without an answer. Run this by
+`python -m infra.gateway`.
 """

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,6 @@ from infra.stack.ready import announce
 PROJECT = Path(__file__).resolve().parents[2] / "orders_app"
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 2.0
-# How soon the accepting loop notices that it is to end.
-POLL_SECONDS = 0.1
 WARM_UP_SECONDS = 5.0
 
 logger = logging.getLogger("infra.gateway")
@@ -58,7 +55,7 @@ def listen_failure(port: int, error: OSError) -> str:
 
 def serve(server: GatewayServer) -> None:
     """Serve until one of the ending signals, which must be blocked, arrives."""
-    threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
+    server.start()
     logger.info("the API listens on http://%s:%d", HOST, server.server_port)
     warm_up(server.server_port)
     announce()

@@ -13,9 +13,8 @@ from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, L
 from chalicelib.entrypoints.challenges import BEARER, CHALLENGE
 from chalicelib.errors import Unavailable
 from infra.gateway.events import Event, proxy_event
-from infra.gateway.host import check_host
+from infra.gateway.messages import Request, Response
 from infra.gateway.problems import UNEXPECTED, Problem, chalice_problem, unauthorized
-from infra.gateway.wire import Request, Response
 
 # As the gateway response AUTHORIZER_FAILURE asks.
 RETRY_SOON = {"Retry-After": "2"}
@@ -48,15 +47,13 @@ class Gateway(LocalGateway):
     def answer(self, request: Request) -> Response:
         """What the application answers.
 
-        Raises Problem: 400 for a Host that HTTP doesn't allow, 404 for an unknown path, 405 for a method that the path lacks (HEAD too, as
-        the application declares none), 401 for a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions
-        are bugs of the application.
+        Raises Problem: 404 for an unknown path, 405 for a method that the path lacks (HEAD too, as the application declares none), 401 for
+        a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions are bugs of the application.
         """
-        check_host(request.line.version, request.headers.get_all("Host", []))
-        route, captured = self._match(request.line.path)
+        route, captured = self._match(request.path)
         context = self._generate_lambda_context()
         event = proxy_event(request, route, captured, context.aws_request_id)
-        if request.line.method not in self._app_object.routes[route]:
+        if request.method not in self._app_object.routes[route]:
             return self._answer_without_route(route, event)
         event = self._authorize(event, context)
         response = response_of(self._app_object(event, context))

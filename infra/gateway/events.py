@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from infra.gateway.wire import Headers, Request
+from infra.gateway.messages import Request
 
 STAGE = "local"
 SOURCE_IP = "127.0.0.1"
@@ -20,13 +20,13 @@ def proxy_event(request: Request, resource: str, path_parameters: dict[str, str]
     Header names are in lower case, as `chalice local` has them; of a header or query parameter that comes twice, the plain mapping has
     the last and the multi-value mapping all.
     """
-    line = request.line
-    parameters = parse_qs(line.query, keep_blank_values=True)
-    headers = _multi_value_headers(request.headers)
+    parameters = parse_qs(request.query, keep_blank_values=True)
+    # Transfer-Encoding framed the body on the connection, where the body no longer is.
+    headers = {name: lines for name, lines in request.headers.items() if name != "transfer-encoding"}
     return {
         "resource": resource,
-        "path": line.path,
-        "httpMethod": line.method,
+        "path": request.path,
+        "httpMethod": request.method,
         "headers": {name: values[-1] for name, values in headers.items()},
         "multiValueHeaders": headers,
         "queryStringParameters": {name: values[-1] for name, values in parameters.items()} or None,
@@ -34,31 +34,22 @@ def proxy_event(request: Request, resource: str, path_parameters: dict[str, str]
         "pathParameters": path_parameters or None,
         "stageVariables": None,
         "requestContext": _request_context(request, resource, request_id),
-    } | _body(request.body.content)
+    } | _body(request.body)
 
 
 def _request_context(request: Request, resource: str, request_id: str) -> Event:
     now = time.time()
     return {
         "requestId": request_id,
-        "httpMethod": request.line.method,
-        "path": request.line.path,
+        "httpMethod": request.method,
+        "path": request.path,
         "resourcePath": resource,
         "stage": STAGE,
-        "protocol": "HTTP/{}.{}".format(*request.line.version),
+        "protocol": f"HTTP/{request.version}",
         "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
         "requestTimeEpoch": int(now * 1000),
-        "identity": {"sourceIp": SOURCE_IP, "userAgent": request.headers.get("User-Agent")},
+        "identity": {"sourceIp": SOURCE_IP, "userAgent": request.headers.get("user-agent", [None])[0]},
     }
-
-
-def _multi_value_headers(headers: Headers) -> dict[str, list[str]]:
-    collected: dict[str, list[str]] = {}
-    for name, value in headers.items():
-        collected.setdefault(name.lower(), []).append(value)
-    # It framed the body on the connection, where the body no longer is.
-    collected.pop("transfer-encoding", None)
-    return collected
 
 
 def _body(content: bytes) -> Event:

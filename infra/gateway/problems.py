@@ -1,19 +1,15 @@
-"""Errors that this server words: problem details (RFC 9457), and the correlation id that every response carries."""
+"""Errors that this server words: problem details (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
 from http.client import responses as phrases
 
-from uuid_utils.compat import uuid7
-
 from chalicelib import errors
 from chalicelib.entrypoints import refusals
 from chalicelib.entrypoints.challenges import BEARER
 from chalicelib.entrypoints.problems import PROBLEMS
-from chalicelib.messages.wire import CORRELATION_ID
-from infra.gateway.wire import Headers, Response
+from infra.gateway.messages import CORRELATION_HEADER, About, Response
 
-CORRELATION_HEADER = "X-Correlation-Id"
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -55,29 +51,16 @@ def unauthorized(challenge: str) -> Problem:
     return Problem(401, detail, {"WWW-Authenticate": challenge})
 
 
-def correlation_id(headers: Headers | None) -> str:
-    """The caller's correlation id if there is one and it has the characters of an id, else a new one."""
-    offered = headers.get_all(CORRELATION_HEADER, []) if headers is not None else []
-    return offered[0] if len(offered) == 1 and CORRELATION_ID.fullmatch(offered[0]) else str(uuid7())
-
-
-def settle_correlation_id(headers: Headers) -> None:
-    """Leave the request's correlation id as its one header of that name, so that this server and the application mean the same."""
-    settled = correlation_id(headers)
-    del headers[CORRELATION_HEADER]
-    headers[CORRELATION_HEADER] = settled
-
-
-def problem_response(problem: Problem, path: str, headers: Headers | None) -> Response:
-    """The response for a problem with the request to `path` that came with these headers, as far as they could be read."""
-    correlation = problem.headers.get(CORRELATION_HEADER) or correlation_id(headers)
+def problem_response(problem: Problem, about: About) -> Response:
+    """The response for a problem with this request."""
+    correlation = problem.headers.get(CORRELATION_HEADER) or about.correlation_id
     name, title = KINDS.get(problem.status, INVALID)
     body = {
         "type": f"/problems/{name}",
         "title": title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": path,
+        "instance": about.path or "/",
         "correlationId": correlation,
     }
     sent = problem.headers | {"Content-Type": MEDIA_TYPE, CORRELATION_HEADER: correlation}

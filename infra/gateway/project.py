@@ -7,11 +7,11 @@ from chalice.app import Chalice
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
 from chalice.deploy.validate import validate_routes
-from chalice.local import LocalChalice, LocalDevServer
+from chalice.local import LocalChalice
 
-from infra.gateway.handler import GatewayHandler
+from infra.gateway.api import Gateway
+from infra.gateway.connection import Timeouts
 from infra.gateway.server import GatewayServer
-from infra.stack.ports import HOST
 
 STAGE = "local"
 
@@ -32,11 +32,9 @@ def load_project(directory: Path) -> tuple[Chalice, Config]:
     return app, config
 
 
-def create_server(app: Chalice, config: Config, port: int) -> GatewayServer:
-    """A server that listens on 127.0.0.1:`port` (0: any free one) and serves once `serve_forever` runs. Raises OSError if it can't."""
+def create_server(app: Chalice, config: Config, port: int, timeouts: Timeouts | None = None) -> GatewayServer:
+    """A server that listens on 127.0.0.1:`port` (0: any free one) and serves once it is started. Raises OSError if it can't."""
     if not isinstance(app, LocalChalice):
-        # Chalice keeps the current request on the application; with a thread a connection each thread needs its own.
+        # Chalice keeps the current request on the application; each of the server's threads needs its own.
         app.__class__ = type("ThreadedChalice", (LocalChalice, type(app)), {})
-    server = LocalDevServer(app, config, HOST, port, handler_cls=GatewayHandler, server_cls=GatewayServer).server
-    assert isinstance(server, GatewayServer)
-    return server
+    return GatewayServer(Gateway(app, config), port, timeouts or Timeouts())

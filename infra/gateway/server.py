@@ -1,59 +1,96 @@
-"""The listening server: a thread a connection, and an end that lets running requests finish."""
+"""The listening server: threads that accept and serve connections, and an end that lets running requests finish."""
 
 import logging
-import socketserver
-import sys
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import time
+from contextlib import closing, suppress
 
-from chalice.local import ThreadedHTTPServer
+from infra.gateway.api import Gateway
+from infra.gateway.connection import Connection, Timeouts
+from infra.stack.ports import HOST
+
+# With 5, the default elsewhere, the 6th of a burst waits a second for its SYN to be sent again.
+BACKLOG = 128
+SPARE_THREADS = 64
+ACCEPT_PAUSE_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
 
-class GatewayServer(ThreadedHTTPServer):
-    """`chalice local`'s server with a longer queue of connections to accept, and `running`, the number of requests it works on."""
+class GatewayServer:
+    """A server on 127.0.0.1:`server_port`, once `start` was called; `running` is the number of requests it works on.
 
-    # With the default of 5, the 6th of a burst waits a second for its SYN to be sent again.
-    request_queue_size = 128
+    Each of its threads accepts a connection, serves it to its end, and accepts the next. Whenever none is left to accept, one more is
+    started; beyond some spare ones they end. The constructor raises OSError where the port can't be listened on.
+    """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.is_stopping = False
+    def __init__(self, gateway: Gateway, port: int, timeouts: Timeouts) -> None:
+        self._gateway, self._timeouts = gateway, timeouts
+        self._is_stopping = False
         self.running = 0
+        self._accepting = 0
         self._changed = threading.Condition()
-        super().__init__(*arguments, **options)
+        self._listener = socket.create_server((HOST, port), backlog=BACKLOG)
+        self.server_port = int(self._listener.getsockname()[1])
 
-    def server_bind(self) -> None:
-        """Bind without the reverse look-up of the host's name that the standard library does, and nobody here needs."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[0], self.server_address[1]
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._add_thread()
 
-    @contextmanager
-    def running_request(self) -> Iterator[None]:
-        """Count a request as running, from its first byte to the last of its answer."""
+    def stop(self, grace_seconds: float) -> bool:
+        """Stop accepting, then wait up to `grace_seconds` for the running requests; whether all of them ended."""
+        self._is_stopping = True
+        # Wakes the threads that accept, which closing alone does not.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._changed:
+            return self._changed.wait_for(lambda: self.running == 0, grace_seconds)
+
+    def _add_thread(self) -> None:
+        with self._changed:
+            self._accepting += 1
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while not self._is_stopping:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:
+                if not self._is_stopping:
+                    logger.warning("a connection can't be accepted: %s", error.strerror)
+                    time.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            with self._changed:
+                self._accepting -= 1
+                is_last = self._accepting == 0
+            if is_last:
+                self._add_thread()
+            with closing(connection):
+                self._serve(connection)
+            with self._changed:
+                if self._accepting >= SPARE_THREADS:
+                    return
+                self._accepting += 1
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            client = Connection(connection, self._gateway, self._timeouts, lambda: self._is_stopping)
+            while client.await_request() and self._answer(client):
+                pass
+        except OSError:
+            # The client is gone.
+            pass
+        except Exception:
+            logger.exception("a connection ended by an unexpected error")
+
+    def _answer(self, client: Connection) -> bool:
         with self._changed:
             self.running += 1
         try:
-            yield
+            return client.answer()
         finally:
             with self._changed:
                 self.running -= 1
                 self._changed.notify_all()
-
-    def stop(self, grace_seconds: float) -> bool:
-        """Stop accepting, then wait up to `grace_seconds` for the running requests; whether all of them ended.
-
-        `serve_forever` must run in another thread.
-        """
-        self.is_stopping = True
-        self.shutdown()
-        self.server_close()
-        with self._changed:
-            return self._changed.wait_for(lambda: self.running == 0, grace_seconds)
-
-    def handle_error(self, *_: Any) -> None:
-        """Log what ended a connection, unless it was the client."""
-        if not isinstance(sys.exception(), OSError):
-            logger.exception("a connection ended by an unexpected error")

@@ -1,210 +1,203 @@
-"""HTTP/1.1 messages (RFC 9112) off and onto a connection: strict where two readers could disagree, limited in every size."""
+"""HTTP/1.1 (RFC 9112) off and onto a connection: by h11, limited in every size, strict where two readers could disagree."""
 
-import http.client
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Protocol
+from http.client import responses as phrases
 from urllib.parse import quote
 
+import h11
+
 from chalicelib.entrypoints.http import BODY_LIMIT
+from infra.gateway.host import check_host
+from infra.gateway.messages import CORRELATION_HEADER, About, Headers, Request, Response, correlation_id
+from infra.gateway.problems import Problem
 
 REQUEST_LINE_LIMIT = 8 * 1024
 HEADER_SECTION_LIMIT = 16 * 1024
-CHUNK_LINE_LIMIT = 256
+# What a chunk may have around its data: its size, its extensions; or the trailers.
+CHUNK_FRAMING_LIMIT = 8 * 1024
 
-TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])\r?\n")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*)\r?\n")
-CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
-CONTENT_LENGTH = re.compile(r"[0-9]{1,18}")
-ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-SENDABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+# A line that goes on in the next, and control characters: h11 lets them pass.
+UNSAFE = re.compile(rb"\n[\t ]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+OVERSIZE_CHUNK = re.compile(rb"(?:\r\n)?[0-9A-Fa-f]{9,}[\t ]*[;\r]")
+REQUEST_LINE = re.compile(rb"([!-~]+) ([!-~]+) HTTP/1\.[0-9]\r?\Z")
+CORRELATION_LINE = re.compile(rb"^" + CORRELATION_HEADER.encode() + rb":[\t ]*(.*?)[\t ]*\r?$", re.IGNORECASE | re.MULTILINE)
+ABSOLUTE_FORM = re.compile(r"\Ahttps?://([^/?#]*)", re.IGNORECASE)
 # Without `;`, `?` and `#`, which later readers of a path would take for the start of something else.
 PATH_SAFE = "/%:@!$&'()*+,=-._~"
 QUERY_SAFE = PATH_SAFE + ';?/#[]<>{}|\\^`"'
+CONTINUE = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason=b"Continue")
+BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
-Headers = http.client.HTTPMessage
-
-
-class ByteStream(Protocol):
-    """What is read from: a buffered connection, or bytes in a test."""
-
-    def readline(self, size: int = -1, /) -> bytes: ...
-
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class RequestError(Exception):
-    """A message that can't be read on; the connection is of no further use. `status` and `detail` are for the client."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+UNREADABLE = "The request line can't be understood."
+HEADER_UNREADABLE = "A header line can't be understood."
+CHUNK_UNREADABLE = "The size of a chunk of the body can't be understood."
+# By words of h11's, whose first sentences can go on with the client's own bytes.
+WORDINGS = {
+    "illegal request line": UNREADABLE,
+    "illegal header line": HEADER_UNREADABLE,
+    "illegal chunk header": CHUNK_UNREADABLE,
+    "malformed chunk footer": "A chunk of the body is longer than it says.",
+    "mandatory Host": "The request has no Host header.",
+    "multiple Host": "The request has more than one Host header.",
+    "Content-Length": "Content-Length must be one whole number of bytes.",
+    "Transfer-Encoding": "The only transfer coding known here is chunked.",
+}
 
 
-@dataclass(frozen=True)
-class RequestLine:
-    """`path` and `query` are ASCII: whatever else came is percent-encoded."""
+class Exchange:
+    """One request and its response.
 
-    method: str
-    path: str
-    query: str
-    version: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Body:
-    """At most one byte more than the limit, so that the application can see it is too large.
-
-    `complete` is false where the rest of it is still on the connection.
+    `receive` waits for further bytes and gives none at the end of the connection; `buffered` are those that came already. After `read`,
+    also where it failed, `about` says what is known of the request.
     """
 
-    content: bytes = b""
-    complete: bool = True
+    def __init__(self, receive: Callable[[], bytes], send: Callable[[bytes], None], buffered: bytes) -> None:
+        self._receive, self._send = receive, send
+        # Never reached: the limits here are lower, and tell a request line from headers.
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=2 * (REQUEST_LINE_LIMIT + HEADER_SECTION_LIMIT))
+        self._connection.receive_data(buffered)
+        self.about = About()
+
+    @property
+    def rest(self) -> bytes:
+        """What was received and not read: after a request that was read whole, the beginning of the next."""
+        return self._connection.trailing_data[0]
+
+    @property
+    def is_read_whole(self) -> bool:
+        """Whether nothing of it is left on the connection: not where it was refused, or its body is larger than the application takes."""
+        return self._connection.their_state not in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether another request can follow a response that was encoded to stay open: the client may want it otherwise."""
+        return self.is_read_whole and self._connection.their_state is not h11.MUST_CLOSE
+
+    def read(self) -> Request:
+        """The request, whose body has at most one byte more than the application takes. Raises Problem, and what `receive` raises."""
+        head = self._read_head()
+        headers: Headers = {}
+        for name, value in head.headers:
+            headers.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
+        version, target = head.http_version.decode("ascii"), head.target.decode("ascii")
+        check_framing(version, headers)
+        # RFC 9110, section 4.2: a host there must be, and a user before it must not.
+        for host in (*ABSOLUTE_FORM.findall(target), *filter(None, headers.get("host", []))):
+            check_host(host)
+        headers[CORRELATION_HEADER.lower()] = [self.about.correlation_id]
+        return Request(head.method.decode("ascii"), self.about.path, query_of(target), version, headers, self._read_body())
+
+    def encode(self, response: Response, *, stays_open: bool) -> bytes:
+        """The bytes of a response, whole; says `Connection: close` unless server and client want it to stay open.
+
+        Raises ValueError for a header that would break the message apart.
+        """
+        headers = [("Date", formatdate(usegmt=True)), *response.headers, ("Connection", "keep-alive" if stays_open else "close")]
+        has_body = response.status not in BODILESS
+        if has_body:
+            headers.append(("Content-Length", str(len(response.body))))
+        lines = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        try:
+            start = h11.Response(status_code=response.status, headers=lines, reason=phrases.get(response.status, "").encode())
+        except h11.LocalProtocolError as error:
+            raise ValueError(str(error)) from error
+        message = self._connection.send(start)
+        return message + response.body if has_body and self.about.method != "HEAD" else message
+
+    def _read_head(self) -> h11.Request:
+        head = b""
+        try:
+            while True:
+                head = HEAD_END.split(self.rest, 1)[0]
+                check_head(head)
+                event = self._next_event()
+                if isinstance(event, h11.Request):
+                    return event
+                self._receive_more()
+        finally:
+            self.about = describe(head)
+
+    def _read_body(self) -> bytes:
+        content = bytearray()
+        while len(content) <= BODY_LIMIT:
+            before = self.rest
+            event = self._next_event()
+            if event is h11.NEED_DATA:
+                check_chunk(before)
+                if self._connection.they_are_waiting_for_100_continue:
+                    self._send(self._connection.send(CONTINUE))
+                self._receive_more()
+            elif isinstance(event, h11.Data):
+                check_chunk(before[: len(before) - len(self.rest) - len(event.data)])
+                content += event.data
+            else:
+                break
+        return bytes(content[: BODY_LIMIT + 1])
+
+    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        try:
+            return self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            detail = next((words for part, words in WORDINGS.items() if part in str(error)), UNREADABLE)
+            raise Problem(error.error_status_hint, detail) from None
+
+    def _receive_more(self) -> None:
+        received = self._receive()
+        if not received:
+            raise Problem(HTTPStatus.BAD_REQUEST, "The request is shorter than it says.")
+        self._connection.receive_data(received)
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request, read whole."""
-
-    line: RequestLine
-    headers: Headers
-    body: Body = Body()
-
-
-@dataclass(frozen=True)
-class Response:
-    """What goes back; header names are unique whatever their case, but for those that may repeat."""
-
-    status: int
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-
-    def header(self, name: str) -> str | None:
-        """The first header of that name, whatever its case."""
-        return next((value for own, value in self.headers if own.lower() == name.lower()), None)
+def describe(head: bytes) -> About:
+    """What can be told of a request from what came of its head, whether that is valid or not."""
+    line, _, fields = head.partition(b"\n")
+    found = REQUEST_LINE.match(line)
+    method, target = (part.decode("ascii") for part in found.groups()) if found else ("", "")
+    ids = [value.decode("latin-1") for value in CORRELATION_LINE.findall(fields)]
+    return About(method, path_of(target) if target else "", correlation_id(ids))
 
 
-def read_request_line(stream: ByteStream) -> RequestLine | None:
-    """The first line of the next request; None at the end of the connection. Raises RequestError 400, 414 or 505."""
-    line = stream.readline(REQUEST_LINE_LIMIT + 1)
-    if line in (b"\r\n", b"\n"):
-        # RFC 9112 §2.2: some clients end a body with an empty line too many.
-        line = stream.readline(REQUEST_LINE_LIMIT + 1)
+def check_head(head: bytes) -> None:
+    """Raise Problem 414 or 431 where what came of a head is too large, 400 for a header over several lines or with control characters."""
+    line, _, fields = head.partition(b"\n")
     if len(line) > REQUEST_LINE_LIMIT:
-        raise RequestError(HTTPStatus.REQUEST_URI_TOO_LONG, f"The request line is longer than {REQUEST_LINE_LIMIT} bytes.")
-    if not line.endswith(b"\n"):
-        return None
-    parts = REQUEST_LINE.fullmatch(line)
-    if parts is None:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The request line can't be understood.")
-    if parts[3] != b"1":
-        raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    path, query = split_target(parts[2].decode("latin-1"))
-    return RequestLine(parts[1].decode("ascii"), path, query, (1, int(parts[4])))
+        raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, f"The request line is longer than {REQUEST_LINE_LIMIT} bytes.")
+    if len(fields) > HEADER_SECTION_LIMIT:
+        detail = f"The header section is larger than {HEADER_SECTION_LIMIT} bytes."
+        raise Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    if UNSAFE.search(head, len(line)):
+        raise Problem(HTTPStatus.BAD_REQUEST, HEADER_UNREADABLE)
 
 
-def split_target(target: str) -> tuple[str, str]:
-    """The path and the query of a request target, percent-encoded to ASCII; scheme and host of an absolute one are dropped."""
-    path, _, query = ABSOLUTE_FORM.sub("", target, count=1).partition("?")
+def check_framing(version: str, headers: Headers) -> None:
+    """Raise Problem 400 where two readers could see the body's end in different places (RFC 9112, section 6.1), 505 for another HTTP."""
+    if not version.startswith("1."):
+        raise Problem(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    if "transfer-encoding" in headers and version == "1.0":
+        raise Problem(HTTPStatus.BAD_REQUEST, "HTTP/1.0 has no Transfer-Encoding.")
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise Problem(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other.")
+
+
+def check_chunk(framing: bytes) -> None:
+    """Raise Problem 400 for what stands around a chunk's data, as far as it came, if it is too long or announces too much."""
+    if len(framing) > CHUNK_FRAMING_LIMIT or OVERSIZE_CHUNK.match(framing):
+        raise Problem(HTTPStatus.BAD_REQUEST, CHUNK_UNREADABLE)
+
+
+def path_of(target: str) -> str:
+    """The path of a request target, percent-encoded; scheme and host of an absolute one are dropped."""
+    path = ABSOLUTE_FORM.sub("", target).partition("?")[0]
     if path.startswith("//"):
         # `//host/…` in an answer would be taken for an address elsewhere.
         path = "/" + path.lstrip("/")
-    return quote(path.encode("latin-1"), safe=PATH_SAFE) or "/", quote(query.encode("latin-1"), safe=QUERY_SAFE)
+    return quote(path, safe=PATH_SAFE) or "/"
 
 
-def read_headers(stream: ByteStream) -> Headers:
-    """The header section, or the trailers. Raises RequestError 400 or 431."""
-    headers = Headers()
-    room = HEADER_SECTION_LIMIT
-    while (line := stream.readline(room + 2)) not in (b"\r\n", b"\n"):
-        room -= len(line)
-        if room < 0:
-            raise RequestError(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The header section is larger than {HEADER_SECTION_LIMIT} bytes."
-            )
-        parts = HEADER_LINE.fullmatch(line)
-        if parts is None:
-            raise RequestError(HTTPStatus.BAD_REQUEST, "A header line can't be understood.")
-        headers[parts[1].decode("ascii")] = parts[2].strip(b" \t").decode("latin-1")
-    return headers
-
-
-def awaits_continue(line: RequestLine, headers: Headers) -> bool:
-    """Whether the client holds its body back until it is told to go on."""
-    has_body = "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
-    return has_body and line.version >= (1, 1) and headers.get("Expect", "").lower() == "100-continue"
-
-
-def stays_open(request: Request) -> bool:
-    """Whether the client wants the connection for further requests."""
-    options = {option.lower() for option in listed(request.headers, "Connection")}
-    return "close" not in options if request.line.version >= (1, 1) else "keep-alive" in options
-
-
-def read_body(stream: ByteStream, headers: Headers) -> Body:
-    """The body as its headers frame it. Raises RequestError 400 for a contradiction or a body cut short, 501 for an unknown coding."""
-    codings = listed(headers, "Transfer-Encoding")
-    lengths = set(listed(headers, "Content-Length"))
-    if codings and lengths:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other.")
-    if codings:
-        if [coding.lower() for coding in codings] != ["chunked"]:
-            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "The only transfer coding known here is chunked.")
-        return _read_chunks(stream)
-    if len(lengths) > 1 or not all(CONTENT_LENGTH.fullmatch(length) for length in lengths):
-        raise RequestError(HTTPStatus.BAD_REQUEST, "Content-Length must be one whole number of bytes.")
-    length = int(lengths.pop()) if lengths else 0
-    return Body(_read_exactly(stream, min(length, BODY_LIMIT + 1)), complete=length <= BODY_LIMIT + 1)
-
-
-def listed(headers: Headers, name: str) -> list[str]:
-    """The members of a comma-separated header, over all its lines."""
-    return [member.strip() for line in headers.get_all(name, []) for member in line.split(",")]
-
-
-def _read_chunks(stream: ByteStream) -> Body:
-    content = bytearray()
-    while size := _read_chunk_size(stream):
-        content += _read_exactly(stream, min(size, BODY_LIMIT + 1 - len(content)))
-        if len(content) > BODY_LIMIT:
-            return Body(bytes(content), complete=False)
-        if stream.readline(2) not in (b"\r\n", b"\n"):
-            raise RequestError(HTTPStatus.BAD_REQUEST, "A chunk of the body is longer than it says.")
-    read_headers(stream)
-    return Body(bytes(content))
-
-
-def _read_chunk_size(stream: ByteStream) -> int:
-    parts = CHUNK_LINE.fullmatch(stream.readline(CHUNK_LINE_LIMIT))
-    if parts is None:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The size of a chunk of the body can't be understood.")
-    return int(parts[1], 16)
-
-
-def _read_exactly(stream: ByteStream, length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "The body is shorter than it says.")
-    return content
-
-
-def encode_response(response: Response, *, with_body: bool, extra_headers: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The bytes of a response. Raises ValueError for a header that would break the message apart."""
-    headers = [("Date", formatdate(usegmt=True)), *response.headers, *extra_headers]
-    if response.status not in BODILESS:
-        headers.append(("Content-Length", str(len(response.body))))
-    phrase = http.client.responses.get(response.status, "")
-    lines = [f"HTTP/1.1 {response.status} {phrase}"]
-    for name, value in headers:
-        if not re.fullmatch(TOKEN, name.encode()) or not SENDABLE.fullmatch(value):
-            raise ValueError(f"the header {name!r} can't be sent")
-        lines.append(f"{name}: {value}")
-    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-    return head + response.body if with_body and response.status not in BODILESS else head
+def query_of(target: str) -> str:
+    """The query of a request target, percent-encoded."""
+    return quote(target.partition("?")[2], safe=QUERY_SAFE)

@@ -2,7 +2,6 @@
 
 import http.client
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import cast
@@ -10,6 +9,7 @@ from typing import cast
 from chalice.app import Chalice
 from chalice.config import Config
 
+from infra.gateway.connection import Timeouts
 from infra.gateway.project import create_server
 from infra.gateway.server import GatewayServer
 from infra.stack.ports import HOST
@@ -17,10 +17,10 @@ from tests.support.answers import Answer
 
 
 @contextmanager
-def serving(app: Chalice) -> Iterator[GatewayServer]:
+def serving(app: Chalice, timeouts: Timeouts | None = None) -> Iterator[GatewayServer]:
     """A gateway for this application, stopped at the end."""
-    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), port=0)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), 0, timeouts)
+    server.start()
     yield server
     server.stop(grace_seconds=5)
 
