@@ -31,6 +31,8 @@ class _About(logging.Filter):
 # In ASCII: at a terminal, no character of what partners and customers wrote may steer it.
 logger = Logger(service=SERVICE, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
 logger.addFilter(_About())
+# kafka-python has a dozen lines of INFO for every connection, which are shown wherever the root logger is set so, as by `chalice local`.
+logging.getLogger("kafka").setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -43,6 +44,9 @@ class Gateway(LocalGateway):
     def __init__(self, app_object: Chalice, config: Config) -> None:
         super().__init__(app_object, config)
         self._authorizer = Authorizer(app_object)
+        # Chalice asks its configuration again for every request.
+        timeout_seconds = config.lambda_timeout or self.MAX_LAMBDA_EXECUTION_TIME
+        self._new_context = partial(LambdaContext, config.function_name, config.lambda_memory_size, timeout_seconds * 1000)
 
     def answer(self, request: Request) -> Response:
         """What the application answers.
@@ -51,7 +55,7 @@ class Gateway(LocalGateway):
         a token the authorizer turns down, and whatever Chalice itself refuses. Other exceptions are bugs of the application.
         """
         route, captured = self._match(request.path)
-        context = self._generate_lambda_context()
+        context = self._new_context()
         event = proxy_event(request, route, captured, context.aws_request_id)
         if request.method not in self._app_object.routes[route]:
             return self._answer_without_route(route, event)
