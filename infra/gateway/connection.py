@@ -40,7 +40,7 @@ class Connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._gateway, self._timeouts, self._is_stopping = connection, gateway, timeouts, is_stopping
         self._deadline = 0.0
-        self._buffered = b""
+        self._buffered, self._has_unread = b"", False
 
     def await_request(self) -> bool:
         """Wait for the first bytes of a request; whether they came before the connection's end or the time limit."""
@@ -74,10 +74,16 @@ class Connection:
             self._socket.sendall(message)
         finally:
             log(exchange.about, response, started)
-        self._buffered = exchange.rest
-        if not exchange.is_read_whole:
-            self._linger()
+        self._buffered, self._has_unread = exchange.rest, not exchange.is_read_whole
         return stays_open and exchange.stays_open
+
+    def end(self) -> None:
+        """Read on until the client has seen the last response, which could get lost: to close with unread bytes resets the connection."""
+        if self._has_unread:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._allow(self._timeouts.linger)
+            while self._receive():
+                pass
 
     def _allow(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -113,14 +119,6 @@ class Connection:
             logger.exception("the application's response can't be sent")
             response = self._problem(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED), exchange.about)
             return response, exchange.encode(response, stays_open=stays_open)
-
-    def _linger(self) -> None:
-        """Read on until the client has seen the response, which could get lost: to close with unread bytes resets the connection."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            self._allow(self._timeouts.linger)
-            while self._receive():
-                pass
 
 
 def log(about: About, response: Response, started: float) -> None:

@@ -51,7 +51,12 @@ class GatewayServer:
     def _add_thread(self) -> None:
         with self._changed:
             self._accepting += 1
-        threading.Thread(target=self._accept, daemon=True).start()
+        try:
+            threading.Thread(target=self._accept, daemon=True).start()
+        except RuntimeError:
+            logger.warning("no further thread can be started: connections wait for those there are")
+            with self._changed:
+                self._accepting -= 1
 
     def _accept(self) -> None:
         while not self._is_stopping:
@@ -79,8 +84,9 @@ class GatewayServer:
             client = Connection(connection, self._gateway, self._timeouts, lambda: self._is_stopping)
             while client.await_request() and self._answer(client):
                 pass
+            client.end()
         except OSError:
-            # The client is gone.
+            # The client is gone, or doesn't go.
             pass
         except Exception:
             logger.exception("a connection ended by an unexpected error")
