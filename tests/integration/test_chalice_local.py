@@ -51,9 +51,9 @@ def url(fresh_database: str, kafka: KafkaBroker, tmp_path: Path, output: Path) -
 def test_an_order_is_placed_and_read_and_only_the_services_own_lines_are_printed(url: str, output: Path, tmp_path: Path) -> None:
     api = Api(url, tmp_path, "cust_1")
     placed = api.order(wait=None)
-    assert (placed.status_code, placed.json()["saga"]["status"]) == (202, "RUNNING"), output.read_text()
+    assert (placed.status, placed.json()["saga"]["status"]) == (202, "RUNNING"), output.read_text()
     read = api.call("GET", placed.headers["Location"])
-    assert (read.status_code, read.json()) == (200, placed.json()["order"])
+    assert (read.status, read.json()) == (200, placed.json()["order"])
 
     served, *lines = output.read_text().splitlines()
     assert served == f"Serving on {url}"
