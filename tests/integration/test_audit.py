@@ -149,7 +149,7 @@ BREAKAGES: list[tuple[Rule, str, str, str]] = [
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("pending = NULL", "running"), "create_order is RUNNING"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("due_at = NULL", "running"), "due never"),
     (audit.SAGA_WITHOUT_COMMAND, "running", saga("status = 'COMPENSATING', due_at = NULL", "running"), "due never"),
-    (audit.SAGA_WITHOUT_COMMAND, "suspended by a time out", saga("awaited_id = NULL, pending = NULL", "suspended by a time-out"), "FAILED"),
+    (audit.SAGA_WITHOUT_COMMAND, "suspended by a time out", saga("awaited_id = NULL, pending = NULL", "suspended by a time out"), "FAILED"),
     (audit.SAGA_OVERDUE, "running", saga(f"due_at = {LATE}", "running"), "create_order version 1 was due at"),
     (
         audit.OUTBOX_OLD,
