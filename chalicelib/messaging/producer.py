@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal, TypeAlias
 
@@ -17,13 +18,6 @@ from chalicelib.errors import Unavailable
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.observability import logger
 
-# A send that timed out may still be on its way to the broker, so after trouble publishing is left to the relay.
-REST_SECONDS = 5.0
-# Less than the 350 s of AWS's network load balancers and NAT gateways, the 9 minutes of kafka-python and the 10 minutes of a broker.
-IDLE_SECONDS = 240.0
-MAX_BLOCK_MS = 3_000
-REQUEST_TIMEOUT_MS = 4_000
-DELIVERY_TIMEOUT_MS = 6_000
 END_SECONDS = 1.0
 
 SOCKET_OPTIONS = [
@@ -42,13 +36,30 @@ SECURITY: Mapping[Security, Mapping[str, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a producer waits for the broker, rests after trouble, and trusts a connection that is not used."""
+
+    max_block_ms: int = 3_000
+    request_timeout_ms: int = 4_000
+    delivery_timeout_ms: int = 6_000
+    # A send that timed out may still be on its way to the broker, so after trouble publishing is left to the relay.
+    rest_seconds: float = 5.0
+    # Less than the 350 s of AWS's network load balancers and NAT gateways, the 9 minutes of kafka-python and the 10 minutes of a broker.
+    idle_seconds: float = 240.0
+
+
+PATIENCE = Patience()
+
+
 class Producer:
     """Sends records and waits for every acknowledgement. Safe for several threads.
 
     With MSK_IAM the cluster's policy must allow `kafka-cluster:WriteDataIdempotently`, besides Connect, DescribeTopic and WriteData.
     """
 
-    def __init__(self, brokers: str, security: Security = "PLAINTEXT") -> None:
+    def __init__(self, brokers: str, security: Security = "PLAINTEXT", patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._connection: dict[str, Any] = {
             "bootstrap_servers": brokers.split(","),
             "socket_options": SOCKET_OPTIONS,
@@ -105,7 +116,7 @@ class Producer:
     def _discard(self, producer: Any) -> None:
         """Throw this producer away with whatever it has not sent, and rest."""
         with self._lock:
-            self._resting_until = time.monotonic() + REST_SECONDS
+            self._resting_until = time.monotonic() + self._patience.rest_seconds
             if self._producer is producer:
                 self._producer = None
         _drop(producer)
@@ -113,7 +124,7 @@ class Producer:
     def _made(self) -> Any:
         with self._lock:
             # By the wall clock: whether the monotonic one goes on while the process is frozen, nobody says.
-            if self._producer is not None and time.time() - self._used_at > IDLE_SECONDS:
+            if self._producer is not None and time.time() - self._used_at > self._patience.idle_seconds:
                 _drop(self._producer)
                 self._producer = None
             if self._producer is None:
@@ -136,13 +147,13 @@ class Producer:
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=0,
-                bootstrap_timeout_ms=MAX_BLOCK_MS,
-                max_block_ms=MAX_BLOCK_MS,
-                request_timeout_ms=REQUEST_TIMEOUT_MS,
-                delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
+                bootstrap_timeout_ms=self._patience.max_block_ms,
+                max_block_ms=self._patience.max_block_ms,
+                request_timeout_ms=self._patience.request_timeout_ms,
+                delivery_timeout_ms=self._patience.delivery_timeout_ms,
             )
         except KafkaError as error:
-            self._resting_until = time.monotonic() + REST_SECONDS
+            self._resting_until = time.monotonic() + self._patience.rest_seconds
             logger.warning("The Kafka broker can't be reached", extra={"error": str(error)})
             raise Unavailable("the Kafka broker can't be reached") from error
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -17,23 +18,33 @@ from chalicelib.messaging.outbox import Row
 from chalicelib.messaging.producer import Producer, concerns_record
 from chalicelib.observability import about, logger
 
-SEND_SECONDS = 7.0
-# Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed, where its connection to the database
-# outlives it. Safety doesn't rest on it.
-LEASE = timedelta(seconds=SEND_SECONDS + 1)
-MOST_ROWS = 2_000
-# The relay's share: as long as such a round takes, who publishes an order of these buckets has to wait.
-ROWS_OF_RELAY = 500
 BUCKETS_AT_ONCE = 8
 
 Read: TypeAlias = Callable[[sa.Connection, Sequence[int]], list[Row]]
 Waiting: TypeAlias = Callable[[sa.Connection, Sequence[int]], list[int]]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much a publisher takes at once, and for how long."""
+
+    send_seconds: float = 7.0
+    # Longer than a wave may take, and not much: so long the orders wait of a publisher that was killed, where its connection to the
+    # database outlives it. Safety doesn't rest on it.
+    lease: timedelta = timedelta(seconds=8)
+    rows: int = 2_000
+    # As long as such a round of the relay takes, who publishes an order of these buckets has to wait.
+    rows_of_relay: int = 500
+
+
+LIMITS = Limits()
+
+
 class Publisher:
     """Publishes what the outbox holds; what is not acknowledged stays in it."""
 
-    def __init__(self, database: Database, producer: Producer, new_id: Callable[[], UUID]) -> None:
+    def __init__(self, database: Database, producer: Producer, new_id: Callable[[], UUID], limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self._database = database
         self._producer = producer
         self._new_id = new_id
@@ -50,7 +61,7 @@ class Publisher:
             return [key for key in keys if outbox.bucket_of(key) in claimed]
 
         def read(session: sa.Connection, claimed: Sequence[int]) -> list[Row]:
-            return outbox.read_first(session, claimed, own(claimed), MOST_ROWS)
+            return outbox.read_first(session, claimed, own(claimed), self._limits.rows)
 
         def waiting(session: sa.Connection, claimed: Sequence[int]) -> list[int]:
             return outbox.waiting_first(session, claimed, own(claimed))
@@ -67,13 +78,13 @@ class Publisher:
         with self._database.transaction() as session:
             buckets = outbox.waiting(session, range(outbox.BUCKETS))
         for begin in range(0, len(buckets), BUCKETS_AT_ONCE):
-            self._drain(buckets[begin : begin + BUCKETS_AT_ONCE], _read_all, outbox.waiting)
+            self._drain(buckets[begin : begin + BUCKETS_AT_ONCE], self._read_all, outbox.waiting)
 
     def _drain(self, buckets: list[int], read: Read, waiting: Waiting) -> None:
         while buckets and not self._producer.resting:
             holder = self._new_id()
             with self._database.transaction() as session:
-                claimed = outbox.claim(session, buckets, holder, LEASE)
+                claimed = outbox.claim(session, buckets, holder, self._limits.lease)
                 rows = read(session, claimed) if claimed else []
             if not claimed:
                 return
@@ -85,6 +96,15 @@ class Publisher:
             with self._database.transaction() as session:
                 buckets = waiting(session, claimed)
 
+    def _read_all(self, session: sa.Connection, claimed: Sequence[int]) -> list[Row]:
+        """The oldest rows, and those of the orders that were written to last: neither waits for all of the other.
+
+        Of each order the union has no row without all earlier ones, as neither reading has.
+        """
+        most = self._limits.rows_of_relay
+        rows = {row.id: row for row in (*outbox.read_first(session, claimed, (), most), *outbox.read(session, claimed, most))}
+        return [rows[number] for number in sorted(rows)]
+
     def _send(self, rows: Sequence[Row]) -> tuple[list[int], list[int]]:
         """Send in waves; return the ids of the rows that were acknowledged, and of those that the broker refused for good."""
         acknowledged: list[int] = []
@@ -93,7 +113,7 @@ class Publisher:
         for wave in _waves(rows):
             going = [row for row in wave if row.ordering_key not in stopped]
             try:
-                outcomes = self._producer.send([row.message for row in going], SEND_SECONDS)
+                outcomes = self._producer.send([row.message for row in going], self._limits.send_seconds)
             except Unavailable:
                 break
             for row, outcome in zip(going, outcomes, strict=True):
@@ -108,16 +128,6 @@ class Publisher:
             if self._producer.resting:
                 break
         return acknowledged, failed
-
-
-def _read_all(session: sa.Connection, claimed: Sequence[int]) -> list[Row]:
-    """The oldest rows, and those of the orders that were written to last: neither waits for all of the other.
-
-    Of each order the union has no row without all earlier ones, as neither reading has.
-    """
-    read = (*outbox.read_first(session, claimed, (), ROWS_OF_RELAY), *outbox.read(session, claimed, ROWS_OF_RELAY))
-    rows = {row.id: row for row in read}
-    return [rows[number] for number in sorted(rows)]
 
 
 def _waves(rows: Sequence[Row]) -> Iterator[list[Row]]:

@@ -130,8 +130,14 @@ class Sweeper:
     """Does every job, in batches; `publish` is called with the outbox keys of each committed batch."""
 
     def __init__(
-        self, database: Database, rules: Rules, publish: Callable[[set[UUID]], None], new_id_source: Callable[[], IdSource]
+        self,
+        database: Database,
+        rules: Rules,
+        publish: Callable[[set[UUID]], None],
+        new_id_source: Callable[[], IdSource],
+        most_at_once: int = MOST_AT_ONCE,
     ) -> None:
+        self._most_at_once = most_at_once
         self._database = database
         self._rules = rules
         self._publish = publish
@@ -140,7 +146,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Handle all that is due now; an item that fails alone never stops the others. Raises where the database is away."""
         with self._database.transaction() as session:
-            page = first_page(session, MOST_AT_ONCE)
+            page = first_page(session, self._most_at_once)
         for job in JOBS:
             self._sweep(job, page)
 

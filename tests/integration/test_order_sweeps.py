@@ -12,7 +12,7 @@ import pytest
 from chalicelib.db.pages import first_page
 from chalicelib.errors import TooLate
 from chalicelib.ids import new_id_source
-from chalicelib.operations.sweep import Job, Sweeper, UnacceptedOrders, UncompletedOrders
+from chalicelib.operations.sweep import MOST_AT_ONCE, Job, Sweeper, UnacceptedOrders, UncompletedOrders
 from chalicelib.orders.due import read_unaccepted
 from chalicelib.orders.order import OrderStatus
 from chalicelib.orders.timeouts import Timeouts
@@ -22,10 +22,10 @@ from tests.support.interleaving import accept, cancel, check_at_rest, complete, 
 from tests.support.scene import Scene, Stage
 
 
-def sweep(scene: Scene) -> set[UUID]:
+def sweep(scene: Scene, most_at_once: int = MOST_AT_ONCE) -> set[UUID]:
     """What the clock's function does; the orders that it had something published for."""
     published: set[UUID] = set()
-    Sweeper(scene.world.database, scene.world.rules, published.update, new_id_source).sweep()
+    Sweeper(scene.world.database, scene.world.rules, published.update, new_id_source, most_at_once).sweep()
     scene.publish()
     return published
 
@@ -205,7 +205,6 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
     stage: Stage, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     """More of them than a batch holds, and all due for longer than the sound one."""
-    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
     scenes = [stage.scene(status, pool=5) for _ in range(5)]
     for scene in scenes:
         is_late(scene)
@@ -213,20 +212,20 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
     sound = scenes[-1]
     spoiled = Spoiled(monkeypatch, scenes[:-1])
     states = [scene.state() for scene in scenes[:-1]]
-    assert sweep(sound) == {sound.order_id}
+    assert sweep(sound, 2) == {sound.order_id}
     for time, pause in ((1, 1), (2, 2), (3, 4)):
         assert sorted(spoiled.tried) == sorted(spoiled.orders)
         assert setbacks(stage) == [time] * 4
         assert pause - 1 < longest_pause(stage) <= pause
         spoiled.tried.clear()
         let_pauses_pass(stage)
-        assert sweep(sound) == set()
+        assert sweep(sound, 2) == set()
     assert [scene.state() for scene in scenes[:-1]] == states
     mended = set(spoiled.orders)
     spoiled.orders.clear()
-    assert sweep(sound) == set()
+    assert sweep(sound, 2) == set()
     let_pauses_pass(stage)
-    assert sweep(sound) == mended
+    assert sweep(sound, 2) == mended
 
 
 @pytest.mark.breaks_invariants("orders' last changes are set back")

@@ -15,7 +15,7 @@ from kafka.net import manager
 from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.messaging import producer as producing
-from chalicelib.messaging.producer import Producer
+from chalicelib.messaging.producer import Patience, Producer
 from infra.stack.ports import free_port
 from tests.integration.test_publisher import event
 from tests.support.eventually import eventually
@@ -62,16 +62,15 @@ def test_it_is_made_on_first_use_and_kept(producer: Producer, made: list[dict[st
     assert len(made) == 1
 
 
-def test_it_is_made_anew_after_a_long_rest_and_the_old_one_is_gone(
-    producer: Producer, made: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send(producer)
-    threads = threading.active_count()
-    monkeypatch.setattr(producing, "IDLE_SECONDS", -1.0)
-    send(producer)
-    send(producer)
-    assert len(made) == 3
-    assert threading.active_count() == threads
+def test_it_is_made_anew_after_a_long_rest_and_the_old_one_is_gone(kafka_server: KafkaBroker, made: list[dict[str, Any]]) -> None:
+    kafka_server.create_topics({TOPIC: 3})
+    with closing(Producer(kafka_server.bootstrap, patience=Patience(idle_seconds=-1.0))) as producer:
+        send(producer)
+        threads = threading.active_count()
+        send(producer)
+        send(producer)
+        assert len(made) == 3
+        assert threading.active_count() == threads
 
 
 def test_it_loses_nothing_and_repeats_nothing_by_itself(producer: Producer, made: list[dict[str, Any]]) -> None:

@@ -14,8 +14,8 @@ from kafka.producer import producer_batch, record_accumulator, sender
 
 from chalicelib.ids import new_id
 from chalicelib.messaging import producer as producing
-from chalicelib.messaging import publisher as publishing
-from chalicelib.messaging.producer import Producer
+from chalicelib.messaging.producer import Patience, Producer
+from chalicelib.messaging.publisher import Limits
 from tests.integration.test_publisher import COMMANDS, EVENTS, event, publisher_of, sequences
 from tests.support.database import World
 from tests.support.eventually import eventually
@@ -33,13 +33,9 @@ def proxy(kafka: KafkaBroker) -> Iterator[Proxy]:
         yield standing
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Producers that give up soon."""
-    monkeypatch.setattr(producing, "MAX_BLOCK_MS", 500)
-    monkeypatch.setattr(producing, "REQUEST_TIMEOUT_MS", 3_000)
-    monkeypatch.setattr(producing, "DELIVERY_TIMEOUT_MS", 3_500)
-    monkeypatch.setattr(publishing, "SEND_SECONDS", 0.8)
+def hasty(proxy: Proxy) -> Producer:
+    """A producer that gives up soon."""
+    return Producer(proxy.bootstrap, patience=Patience(max_block_ms=500, request_timeout_ms=3_000, delivery_timeout_ms=3_500))
 
 
 def copies(kafka: KafkaBroker, topic: str) -> Counter[str]:
@@ -57,19 +53,17 @@ def network_threads() -> int:
     return sum(thread.name == THREAD for thread in threading.enumerate())
 
 
-def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_turn(
-    world: World, kafka: KafkaBroker, proxy: Proxy, hasty: None
-) -> None:
+def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_turn(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders, before = [new_id() for _ in range(10)], network_threads()
-    with closing(Producer(proxy.bootstrap)) as producer, closing(Producer(kafka.bootstrap)) as other:
+    with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
         for order_id in orders:
             world.queue(order_id, event(order_id, 1), event(order_id, 1, COMMANDS))
-        publisher_of(world, producer).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
         assert world.outbox() == []
         proxy.hold()
         for order_id in orders:
             world.queue(order_id, event(order_id, 2), event(order_id, 3), event(order_id, 2, COMMANDS))
-        publisher_of(world, producer).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
         assert len(world.outbox()) == 30
         assert producer.resting
         assert network_threads() == before
@@ -88,15 +82,15 @@ def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_t
     assert any(found[f"{order_id} {EVENTS} 2"] == 2 for order_id in orders)
 
 
-def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: World, kafka: KafkaBroker, proxy: Proxy, hasty: None) -> None:
+def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders, warm = [new_id() for _ in range(40)], new_id()
-    with closing(Producer(proxy.bootstrap)) as producer, closing(Producer(kafka.bootstrap)) as other:
+    with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
         world.queue(warm, event(warm, 1))
-        publisher_of(world, producer).publish([warm])
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish([warm])
         proxy.stall()
         for order_id in orders:
             world.queue(order_id, event(order_id, 1, size=120_000), event(order_id, 2))
-        publisher_of(world, producer).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
         assert len(world.outbox()) == 80
         assert connections(proxy) == []
         publisher_of(world, other).relay()
@@ -104,9 +98,9 @@ def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: Worl
         proxy.release()
         # A client of its own, to be sure that the proxy has passed on what came before it.
         last = new_id()
-        with closing(Producer(proxy.bootstrap)) as later:
+        with closing(hasty(proxy)) as later:
             world.queue(last, event(last, 1))
-            publisher_of(world, later).publish([last])
+            publisher_of(world, later, Limits(send_seconds=0.8)).publish([last])
         eventually(lambda: proxy.kept() == 0)
     assert world.outbox() == []
     assert proxy.produced == passed_on + 1
@@ -114,10 +108,10 @@ def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: Worl
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {**{order_id: [1, 2] for order_id in orders}, warm: [1], last: [1]}
 
 
-def test_nothing_is_under_way_when_sending_returns_whatever_became_of_each_record(kafka: KafkaBroker, proxy: Proxy, hasty: None) -> None:
+def test_nothing_is_under_way_when_sending_returns_whatever_became_of_each_record(kafka: KafkaBroker, proxy: Proxy) -> None:
     order_id = new_id()
     records = [event(order_id, 1), event(order_id, 2, size=1_100_000), event(order_id, 3, COMMANDS)]
-    with closing(Producer(proxy.bootstrap)) as producer:
+    with closing(hasty(proxy)) as producer:
         assert [type(outcome).__name__ for outcome in producer.send(records, 5)] == ["NoneType", "MessageSizeTooLargeError", "NoneType"]
         assert not producer.resting
         threads = network_threads()
@@ -135,7 +129,7 @@ def test_a_frozen_environment_whose_connection_the_broker_closed_sends_when_it_t
     world: World, database_url: str, kafka: KafkaBroker, proxy: Proxy, idle_seconds: float
 ) -> None:
     order_id = new_id()
-    with environment(database_url, proxy.bootstrap, IDLE_SECONDS=idle_seconds) as lambda_:
+    with environment(database_url, proxy.bootstrap, idle_seconds=idle_seconds) as lambda_:
         world.queue(order_id, event(order_id, 1))
         lambda_.invoke(order_id)
         lambda_.freeze()
@@ -153,7 +147,7 @@ def test_a_connection_that_was_dropped_without_a_word_is_not_trusted_after_a_lon
     world: World, database_url: str, kafka: KafkaBroker, proxy: Proxy
 ) -> None:
     order_id = new_id()
-    with environment(database_url, proxy.bootstrap, IDLE_SECONDS=0.0) as lambda_:
+    with environment(database_url, proxy.bootstrap, idle_seconds=0.0) as lambda_:
         world.queue(order_id, event(order_id, 1))
         lambda_.invoke(order_id)
         lambda_.freeze()
@@ -162,7 +156,7 @@ def test_a_connection_that_was_dropped_without_a_word_is_not_trusted_after_a_lon
         lambda_.thaw()
         begun = time.monotonic()
         lambda_.invoke(order_id)
-        assert time.monotonic() - begun < producing.REQUEST_TIMEOUT_MS / 1000
+        assert time.monotonic() - begun < Patience().request_timeout_ms / 1000
         assert world.outbox() == []
     assert copies(kafka, EVENTS) == Counter({f"{order_id} {EVENTS} {number}": 1 for number in (1, 2)})
 
@@ -171,7 +165,7 @@ def test_after_a_short_freeze_such_a_connection_costs_one_publishing_and_the_rel
     world: World, database_url: str, kafka: KafkaBroker, proxy: Proxy
 ) -> None:
     order_id = new_id()
-    impatience = {"REQUEST_TIMEOUT_MS": 500, "DELIVERY_TIMEOUT_MS": 600, "REST_SECONDS": 0}
+    impatience = {"request_timeout_ms": 500, "delivery_timeout_ms": 600, "rest_seconds": 0}
     with environment(database_url, proxy.bootstrap, **impatience) as lambda_, closing(Producer(kafka.bootstrap)) as other:
         world.queue(order_id, event(order_id, 1))
         lambda_.invoke(order_id)
@@ -212,9 +206,8 @@ def test_a_clock_that_jumps_while_nothing_is_under_way_loses_nothing(
     clock = Clock()
     for module in (connection, inet, manager, selector, transport, producer_batch, record_accumulator, sender, producing):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(producing, "IDLE_SECONDS", idle_seconds)
     order_id = new_id()
-    with closing(Producer(kafka.bootstrap)) as producer:
+    with closing(Producer(kafka.bootstrap, patience=Patience(idle_seconds=idle_seconds))) as producer:
         for number in (1, 2, 3):
             assert producer.send([event(order_id, number)], 5) == [None]
             clock.ahead += hours * 3600

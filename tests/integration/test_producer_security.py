@@ -11,8 +11,7 @@ from botocore.credentials import Credentials
 
 from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
-from chalicelib.messaging import producer as producing
-from chalicelib.messaging.producer import Producer
+from chalicelib.messaging.producer import Patience, Producer
 from tests.integration.test_publisher import EVENTS, event
 from tests.support.kafka_records import on_topic
 from tests.support.msk import MECHANISM, Authentication, signature
@@ -32,10 +31,8 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     return context
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Producers that give up soon."""
-    monkeypatch.setattr(producing, "MAX_BLOCK_MS", 400)
+# For a producer that gives up soon.
+HASTY = Patience(max_block_ms=400)
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +57,9 @@ def test_records_go_through_tls(kafka: KafkaBroker, tls: ssl.SSLContext) -> None
     assert len(on_topic(kafka.bootstrap, EVENTS)) == 1
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    kafka: KafkaBroker, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, hasty: None
-) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(kafka: KafkaBroker, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with standing_before(kafka.server.port, tls) as proxy, closing(Producer(proxy.bootstrap, "TLS")) as producer:
+    with standing_before(kafka.server.port, tls) as proxy, closing(Producer(proxy.bootstrap, "TLS", HASTY)) as producer:
         with pytest.raises(Unavailable):
             producer.check(0.4)
         with pytest.raises(Unavailable):
@@ -89,12 +84,10 @@ def test_records_and_health_go_through_iam_by_a_request_signed_for_broker_and_re
         assert request["x-amz-signature"] == signature(request, CREDENTIALS, REGION)
 
 
-def test_who_may_not_connect_is_told_so_and_no_secret_is(
-    kafka: KafkaBroker, tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture, hasty: None
-) -> None:
+def test_who_may_not_connect_is_told_so_and_no_secret_is(kafka: KafkaBroker, tls: ssl.SSLContext, caplog: pytest.LogCaptureFixture) -> None:
     authentication = Authentication(refusal="Access denied")
     caplog.set_level(logging.INFO)
-    with msk(kafka, tls, authentication) as proxy, closing(Producer(proxy.bootstrap, "MSK_IAM")) as producer:
+    with msk(kafka, tls, authentication) as proxy, closing(Producer(proxy.bootstrap, "MSK_IAM", HASTY)) as producer:
         with pytest.raises(Unavailable):
             producer.check(0.4)
         with pytest.raises(Unavailable):
@@ -109,13 +102,17 @@ def test_who_may_not_connect_is_told_so_and_no_secret_is(
 
 
 def test_without_credentials_the_broker_counts_as_unavailable(
-    kafka: KafkaBroker, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, hasty: None
+    kafka: KafkaBroker, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     authentication = Authentication()
-    with msk(kafka, tls, authentication) as proxy, closing(Producer(proxy.bootstrap, "MSK_IAM")) as producer, pytest.raises(Unavailable):
+    with (
+        msk(kafka, tls, authentication) as proxy,
+        closing(Producer(proxy.bootstrap, "MSK_IAM", HASTY)) as producer,
+        pytest.raises(Unavailable),
+    ):
         producer.send([event(new_id(), 1)], 5)
     assert authentication.requests == []

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -12,10 +13,9 @@ import pytest
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
-from chalicelib.messaging import publisher as publishing
 from chalicelib.messaging.outbox import Queued
 from chalicelib.messaging.producer import Producer
-from chalicelib.messaging.publisher import Publisher
+from chalicelib.messaging.publisher import LIMITS, Limits, Publisher
 from tests.support.database import World
 from tests.support.kafka_records import Sent, on_topic
 from tests.support.servers import KafkaBroker
@@ -65,8 +65,11 @@ def producer(kafka: KafkaBroker) -> Iterator[Producer]:
         yield made
 
 
-def publisher_of(world: World, producer: object) -> Publisher:
-    return Publisher(world.database, producer, new_id)  # type: ignore[arg-type]
+NO_LEASE = Limits(lease=timedelta(0))
+
+
+def publisher_of(world: World, producer: object, limits: Limits = LIMITS) -> Publisher:
+    return Publisher(world.database, producer, new_id, limits)  # type: ignore[arg-type]
 
 
 def test_four_publishers_at_once_keep_the_order_of_each_order(world: World, kafka: KafkaBroker) -> None:
@@ -101,9 +104,8 @@ def test_a_publisher_that_dies_between_sending_and_deleting_leaves_repeats_but_o
         if next(waves) == 1:
             raise Killed
 
-    monkeypatch.setattr(publishing, "LEASE", publishing.LEASE * 0)
     with pytest.raises(Killed):
-        publisher_of(world, Told(producer, after=die_in_the_second_wave)).relay()
+        publisher_of(world, Told(producer, after=die_in_the_second_wave), NO_LEASE).relay()
     assert len(world.outbox()) == 60
     for order_id in orders:
         world.queue(order_id, event(order_id, 4))
@@ -118,14 +120,13 @@ def test_a_publisher_that_wakes_up_late_only_repeats(world: World, kafka: KafkaB
     order_id = new_id()
     world.queue(order_id, event(order_id, 1), event(order_id, 2))
     frozen, thaw = threading.Event(), threading.Event()
-    monkeypatch.setattr(publishing, "LEASE", publishing.LEASE * 0)
     with closing(Producer(kafka.bootstrap)) as late, closing(Producer(kafka.bootstrap)) as other:
 
         def freeze() -> None:
             frozen.set()
             assert thaw.wait(10)
 
-        sleeper = threading.Thread(target=publisher_of(world, Told(late, before=freeze)).relay)
+        sleeper = threading.Thread(target=publisher_of(world, Told(late, before=freeze), NO_LEASE).relay)
         sleeper.start()
         assert frozen.wait(10)
         publisher_of(world, other).relay()
@@ -204,7 +205,6 @@ def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_ne
     world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its writer finds the bucket leased and leaves."""
-    monkeypatch.setattr(publishing, "ROWS_OF_RELAY", 20)
     others, second, rounds = backlog(world, 100), publisher_of(world, producer), []
 
     class Watched(Told):
@@ -215,7 +215,7 @@ def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_ne
                 second.publish([MINE])
             return super().send(messages, timeout)
 
-    publisher_of(world, Watched(producer)).relay()
+    publisher_of(world, Watched(producer), Limits(rows_of_relay=20)).relay()
     assert [str(MINE).encode() in each for each in rounds] == [False, False, True, False, False]
     assert len(on_topic(kafka.bootstrap, EVENTS)) == len(others) + 1
 
@@ -223,12 +223,11 @@ def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_ne
 def test_a_reading_of_the_newest_rows_has_no_row_without_the_earlier_ones_of_its_order(
     world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "ROWS_OF_RELAY", 7)
     orders = [UUID(int=each * outbox.BUCKETS) for each in range(1, 6)]
     for number in range(1, 31):
         for order_id in orders:
             world.queue(order_id, event(order_id, number))
-    publisher_of(world, producer).relay()
+    publisher_of(world, producer, Limits(rows_of_relay=7)).relay()
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: list(range(1, 31)) for order_id in orders}
 
 
@@ -236,11 +235,10 @@ def test_a_reading_of_the_newest_rows_has_no_row_without_the_earlier_ones_of_its
 def test_more_rows_than_one_reading_holds_are_published_in_one_go(
     world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(publishing, "MOST_ROWS", number)
     orders = [new_id(), new_id()]
     for order_id in orders:
         world.queue(order_id, *(event(order_id, each) for each in range(1, 6)))
-    publisher_of(world, producer).publish(orders)
+    publisher_of(world, producer, Limits(rows=number)).publish(orders)
     assert world.outbox() == []
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1, 2, 3, 4, 5] for order_id in orders}
 

@@ -14,10 +14,8 @@ import sqlalchemy as sa
 from chalicelib.db.connection import Database, make_engine
 from chalicelib.ids import new_id
 from chalicelib.messages.topics import PARTITIONS
-from chalicelib.messaging import producer as producing
-from chalicelib.messaging import publisher as publishing
-from chalicelib.messaging.producer import Producer
-from chalicelib.messaging.publisher import Publisher
+from chalicelib.messaging.producer import Patience, Producer
+from chalicelib.messaging.publisher import Limits, Publisher
 from infra.stack.broker import ensure_topics, start_broker
 from infra.stack.ports import free_port
 from tests.integration.test_publisher import EVENTS, event, publisher_of, sequences
@@ -35,8 +33,6 @@ def producer(kafka: KafkaBroker) -> Any:
 def test_without_a_broker_one_of_many_finds_out_and_the_next_publishing_after_the_rest_delivers(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producing, "MAX_BLOCK_MS", 300)
-    monkeypatch.setattr(producing, "REST_SECONDS", 60)
     attempts, connect = [], Producer._connect
 
     def counting(self: Producer) -> Any:
@@ -47,7 +43,7 @@ def test_without_a_broker_one_of_many_finds_out_and_the_next_publishing_after_th
     port, orders = free_port(), [new_id() for _ in range(20)]
     for order_id in orders:
         world.queue(order_id, event(order_id, 1))
-    with closing(Producer(f"127.0.0.1:{port}")) as producer:
+    with closing(Producer(f"127.0.0.1:{port}", patience=Patience(max_block_ms=300, rest_seconds=60))) as producer:
         publisher = publisher_of(world, producer)
         threads = [threading.Thread(target=publisher.publish, args=([order_id],)) for order_id in orders]
         for thread in threads:
@@ -68,18 +64,13 @@ def test_without_a_broker_one_of_many_finds_out_and_the_next_publishing_after_th
     assert world.outbox() == []
 
 
-def test_a_broker_that_stops_answering_costs_a_bounded_time_whatever_the_number_of_rows(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(producing, "MAX_BLOCK_MS", 400)
-    monkeypatch.setattr(producing, "REQUEST_TIMEOUT_MS", 400)
-    monkeypatch.setattr(producing, "DELIVERY_TIMEOUT_MS", 600)
-    monkeypatch.setattr(publishing, "SEND_SECONDS", 0.8)
+def test_a_broker_that_stops_answering_costs_a_bounded_time_whatever_the_number_of_rows(world: World, tmp_path: Path) -> None:
+    hasty = Patience(max_block_ms=400, request_timeout_ms=400, delivery_timeout_ms=600)
     broker, process = start_broker(tmp_path, free_port(), tmp_path / "log")
     try:
         ensure_topics(broker.bootstrap, PARTITIONS)
-        with closing(Producer(broker.bootstrap)) as producer:
-            publisher, warm = publisher_of(world, producer), new_id()
+        with closing(Producer(broker.bootstrap, patience=hasty)) as producer:
+            publisher, warm = publisher_of(world, producer, Limits(send_seconds=0.8)), new_id()
             world.queue(warm, event(warm, 1))
             publisher.publish([warm])
             assert world.outbox() == []

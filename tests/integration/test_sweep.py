@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from chalicelib.operations.sweep import MOST_AT_ONCE
+from chalicelib.ids import new_id_source
+from chalicelib.operations.sweep import MOST_AT_ONCE, Sweeper
 from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
 from tests.support.database import Placed, World
@@ -14,16 +15,21 @@ from tests.support.eventually import eventually
 from tests.support.kafka_records import answer
 
 
-def sweep(service: Service) -> None:
-    service.app.schedules.sweep_timeouts()
+def sweep(service: Service, most_at_once: int | None = None) -> None:
+    """What the clock's function does, in batches of its own size or of a smaller one."""
+    made = service.runtime
+    if most_at_once is None:
+        service.app.schedules.sweep_timeouts()
+    else:
+        Sweeper(made.database, made.rules, made.publisher.publish, new_id_source, most_at_once).sweep()
 
 
-def let_pass(service: Service, *, published: bool = True) -> None:
+def let_pass(service: Service, *, published: bool = True, most_at_once: int | None = None) -> None:
     """Let the deadlines pass, and sweep."""
     if published:
         service.world.forget_outbox()
     service.world.make_due()
-    sweep(service)
+    sweep(service, most_at_once)
 
 
 def waiting(world: World, placed: Placed) -> timedelta:
@@ -181,15 +187,14 @@ def test_an_order_that_somebody_else_has_locked_does_not_stop_the_others(brokerl
     assert [attempts(brokerless.world, each) for each in placed] == [2, 2, 2]
 
 
-def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: Service) -> None:
     """They stay due, as nobody can push them back."""
-    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
     placed = brokerless.world.place_many(2)
     brokerless.world.make_due()
     wait_for_locks_in_vain(brokerless)
     with brokerless.world.engine.begin() as other:
         other.execute(sa.text("SELECT 1 FROM campusg.orders FOR UPDATE"))
-        sweep(brokerless)
+        sweep(brokerless, 2)
     assert [attempts(brokerless.world, each) for each in placed] == [1, 1]
     assert [brokerless.world.saga(each)["setbacks"] for each in placed] == [0, 0]
 
@@ -209,9 +214,8 @@ def test_more_due_sagas_than_a_page_holds_that_await_something_else_do_not_keep_
     assert rows == [{"setbacks": 0, "number": 1}, {"setbacks": 1, "number": len(odd)}]
 
 
-def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Service) -> None:
     """They stay due, as nobody can push them back."""
-    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 2)
     placed = brokerless.world.place_many(5)
     brokerless.world.forget_outbox()
     brokerless.world.make_due()
@@ -219,7 +223,7 @@ def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Se
     with brokerless.world.engine.begin() as other:
         locked = [each.order_id for each in placed[:4]]
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = ANY(CAST(:ids AS uuid[])) FOR UPDATE"), {"ids": locked})
-        sweep(brokerless)
+        sweep(brokerless, 2)
     assert [attempts(brokerless.world, each) for each in placed] == [1, 1, 1, 1, 2]
 
 
@@ -270,9 +274,8 @@ def test_two_sweeps_at_once_do_the_work_once(brokerless: Service) -> None:
     assert len(brokerless.world.outbox()) == len(placed)
 
 
-def test_more_sagas_than_one_batch_holds_are_all_swept(brokerless: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chalicelib.operations.sweep.MOST_AT_ONCE", 20)
+def test_more_sagas_than_one_batch_holds_are_all_swept(brokerless: Service) -> None:
     brokerless.world.place_many(61)
-    let_pass(brokerless)
+    let_pass(brokerless, most_at_once=20)
     rows = brokerless.world.rows("SELECT (pending ->> 'attempts')::int AS attempts, count(*) AS number FROM campusg.sagas GROUP BY 1")
     assert rows == [{"attempts": 2, "number": 61}]

@@ -45,9 +45,9 @@ class Environment:
 
 
 @contextmanager
-def environment(database_url: str, brokers: str, **constants: float) -> Iterator[Environment]:
-    """The environment, as long as the block runs; `constants` are those of the producer's module."""
-    arguments = [database_url, brokers, *(f"{name}={value}" for name, value in constants.items())]
+def environment(database_url: str, brokers: str, **patience: float) -> Iterator[Environment]:
+    """The environment, as long as the block runs; `patience` is its producer's."""
+    arguments = [database_url, brokers, *(f"{name}={value}" for name, value in patience.items())]
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.frozen_publisher", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -59,18 +59,16 @@ def environment(database_url: str, brokers: str, **constants: float) -> Iterator
             process.kill()
 
 
-def main(database_url: str, brokers: str, *constants: str) -> None:
+def main(database_url: str, brokers: str, *patience: str) -> None:
     # Before the logger takes hold of it: what goes to standard output is for whoever invokes.
     answers, sys.stdout = sys.stdout, sys.stderr
     from chalicelib.db.connection import Database, make_engine
     from chalicelib.ids import new_id
-    from chalicelib.messaging import producer
+    from chalicelib.messaging.producer import Patience, Producer
     from chalicelib.messaging.publisher import Publisher
 
-    for constant in constants:
-        name, value = constant.split("=")
-        setattr(producer, name, json.loads(value))
-    publisher = Publisher(Database(make_engine(database_url, pool_size=1)), producer.Producer(brokers), new_id)
+    given = {name: json.loads(value) for name, value in (each.split("=") for each in patience)}
+    publisher = Publisher(Database(make_engine(database_url, pool_size=1)), Producer(brokers, patience=Patience(**given)), new_id)
     answers.write("done\n")
     answers.flush()
     for line in sys.stdin:
