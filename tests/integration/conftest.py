@@ -1,9 +1,9 @@
 """The service's core on a database of its own, with and without a broker."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,8 @@ from chalicelib.ids import new_id
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from chalicelib.runtime import Runtime, forget, runtime
+from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
 from tests.support.database import Placed, World
@@ -175,3 +177,9 @@ def records(brokerless: Service, placed: list[Placed]) -> list[Record]:
 def operator_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> OperatorCommand:
     """`operator_command("why", SAGA=…)`, where no stack runs."""
     return OperatorCommand(tmp_path / "none", capsys)
+
+
+@pytest.fixture
+def released(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have the release that knows the definition of `of_a_newer_release`."""
+    return lambda: monkeypatch.setitem(DEFINITIONS, ("create_order", 9), replace(CREATE_ORDER, version=9))

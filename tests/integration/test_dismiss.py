@@ -7,20 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 
-from chalicelib.ids import new_id
-from chalicelib.messaging import dead_letters
-from chalicelib.messaging.dead_letter_queries import read_dead_letter
-from chalicelib.messaging.dead_letters import DeadLetter
 from tests.integration.conftest import Service
-from tests.integration.test_redrive import dead_letter_of, everything, of_a_newer_release, redrive, released, wait_for_a_lock
 from tests.support.answers import Answer
 from tests.support.database import Placed
 from tests.support.edge import ADMIN, InProcess
 from tests.support.kafka_records import Record, answer
+from tests.support.letters import dead_letter_of, everything, of_a_newer_release, redrive, while_a_batch_meets_it_again
 
-__all__ = ["released"]
 REASON = {"reason": "The partner has settled it"}
 
 
@@ -192,15 +186,7 @@ def test_a_redrive_and_dismissals_at_once_come_to_one_of_them(brokerless: Servic
 def test_a_batch_that_meets_the_record_once_more_and_a_dismissal_never_wait_for_each_other(brokerless: Service, offline: InProcess) -> None:
     """As for a redrive: the batch holds the order when it comes to the letter's row."""
     placed, letter = misfit(brokerless)
-    with brokerless.world.engine.begin() as batch, ThreadPoolExecutor(1) as pool:
-        _, record = read_dead_letter(batch, UUID(letter)) or pytest.fail("it is gone")
-        batch.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR NO KEY UPDATE"), {"id": placed.order_id})
-        dismissing = pool.submit(dismiss, offline, letter)
-        wait_for_a_lock(brokerless.world)
-        batch.execute(sa.text("SET LOCAL lock_timeout = '200ms'"))
-        assert dead_letters.insert(batch, [DeadLetter(new_id(), record, "Misfit", "again", 1)], datetime.now(UTC)) == []
-        batch.commit()
-        assert dismissing.result(10).status == 200
+    assert while_a_batch_meets_it_again(brokerless.world, placed, letter, lambda: dismiss(offline, letter)).status == 200
     [row] = brokerless.world.dead_letters()
     assert row["dismissed_at"] is not None
 

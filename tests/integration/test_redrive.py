@@ -5,71 +5,28 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import MessageContext
-from chalicelib.messaging import dead_letters
-from chalicelib.messaging.dead_letter_queries import read_dead_letter
-from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.operations.call import Call
 from chalicelib.operations.create import create_order
 from chalicelib.operations.deaths import DELIVERIES
-from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.registry import DEFINITIONS
 from tests.integration.conftest import Service
-from tests.support.answers import Answer
 from tests.support.bugs import plant_bug
-from tests.support.database import NEW_ORDER, Placed, World
+from tests.support.database import NEW_ORDER, Placed
 from tests.support.edge import ADMIN, InProcess
-from tests.support.eventually import eventually
 from tests.support.interleaving import CUSTOMER
 from tests.support.kafka_records import Record, answer
+from tests.support.letters import dead_letter_of, everything, of_a_newer_release, redrive, while_a_batch_meets_it_again
 from tests.support.partner_script import Partners
 
 NOBODY: dict[str, Any] = {"batchItemFailures": []}
-TABLES = ("orders", "sagas", "order_history", "outbox", "dead_letters", "delivery_failures", "idempotency_keys")
 # What differs between two runs of the same thing: times, and ids of messages.
 VARYING = ("updatedAt", "startedAt", "endedAt", "commandId", "acceptBy")
-
-
-def letters_of(service: Service) -> list[str]:
-    return [str(row["dead_letter_id"]) for row in service.world.dead_letters()]
-
-
-def dead_letter_of(service: Service, *records: Record) -> str:
-    """The id of the dead letter that these deliveries have come to."""
-    for record in records:
-        service.on_events(record)
-    [letter] = letters_of(service)
-    return letter
-
-
-def of_a_newer_release(service: Service) -> tuple[Placed, str]:
-    """A reply to a saga whose definition is not known here."""
-    placed = service.world.place()
-    service.world.rows("UPDATE campusg.sagas SET definition_version = 9 WHERE saga_id = :id", id=placed.saga_id)
-    return placed, dead_letter_of(service, answer(service.world.pending(placed)))
-
-
-@pytest.fixture
-def released(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Have the release that knows it."""
-    return lambda: monkeypatch.setitem(DEFINITIONS, ("create_order", 9), replace(CREATE_ORDER, version=9))
-
-
-def redrive(http: InProcess, letter: str, body: Any = None, **headers: str) -> Answer:
-    return http.post(f"/api/dead-letters/{letter}/redrive", ADMIN, {} if body is None else body, **headers)
-
-
-def everything(world: World) -> dict[str, Any]:
-    """All rows of all tables, to the byte."""
-    return {table: world.rows(f"SELECT t::text AS row FROM campusg.{table} t ORDER BY 1") for table in TABLES}
 
 
 def comparable(changes: list[dict[str, Any]]) -> list[Any]:
@@ -271,21 +228,7 @@ def test_a_batch_that_buries_the_record_once_more_and_a_redrive_never_wait_for_e
     """The batch holds the order when it comes to the letter's row; so nobody may hold that row who still needs the order."""
     placed, letter = of_a_newer_release(brokerless)
     released()
-    with brokerless.world.engine.begin() as batch, ThreadPoolExecutor(1) as pool:
-        _, record = read_dead_letter(batch, UUID(letter)) or pytest.fail("it is gone")
-        batch.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR NO KEY UPDATE"), {"id": placed.order_id})
-        redriving = pool.submit(redrive, offline, letter)
-        wait_for_a_lock(brokerless.world)
-        batch.execute(sa.text("SET LOCAL lock_timeout = '200ms'"))
-        assert dead_letters.insert(batch, [DeadLetter(new_id(), record, "UnknownDefinition", "again", 1)], datetime.now(UTC)) == []
-        batch.commit()
-        assert redriving.result(10).status == 202
-
-
-def wait_for_a_lock(world: World) -> None:
-    """Until some transaction waits for another."""
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    eventually(lambda: bool(world.rows(waiting)), within=5, what="a transaction that waits")
+    assert while_a_batch_meets_it_again(brokerless.world, placed, letter, lambda: redrive(offline, letter)).status == 202
 
 
 def test_a_dry_run_says_what_the_real_one_then_does_and_leaves_no_trace(
