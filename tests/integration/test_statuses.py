@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -29,15 +28,14 @@ ALL = Caller("all_1", ("customer", "runner", "admin"))
 class Watched(Edge):
     """An edge that remembers which operations were answered by which status."""
 
-    def __init__(self, port: int, keys: Path) -> None:
-        super().__init__(port, keys)
-        self.operations: Mapping[str, Any] = self.get("/openapi.json").json()["paths"]
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge.port, edge.keys)
+        self.operations: Mapping[str, Any] = edge.get("/openapi.json").json()["paths"]
         self.seen: set[tuple[str, int]] = set()
 
     def call(self, method: str, path: str, caller: Caller | None = None, body: Any = None, **headers: str | list[str]) -> Answer:
         answer = super().call(method, path, caller, body, **headers)
-        if path != "/openapi.json":
-            self.seen.add((self.operation(method, path.partition("?")[0]), answer.status))
+        self.seen.add((self.operation(method, path.partition("?")[0]), answer.status))
         return answer
 
     def operation(self, method: str, path: str) -> str:
@@ -51,7 +49,7 @@ class Watched(Edge):
 
 @pytest.fixture
 def edge(edge: Edge) -> Watched:
-    return Watched(edge.port, edge.keys)
+    return Watched(edge)
 
 
 def documented(edge: Watched) -> set[tuple[str, int]]:
