@@ -3,44 +3,59 @@
 pg8000's `executemany` is a loop, a round trip a row, so few large statements pay.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-import sqlalchemy as sa
+import orjson
 
 Columns = Mapping[str, str]
 
 
-def inlined(statement: str, **types: sa.types.TypeEngine[Any] | type[sa.types.TypeEngine[Any]]) -> sa.TextClause:
-    """A statement whose parameters SQLAlchemy writes into the text, so that it goes as one plain query.
-
-    For values of our own making only: numbers and UUIDs. A list stands behind IN.
-    """
-    lists = {name for name in types if f"IN :{name}" in statement}
-    binds = [sa.bindparam(name, type_=type, literal_execute=True, expanding=name in lists) for name, type in types.items()]
-    return sa.text(statement).bindparams(*binds)
-
-
-def insert_statement(table: str, columns: Columns) -> sa.TextClause:
-    """INSERT of any number of rows given as JSON in `:rows`; `columns` maps each column to its PostgreSQL type."""
+def insert_statement(table: str, columns: Columns, rows: str = "$1") -> str:
+    """INSERT of any number of rows given as JSON in the parameter `rows`; `columns` maps each column to its PostgreSQL type."""
     names = ", ".join(columns)
-    return sa.text(f"INSERT INTO {table} ({names}) SELECT {names} FROM {_recordset(columns)}")  # noqa: S608 - names are literals of ours
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {recordset(columns, rows)}"  # noqa: S608 - names are literals of ours
 
 
-def update_statement(table: str, key: str, columns: Columns) -> sa.TextClause:
-    """UPDATE of any number of rows, found by `key`, given as JSON in `:rows`."""
+def update_statement(table: str, key: str, columns: Columns) -> str:
+    """UPDATE of any number of rows, found by `key`, given as JSON in the parameter $1."""
     sets = ", ".join(f"{name} = r.{name}" for name in columns)
-    recordset = _recordset({key: "uuid", **columns})
-    return sa.text(f"UPDATE {table} t SET {sets} FROM {recordset} WHERE t.{key} = r.{key}")  # noqa: S608 - names are literals of ours
+    rows = recordset({key: "uuid", **columns}, "$1")
+    return f"UPDATE {table} t SET {sets} FROM {rows} WHERE t.{key} = r.{key}"  # noqa: S608 - names are literals of ours
 
 
-def execute(session: sa.Connection, statement: sa.TextClause, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Run a statement of this module on `rows`; nothing is sent for no rows."""
-    if rows:
-        session.execute(statement, {"rows": json.dumps(rows, ensure_ascii=False)})
-
-
-def _recordset(columns: Columns) -> str:
+def recordset(columns: Columns, rows: str) -> str:
+    """The rows given as JSON in the parameter `rows`, as a table `r`."""
     typed = ", ".join(f"{name} {type}" for name, type in columns.items())
-    return f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({typed})"
+    return f"jsonb_to_recordset(CAST({rows} AS jsonb)) AS r({typed})"
+
+
+def json_object(columns: Columns, table: str) -> str:
+    """The columns of a row of `table` as one JSON object; decimals as text, as a JSON number may lose their digits."""
+    values = (f"'{name}', {table}.{name}" + ("::text" if type == "numeric" else "") for name, type in columns.items())
+    return f"json_build_object({', '.join(values)})"
+
+
+def to_json(rows: Any) -> str:
+    """JSON of what is written: times, UUIDs, enumerations and dataclasses as they are, decimals as text."""
+    return orjson.dumps(rows, default=_plain).decode()
+
+
+def from_json(text: str | None) -> Any:
+    """What a statement answered as JSON."""
+    return orjson.loads(text) if text is not None else None
+
+
+def array(ids: Iterable[UUID | int]) -> str:
+    """A list of ids or numbers as a parameter for an array."""
+    return "{" + ",".join(map(str, ids)) + "}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")

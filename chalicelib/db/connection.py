@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql.pg8000 import PGDialect_pg8000
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from chalicelib.db.driver import Connection
+from chalicelib.db.driver import Connection, Later
 from chalicelib.db.states import Kind, kind_of, make_discreet
 from chalicelib.errors import SettingsError
 from chalicelib.observability import count
@@ -82,6 +82,15 @@ def make_engine(url: str, *, pool_size: int, ssl_context: ssl.SSLContext | None 
 def _hide_data(context: ExceptionContext) -> None:
     if isinstance(context.sqlalchemy_exception, DBAPIError):
         make_discreet(context.sqlalchemy_exception)
+
+
+def send_ahead(session: sa.Connection, statement: str, *parameters: str | None) -> Later:
+    """Have a statement, with parameters $1, $2 and so on, run right before the transaction's next statement or its commit.
+
+    It crosses the network with that one, which raises its error. Its own answer is one value, which can be asked for then.
+    """
+    connection: Connection = session.connection.dbapi_connection  # type: ignore[assignment]
+    return connection.send_ahead(statement, parameters)
 
 
 class Database:

@@ -1,21 +1,60 @@
-"""pg8000, with fewer round trips: each statement crosses the network once, and BEGIN goes along with the first.
+"""pg8000, with fewer round trips: a statement crosses the network once, some go along with the next one, and BEGIN with the first.
 
 As it comes the driver sends a statement with parameters in three parts and waits for an answer to each, so that a pooler such as RDS Proxy
 may even give the parts to different servers. PostgreSQL takes them together (documentation, "Pipelining" and "Extended Query"). This builds
-on what the driver doesn't promise, so its version is pinned.
+on what the driver doesn't promise, so its version is pinned. No statement is named: a pooler would pin the connection for it.
 """
 
 import contextlib
+import socket
 import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import pg8000.legacy
 from pg8000.converters import make_params
-from pg8000.core import NULL_BYTE, SYNC_MSG, Context, _flush, _write
-from pg8000.exceptions import DatabaseError
+from pg8000.core import (
+    BIND,
+    BIND_COMPLETE,
+    COMMAND_COMPLETE,
+    DATA_ROW,
+    EXECUTE_MSG,
+    NULL_BYTE,
+    PARSE,
+    PARSE_COMPLETE,
+    READY_FOR_QUERY,
+    SYNC_MSG,
+    Context,
+    H_pack,
+    _flush,
+    _read,
+    _write,
+    ci_unpack,
+    i_pack,
+)
+from pg8000.exceptions import DatabaseError, InterfaceError
 
 BEGIN = "begin transaction"
+
+
+class Later:
+    """The answer to a statement that goes along with the next one."""
+
+    def __init__(self) -> None:
+        self._answered = False
+        self._value: str | None = None
+
+    @property
+    def value(self) -> str | None:
+        """The first column of its first row as text, if it has one; raises LookupError before the next statement was answered."""
+        if not self._answered:
+            raise LookupError("the statement has not been sent yet")
+        return self._value
+
+    def settle(self, value: str | None) -> None:
+        """Called by the connection."""
+        self._answered, self._value = True, value
 
 
 class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
@@ -24,13 +63,44 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
     used_at = 0.0
     _begins = False
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._ahead = bytearray()
+        self._awaited: list[Later] = []
+        # What is longer than the driver's buffer goes in several writes, the last of which Nagle's algorithm would hold back until the
+        # server has acknowledged the others: for 40 ms.
+        with contextlib.suppress(OSError):
+            self._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send_ahead(self, statement: str, parameters: Sequence[str | None]) -> Later:
+        """Have a statement, with parameters $1, $2 and so on, run in this transaction right before the next statement or the commit.
+
+        It crosses the network with that one, which raises its error. Not for what answers with many rows ahead of a long statement: both
+        sides would wait until the other reads.
+        """
+        encoded = [None if value is None else self._bytes(value) for value in parameters]
+        bound = b"".join(i_pack(-1) if value is None else i_pack(len(value)) + value for value in encoded)
+        parse = _message(PARSE, NULL_BYTE + self._bytes(statement) + NULL_BYTE + H_pack(0))
+        bind = _message(BIND, NULL_BYTE + NULL_BYTE + H_pack(0) + H_pack(len(encoded)) + bound + H_pack(0))
+        self._begins = self._begins or not (self._in_transaction or self._awaited)
+        self._ahead += parse + bind + EXECUTE_MSG
+        self._awaited.append(Later())
+        return self._awaited[-1]
+
+    def rollback(self) -> None:
+        """Take the transaction back, with what was to go ahead of its next statement."""
+        self._ahead.clear()
+        self._awaited.clear()
+        self._begins = False
+        super().rollback()
+
     def execute_simple(self, statement: str) -> Any:
         if statement == BEGIN:
             # The driver says so right before the transaction's first statement, and that takes it along.
             self._begins = True
             return Context(statement)
         self._check(statement)
-        self._send_begin()
+        self._send_what_goes_ahead()
         self.send_QUERY(statement)
         return self._answered(Context(statement))
 
@@ -42,7 +112,7 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
             return self.execute_simple(statement)
         parameters = make_params(self.py_types, vals)
         self._check(statement, *parameters)
-        self._send_begin()
+        self._send_what_goes_ahead()
         self.send_PARSE(NULL_BYTE, statement, oids)
         self.send_DESCRIBE_STATEMENT(NULL_BYTE)
         self.send_BIND(NULL_BYTE, parameters)
@@ -56,27 +126,69 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
             if text is not None:
                 text.encode(self._client_encoding)
 
-    def _send_begin(self) -> None:
+    def _send_what_goes_ahead(self) -> None:
         if self._begins:
             self.send_QUERY(BEGIN)
+        if self._ahead:
+            _write(self._sock, bytes(self._ahead) + SYNC_MSG)
+            self._ahead.clear()
 
     def _answered(self, context: Any) -> Any:
         begun, self._begins = self._begins, False
+        awaited, self._awaited = self._awaited, []
         _flush(self._sock)
+        reads: list[Callable[[], None]] = []
         if begun:
-            self._read_begun(context)
+            reads.append(lambda: self._read_context(Context(BEGIN)))
+        if awaited:
+            reads.append(lambda: self._read_ahead(awaited))
+        first: DatabaseError | None = None
+        for read in reads:
+            try:
+                read()
+            except DatabaseError as error:
+                first = first or error
+        if first is not None:
+            # The statement was answered, too: left unread, that would be taken for the next one's answer.
+            with contextlib.suppress(DatabaseError, InterfaceError):
+                self.handle_messages(context)
+            raise first
         self.handle_messages(context)
         self.used_at = time.time()
         return context
 
-    def _read_begun(self, context: Any) -> None:
-        try:
-            self.handle_messages(Context(BEGIN))
-        except DatabaseError:
-            # The statement was answered, too: left unread, that would be taken for the next one's answer.
-            with contextlib.suppress(DatabaseError):
-                self.handle_messages(context)
-            raise
+    def _read_context(self, context: Any) -> None:
+        self.handle_messages(context)
+
+    def _read_ahead(self, awaited: Sequence[Later]) -> None:
+        """Read the answers to the statements that went ahead; raises the first one's error, after which none was run."""
+        context = Context("ahead")
+        waiting = iter(awaited)
+        rows: list[str | None] = []
+        code = None
+        while code != READY_FOR_QUERY:
+            code, size = ci_unpack(_read(self._sock, 5))
+            data = _read(self._sock, size - 4)
+            if code == DATA_ROW:
+                rows = rows or [self._first_column(data)]
+            elif code == COMMAND_COMPLETE:
+                next(waiting).settle(rows[0] if rows else None)
+                rows = []
+            elif code not in (PARSE_COMPLETE, BIND_COMPLETE):
+                self.message_types[code](data, context)
+        if context.error is not None:
+            raise context.error
+
+    def _first_column(self, data: bytes) -> str | None:
+        length = int.from_bytes(data[2:6], "big", signed=True)
+        return None if length < 0 else data[6 : 6 + length].decode(self._client_encoding)
+
+    def _bytes(self, text: str) -> bytes:
+        return text.encode(str(self._client_encoding))
+
+
+def _message(code: bytes, data: bytes) -> bytes:
+    return bytes(code + i_pack(len(data) + 4) + data)
 
 
 _scan = pg8000.legacy.convert_paramstyle

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 DEADLOCK = "40P01"
+UNIQUE_VIOLATION = "23505"
 
 
 class Kind(Enum):

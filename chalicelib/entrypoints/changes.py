@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Generic
-from uuid import UUID
 
 import sqlalchemy as sa
 from chalice.app import Response
@@ -51,7 +50,6 @@ class Change(Generic[M]):
         self.call = Call(runtime().rules, self.caller, request.context, new_id_source(), once, versions)
         self._first: Response | None = None
         self._changed = False
-        self._orders: list[UUID] = []
         self._served: Served | None = None
         self._word: Callable[[SagaWithOrder, Mapping[str, str]], Response] | None = None
 
@@ -64,12 +62,12 @@ class Change(Generic[M]):
                 self._claim.keep(session, kept(self._first), final=self._waiting is None)
             elif self._claim:
                 self._claim.drop(session)
-        if self._orders:
-            runtime().publisher.publish(self._orders)
+        if self._changed:
+            runtime().publisher.publish(self.call.written)
 
-    def answer(self, response: Response, *orders: UUID, changed: bool = True) -> None:
-        """Answer with `response`; `orders` are those for which messages now wait."""
-        self._first, self._changed, self._orders = response, changed, list(orders)
+    def answer(self, response: Response, *, changed: bool = True) -> None:
+        """Answer with `response`; without `changed` the request came to nothing that lasts."""
+        self._first, self._changed = response, changed
 
     def serve(
         self,
@@ -86,7 +84,7 @@ class Change(Generic[M]):
             return told(self._request, seen, done=done, headers=named, waited=bool(applied), ended_well=ended_well)
 
         self._served, self._word = served, word
-        self.answer(word(SagaWithOrder(served.saga, served.order), {}), served.order.order_id, changed=served.started)
+        self.answer(word(SagaWithOrder(served.saga, served.order), {}), changed=served.started)
 
     def response(self) -> Response:
         """The answer; where the request waits, after the saga's end or when its time is over. Call it when the transaction has ended."""

@@ -50,7 +50,7 @@ def redrive(request: Request, dead_letter_id: str) -> Response:
         return change.response()
     with change.transaction() as session:
         redriven = redriving.redrive(session, change.call, known_id)
-        change.answer(answer(202, REDRIVEN.document(redriven)), redriven.order.order_id)
+        change.answer(answer(202, REDRIVEN.document(redriven)))
     fields = {"dead_letter_id": dead_letter_id, "operator": change.caller.actor(), "order_id": str(redriven.order.order_id)}
     logger.info("A dead letter was redriven", extra=fields)
     count({"DeadLettersRedriven": 1})
@@ -63,7 +63,7 @@ def dismiss(request: Request, dead_letter_id: str) -> Response:
     known_id = uuid_of(dead_letter_id, "dead letter")
     with change.transaction() as session:
         dismissed = dismissing.dismiss(session, change.call, known_id, change.body.reason)
-        change.answer(answer(200, DISMISSED_DEAD_LETTER.document(dismissed.letter)), *dismissed.order_ids, changed=dismissed.changed)
+        change.answer(answer(200, DISMISSED_DEAD_LETTER.document(dismissed.letter)), changed=dismissed.changed)
     if dismissed.changed:
         logger.info("A dead letter was dismissed", extra={"dead_letter_id": dead_letter_id, "operator": change.caller.actor()})
         count({"DeadLettersDismissed": 1})

@@ -13,12 +13,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.db.connection import Database
-from chalicelib.db.states import DEADLOCK, Kind, kind_of, name_of, sql_state
+from chalicelib.db.states import DEADLOCK, UNIQUE_VIOLATION, Kind, kind_of, name_of, sql_state
 from chalicelib.entrypoints.lambda_events import partial_response, records
 from chalicelib.errors import RecordsFailed
 from chalicelib.ids import new_id, new_id_source
@@ -27,6 +26,7 @@ from chalicelib.messages.topics import TRIGGERS
 from chalicelib.messaging import failures
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import receive
+from chalicelib.messaging.outbox import Written
 from chalicelib.observability import about, count, logger
 from chalicelib.operations.deaths import DELIVERIES
 from chalicelib.operations.parts import parts
@@ -70,7 +70,7 @@ def give_up(delivery: Delivery, error: Exception, deliveries: int) -> None:
 
 
 class Batch:
-    """One batch and what became of it: `failed` are the records to be delivered again, `keys` the outbox keys of what was committed."""
+    """One batch and what became of it: `failed` are the records to be delivered again, `written` is committed and to be published."""
 
     def __init__(self, database: Database, rules: Rules, deadline: float) -> None:
         """What is not begun by `deadline`, on the monotonic clock, is reported as failed."""
@@ -78,7 +78,7 @@ class Batch:
         self._rules = rules
         self._deadline = deadline
         self.failed: list[Incoming] = []
-        self.keys: set[UUID] = set()
+        self.written: list[Written] = []
         self.counts: Counter[str] = Counter()
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
@@ -122,8 +122,9 @@ class Batch:
             with self._database.transaction() as session:
                 taken = take_replies(session, self._rules, deliveries)
         except sa.exc.DBAPIError as error:
-            if sql_state(error) != DEADLOCK:
+            if sql_state(error) not in (DEADLOCK, UNIQUE_VIOLATION):
                 raise
+            # Of two transactions one had to give way, or another order has just got a partner's id.
             with self._database.transaction() as session:
                 taken = take_replies(session, self._rules, deliveries)
         self._note(taken)
@@ -142,7 +143,7 @@ class Batch:
 
     def _note(self, taken: Taken) -> None:
         """Add what was committed, and log it."""
-        self.keys |= taken.keys
+        self.written += taken.written
         self.counts += taken.counts
         for saga in taken.ended:
             with about(saga.context.fields):
@@ -154,8 +155,7 @@ class Batch:
 
 def _finish(batch: Batch) -> None:
     """Publish and count what was committed."""
-    if batch.keys:
-        runtime().publisher.publish(batch.keys)
+    runtime().publisher.publish(batch.written)
     count(batch.counts)
 
 

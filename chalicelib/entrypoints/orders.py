@@ -123,7 +123,7 @@ def change_status(request: Request, order_id: str) -> Response:
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         order = move_status(session, change.call, known_id, change.body.status)
-        change.answer(answer(200, ORDER.document(order), {"ETag": f'"{order.version}"'}), known_id)
+        change.answer(answer(200, ORDER.document(order), {"ETag": f'"{order.version}"'}))
     return change.response()
 
 

@@ -55,5 +55,5 @@ def _operate(request: Request, saga_id: str, operation: Callable[[sa.Connection,
     known_id = uuid_of(saga_id, "saga")
     with change.transaction() as session:
         served = operation(session, change.call, known_id)
-        change.answer(answer(202, ORDER_WITH_SAGA.document(served)), served.order.order_id)
+        change.answer(answer(202, ORDER_WITH_SAGA.document(served)))
     return change.response()

@@ -3,9 +3,9 @@
 A request starts a saga, joins the one that already serves it, or finds its work done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, NotFound, PreconditionFailed
 from chalicelib.messages.envelope import MessageContext
+from chalicelib.messaging.outbox import Written
 from chalicelib.operations.once import Once, unclaimed
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import Order
@@ -29,7 +30,8 @@ Versions: TypeAlias = frozenset[int] | None
 class Call:
     """One request as the operations take it: who asks, under which rules, with which context, ids and conditions.
 
-    `once` claims the request's idempotency key, `versions` are those that its If-Match names.
+    `once` claims the request's idempotency key, `versions` are those that its If-Match names. `written` is what the operation leaves to be
+    published when its transaction has committed.
     """
 
     rules: Rules
@@ -38,6 +40,7 @@ class Call:
     ids: IdSource
     once: Once = unclaimed
     versions: Versions = None
+    written: list[Written] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,17 @@ class Served:
 
 
 @contextmanager
+def unit_of(session: sa.Connection, call: Call, **locked: Iterable[UUID]) -> Iterator[UnitOfWork]:
+    """A unit of work for the call; `locked` as `unit_of_work` takes it."""
+    with unit_of_work(session, call.rules, **locked) as work:
+        yield work
+    call.written.extend(work.written)
+
+
+@contextmanager
 def order_locked(session: sa.Connection, call: Call, order_id: UUID) -> Iterator[tuple[UnitOfWork, Order]]:
     """A unit of work over one order; raises NotFound."""
-    with unit_of_work(session, call.rules, order_ids=[order_id]) as work:
+    with unit_of(session, call, order_ids=[order_id]) as work:
         if order_id not in work.orders:
             raise NotFound("there is no such order")
         yield work, work.orders[order_id]

@@ -8,19 +8,18 @@ import sqlalchemy as sa
 from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
-from chalicelib.operations.call import Call, refuse_unless_at
+from chalicelib.operations.call import Call, refuse_unless_at, unit_of
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
-from chalicelib.sagas.engine import UnitOfWork, unit_of_work
+from chalicelib.sagas.engine import UnitOfWork
 
 
 @dataclass(frozen=True)
 class Dismissed:
-    """A dead letter that is dismissed. `changed` is False where it was before; `order_ids` are the orders whose history says so."""
+    """A dead letter that is dismissed. `changed` is False where it was before."""
 
     letter: KeptDeadLetter
     changed: bool
-    order_ids: tuple[UUID, ...] = ()
 
 
 def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: str) -> Dismissed:
@@ -33,7 +32,7 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
     found = dead_letter_queries.read_letter(session, dead_letter_id)
     if found is None:
         raise NotFound("there is no such dead letter")
-    with unit_of_work(session, call.rules, order_ids=_given(found.order_id), saga_ids=_given(found.saga_id)) as work:
+    with unit_of(session, call, order_ids=_given(found.order_id), saga_ids=_given(found.saga_id)) as work:
         call.once(session)
         letter = replace(found, dismissed_at=work.moment.now, dismissed_by=call.viewer.actor(), dismiss_reason=reason)
         changed = dead_letter_queries.dismiss(session, letter)
@@ -50,7 +49,7 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
             return Dismissed(letter, changed=True)
         detail = {"operator": "dismiss", "deadLetterId": str(dead_letter_id), "error": letter.error_class, "reason": reason}
         work.change(order, Cause(call.viewer.actor(), call.context, detail=detail), call.ids)
-        return Dismissed(letter, changed=True, order_ids=(order.order_id,))
+        return Dismissed(letter, changed=True)
 
 
 def _named(work: UnitOfWork, letter: KeptDeadLetter) -> Order | None:

@@ -16,6 +16,7 @@ from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
+from chalicelib.messaging.outbox import Written
 from chalicelib.observability import logger
 from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.operations.differences import DIFFERENCE, Difference, differences
@@ -83,7 +84,7 @@ def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redrive
     # Were it kept once more, that would be taken back: any id will do that no letter has.
     delivery = Delivery(received, call.ids, call.ids.saga_id, note)
     with _bugs_told():
-        _take(session, call.rules, delivery)
+        call.written.extend(_take(session, call.rules, delivery))
         after = lock(session, call.rules, order_ids=before.orders, saga_ids=before.sagas)
     changes = (*_changed(before, after), *_sent(session, list(before.orders), latest))
     if not changes:
@@ -105,12 +106,13 @@ def _settled(session: sa.Connection, dead_letter_id: UUID) -> str:
     return "the dead letter was dismissed" if letter and letter.dismissed_at else "the dead letter was redriven before"
 
 
-def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> None:
+def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> list[Written]:
     taken = take_replies(session, rules, [delivery])
     for _, error in taken.failed:
         raise error
     for letter in taken.letters:
         raise WrongStatus(f"the record still can't be taken: {letter.error_class}: {letter.error}")
+    return taken.written
 
 
 @contextmanager

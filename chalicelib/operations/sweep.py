@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -12,6 +11,7 @@ from chalicelib.db.pages import Page, first_page
 from chalicelib.db.states import Kind, kind_of
 from chalicelib.messages.envelope import MessageContext
 from chalicelib.messages.trace import begin_trace
+from chalicelib.messaging.outbox import Written
 from chalicelib.observability import count, logger
 from chalicelib.operations.complete import can_complete
 from chalicelib.operations.parts import parts
@@ -41,8 +41,8 @@ class Job(Protocol):
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Any]:
         """The due items of a page, longest due first; locks nothing."""
 
-    def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
-        """Let happen what, under the lock, is still due; return the outbox keys."""
+    def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:
+        """Let happen what, under the lock, is still due; return what is to be published."""
 
     def put_off(self, session: sa.Connection, item: Any, *, counted: bool) -> None:
         """Make room for others: this item failed alone. `counted`: the fault is its own, and each time it waits longer."""
@@ -57,7 +57,7 @@ class SilentCommands:
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Due]:  # noqa: ARG002 - a job
         return read_due(session, page)
 
-    def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
+    def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:
         stuck = []
         with unit_of_work(session, rules, saga_ids=[due.saga_id for due, _ in items]) as work:
             for due, ids in items:
@@ -72,7 +72,7 @@ class SilentCommands:
             # No code of ours leaves such a row. It must not stand in front of the others at every sweep.
             logger.error("Due sagas don't await what their rows say", extra={"saga_ids": [str(each) for each in stuck[:10]]})
             push_back(session, stuck)
-        return work.keys
+        return work.written
 
     def put_off(self, session: sa.Connection, item: Due, *, counted: bool) -> None:
         push_back(session, [item.saga_id], counted=counted)
@@ -87,7 +87,7 @@ class UnacceptedOrders:
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:  # noqa: ARG002 - a job
         return read_unaccepted(session, page)
 
-    def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
+    def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:
         with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
             for due, ids in items:
                 order = work.orders.get(due.order_id)
@@ -96,7 +96,7 @@ class UnacceptedOrders:
                 is_open = order.order_status is OrderStatus.READY_FOR_PICKUP and order.active_saga_id is None
                 if is_open and order.accept_by == due.since and due.since <= work.moment.now:
                     work.start(CANCEL_ORDER, order, _clock(ids), ids, TIMED_OUT)
-        return work.keys
+        return work.written
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
         put_off(session, item.order_id, counted=counted)
@@ -111,13 +111,13 @@ class UncompletedOrders:
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[DueOrder]:
         return read_uncompleted(session, page, rules.timeouts.complete)
 
-    def do(self, session: sa.Connection, rules: Rules, items: Items) -> set[UUID]:
+    def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:
         with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
             for due, ids in items:
                 order = work.orders.get(due.order_id)
                 if order and can_complete(order) and order.active_saga_id is None and order.updated_at == due.since:
                     work.start(COMPLETE_ORDER, order, _clock(ids), ids)
-        return work.keys
+        return work.written
 
     def put_off(self, session: sa.Connection, item: DueOrder, *, counted: bool) -> None:
         put_off(session, item.order_id, counted=counted)
@@ -127,13 +127,13 @@ JOBS: tuple[Job, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders
 
 
 class Sweeper:
-    """Does every job, in batches; `publish` is called with the outbox keys of each committed batch."""
+    """Does every job, in batches; `publish` is called with what each committed batch has written."""
 
     def __init__(
         self,
         database: Database,
         rules: Rules,
-        publish: Callable[[set[UUID]], None],
+        publish: Callable[[list[Written]], None],
         new_id_source: Callable[[], IdSource],
         most_at_once: int = MOST_AT_ONCE,
     ) -> None:
@@ -166,7 +166,7 @@ class Sweeper:
     def _do(self, job: Job, items: Items) -> None:
         try:
             with self._database.transaction() as session:
-                keys = job.do(session, self._rules, items)
+                written = job.do(session, self._rules, items)
         except Exception as error:
             kind = kind_of(error)
             if kind is Kind.AWAY:
@@ -178,8 +178,7 @@ class Sweeper:
                 return
             self._put_off(job, items[0][0], counted=kind is Kind.FAULT)
         else:
-            if keys:
-                self._publish(keys)
+            self._publish(written)
 
     def _put_off(self, job: Job, item: Any, *, counted: bool) -> None:
         try:

@@ -1,8 +1,7 @@
 """Take a batch of records: each is settled, dropped as stale, kept as a dead letter, or fails and may be tried again."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
 from uuid import UUID
@@ -15,12 +14,13 @@ from chalicelib.messages.trace import begin_trace
 from chalicelib.messages.wire import id_of
 from chalicelib.messaging.dead_letters import DeadLetter
 from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, ReplyReceived, Unintelligible
+from chalicelib.messaging.outbox import Written
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
 from chalicelib.orders import expiry, partner_ids
 from chalicelib.orders.access import partner
 from chalicelib.orders.changes import Cause
-from chalicelib.orders.partner_ids import Claim
+from chalicelib.orders.partner_ids import Owners, ids_in
 from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
 from chalicelib.sagas.outcomes import Answered, IdSource
 from chalicelib.sagas.registry import definition_of
@@ -52,13 +52,13 @@ class Flaw:
 
 @dataclass
 class Taken:
-    """What became of a batch: messages wait under `keys`; those in `failed` failed, each with its error.
+    """What became of a batch: `written` is to be published; those in `failed` failed, each with its error.
 
     `behind` are the later deliveries of their orders, which were not tried; `letters` are those that can't be taken, `ended` the sagas
     that came to their end.
     """
 
-    keys: set[UUID] = field(default_factory=set)
+    written: list[Written] = field(default_factory=list)
     failed: list[tuple[Delivery, Exception]] = field(default_factory=list)
     behind: list[Delivery] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -85,8 +85,8 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
     """Take the deliveries in offset order; one that raises fails with the later ones of its order, and the rest goes on."""
     taken = Taken()
     stopped: set[UUID] = set()
+    owners = Owners(session, (id for each in deliveries if isinstance(each.received, ReplyReceived) for id in ids_in(each.received.reply)))
     with unit_of_work(session, rules, **concerned([delivery.received for delivery in deliveries])) as work:
-        claimed = partner_ids.claim(session, _claims(work, deliveries))
         for delivery in deliveries:
             order_id = _order_of(work, delivery.received)
             if order_id in stopped:
@@ -94,13 +94,13 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
                 continue
             with about(_trace(work, delivery.received)):
                 try:
-                    _take(work, delivery, claimed, taken)
+                    _take(work, delivery, owners, taken)
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
                     logger.exception("A record failed", extra=_place(delivery.record))
                     taken.failed.append((delivery, error))
                     if order_id:
                         stopped.add(order_id)
-    taken.keys, taken.ended = work.keys, work.ended
+    taken.written, taken.ended = work.written, work.ended
     return taken
 
 
@@ -109,27 +109,11 @@ def dead_letter(session: sa.Connection, rules: Rules, delivery: Delivery, error:
     taken = Taken()
     with unit_of_work(session, rules) as work:
         _keep(work, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
-    taken.keys = work.keys
+    taken.written = work.written
     return taken
 
 
-def _claims(work: UnitOfWork, deliveries: Sequence[Delivery]) -> Iterator[Claim]:
-    """The partners' ids that come new with replies which would be taken as their sagas stand now."""
-    for each in deliveries:
-        received = each.received
-        saga = work.sagas.get(received.saga_id) if isinstance(received, ReplyReceived) else None
-        if not isinstance(received, ReplyReceived) or saga is None:
-            continue
-        definition = definition_of(saga.name, saga.definition_version)
-        order = work.orders[saga.order_id]
-        wanted = list(partner_ids.claims(order, received.reply))
-        # Whatever is wrong with a record is found, and makes it fail, when it is taken.
-        with contextlib.suppress(Exception):
-            if wanted and definition and judge(definition, saga, order, received.reply, received.causation_id) is Verdict.TAKEN:
-                yield from wanted
-
-
-def _take(work: UnitOfWork, delivery: Delivery, claimed: set[Claim], taken: Taken) -> None:
+def _take(work: UnitOfWork, delivery: Delivery, owners: Owners, taken: Taken) -> None:
     counts = taken.counts
     flaw: Flaw | None = None
     match delivery.received:
@@ -140,7 +124,7 @@ def _take(work: UnitOfWork, delivery: Delivery, claimed: set[Claim], taken: Take
         case ExpiryReceived() as received:
             flaw = _take_expiry(work, delivery, received, counts)
         case ReplyReceived() as received:
-            flaw = _take_reply(work, delivery, received, claimed, counts)
+            flaw = _take_reply(work, delivery, received, owners, counts)
     if flaw:
         _keep(work, delivery, flaw, 1, taken)
 
@@ -152,7 +136,7 @@ def _keep(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: int, tak
     taken.counts["DeadLetters"] += 1
 
 
-def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, claimed: set[Claim], counts: Counter[str]) -> Flaw | None:
+def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, owners: Owners, counts: Counter[str]) -> Flaw | None:
     saga = work.sagas.get(received.saga_id)
     if saga is None:
         return Flaw("UnknownSaga", "no such saga")
@@ -163,13 +147,15 @@ def _take_reply(work: UnitOfWork, delivery: Delivery, received: ReplyReceived, c
         return Flaw("WrongKey", "the record's key is not the saga's order")
     order = work.orders[saga.order_id]
     verdict, why = judge(definition, saga, order, received.reply, received.causation_id), ""
-    foreign = [each for each in partner_ids.claims(order, received.reply) if each not in claimed]
+    claims = list(partner_ids.claims(order, received.reply))
+    foreign = [each for each in claims if owners.foreign(each)]
     if verdict is Verdict.TAKEN and foreign:
         verdict, why = Verdict.MISFIT, f": its {foreign[0].kind}Id is that of another order"
     name = verdict.name.title().replace("_", "")
     counts[f"Replies{name}"] += 1
     if verdict is Verdict.TAKEN:
         cause = Cause(partner(received.reply.TYPE), saga.context, detail=_detail(delivery, received))
+        work.claim(new for each in claims for new in owners.take(each))
         work.apply(saga, Answered(received.reply, received.message_id), cause, delivery.ids)
     return None if verdict in (Verdict.TAKEN, Verdict.STALE) else Flaw(name, verdict.value + why)
 

@@ -1,21 +1,21 @@
 """Whose a partner's payment or hold is: an id belongs to one order, whoever says otherwise, and however many say so at once."""
 
-import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db import bulk
+from chalicelib.db.connection import send_ahead
 from chalicelib.messages.replies import Reply
 from chalicelib.orders.order import Order
 
-# In id order, so that of two transactions that claim the same ids one waits for the other and never both.
-CLAIM = sa.text("""
-    INSERT INTO campusg.partner_ids AS known (kind, id, order_id)
-    SELECT kind, id, order_id FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(kind text, id text, order_id uuid) ORDER BY kind, id
-    ON CONFLICT (kind, id) DO UPDATE SET order_id = excluded.order_id WHERE known.order_id = excluded.order_id
-    RETURNING kind, id""")
+COLUMNS: bulk.Columns = {"kind": "text", "id": "text", "order_id": "uuid"}
+READ = f"""
+    SELECT json_agg(json_build_array(kind, id, known.order_id)) FROM campusg.partner_ids known
+    JOIN {bulk.recordset({"kind": "text", "id": "text"}, "$1")} USING (kind, id)"""  # noqa: S608 - names are literals of ours
 
 
 class Claim(NamedTuple):
@@ -34,15 +34,39 @@ def claims(order: Order, reply: Reply) -> Iterator[Claim]:
             yield Claim(kind, said, order.order_id)
 
 
-def claim(session: sa.Connection, wanted: Iterable[Claim]) -> set[Claim]:
-    """Take the ids that no other order has, and return those claims; of several orders that want one, the first gets it.
+def ids_in(reply: Reply) -> Iterator[tuple[str, str]]:
+    """The ids that a reply names, each behind its kind."""
+    for kind in ("payment", "escrow"):
+        said = getattr(reply, f"{kind}_id", None)
+        if said:
+            yield kind, said
 
-    Waits for another transaction that takes the same ids. Sends nothing where nothing is wanted.
+
+class Owners:
+    """Whose partners' ids are: as they were read, and as they were claimed since in this transaction.
+
+    Another transaction may claim the same id meanwhile. The table's key lets only one of both commit.
     """
-    first: dict[tuple[str, str], Claim] = {}
-    for each in wanted:
-        first.setdefault((each.kind, each.id), each)
-    if not first:
-        return set()
-    rows = json.dumps([{**each._asdict(), "order_id": str(each.order_id)} for each in first.values()])
-    return {first[row.kind, row.id] for row in session.execute(CLAIM, {"rows": rows})}
+
+    def __init__(self, session: sa.Connection, wanted: Iterable[tuple[str, str]]) -> None:
+        """Asks for those of the ids `wanted` by a statement that goes along with the next one; nothing is sent for none."""
+        rows = [{"kind": kind, "id": id} for kind, id in set(wanted)]
+        self._read = send_ahead(session, READ, bulk.to_json(rows)) if rows else None
+        self._claimed: dict[tuple[str, str], UUID] = {}
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, str], UUID]:
+        rows = bulk.from_json(self._read.value) if self._read else None
+        return {(kind, id): UUID(order_id) for kind, id, order_id in rows or ()}
+
+    def foreign(self, claim: Claim) -> bool:
+        """Whether the id is another order's."""
+        owner = self._known.get((claim.kind, claim.id)) or self._claimed.get((claim.kind, claim.id))
+        return owner not in (None, claim.order_id)
+
+    def take(self, claim: Claim) -> list[Claim]:
+        """Have the id be the order's from now on; what is new with that must be written."""
+        if (claim.kind, claim.id) in self._known:
+            return []
+        self._claimed[claim.kind, claim.id] = claim.order_id
+        return [claim]

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.bulk import from_json
 from chalicelib.db.lists import given, newest_first
 from chalicelib.fields import ACTOR, ID, NUMBER, OBJECT, TIME, Field, Kind, Table, among, maybe
 from chalicelib.messages.events import EVENTS
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
-from chalicelib.orders.store import COLUMNS, from_row
+from chalicelib.orders.store import AS_JSON, order_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Page:
     total: int
 
 
-GET = sa.text(f"SELECT {COLUMNS} FROM campusg.orders WHERE order_id = :order_id")  # noqa: S608 - literals of ours
+GET = sa.text(f"SELECT CAST({AS_JSON} AS text) FROM campusg.orders o WHERE order_id = :order_id")  # noqa: S608 - literals of ours
 
 HISTORY = sa.text("""
     SELECT o.customer_id, o.runner_id, o.order_status, h.*
@@ -58,7 +59,7 @@ HISTORY_ENTRY = Table(
     ),
 )
 
-SELECT = f"SELECT {COLUMNS} FROM campusg.orders"  # noqa: S608 - literals of ours
+SELECT = f'SELECT CAST({AS_JSON} AS text) AS "order" FROM campusg.orders o'  # noqa: S608 - literals of ours
 CONDITIONS: dict[str, str] = {
     "statuses": "order_status = ANY(CAST(:statuses AS text[]))",
     "payment_status": "payment_status = :payment_status",
@@ -70,8 +71,8 @@ CONDITIONS: dict[str, str] = {
 
 
 def get_order(session: sa.Connection, order_id: UUID) -> Order | None:
-    row = session.execute(GET, {"order_id": order_id}).mappings().one_or_none()
-    return from_row(row) if row else None
+    found = session.execute(GET, {"order_id": order_id}).scalar_one_or_none()
+    return order_of(from_json(found)) if found else None
 
 
 def history_of(session: sa.Connection, order_id: UUID) -> Sequence[sa.Row[Any]]:
@@ -84,12 +85,13 @@ def list_orders(session: sa.Connection, viewer: Viewer, filters: Filters, *, pag
     conditions, parameters = _narrowed(viewer, filters)
     where = " AND ".join(conditions) or "true"
     statement = sa.text(f"""
-        SELECT total.number, page.* FROM (SELECT count(*) AS number FROM campusg.orders WHERE {where}) total
+        SELECT total.number, page.order FROM (SELECT count(*) AS number FROM campusg.orders WHERE {where}) total
         LEFT JOIN LATERAL (
-            SELECT {COLUMNS} FROM campusg.orders WHERE {where} ORDER BY order_id DESC LIMIT :limit OFFSET :offset) page ON true
+            SELECT order_id, CAST({AS_JSON} AS text) AS "order" FROM campusg.orders o WHERE {where}
+            ORDER BY order_id DESC LIMIT :limit OFFSET :offset) page ON true
         ORDER BY page.order_id DESC""")  # noqa: S608 - conditions are literals of ours, values are parameters
     rows = session.execute(statement, {**parameters, "limit": limit, "offset": (page - 1) * limit}).mappings().all()
-    return Page([from_row(row) for row in rows if row["order_id"] is not None], rows[0]["number"])
+    return Page([order_of(from_json(row["order"])) for row in rows if row["order"] is not None], rows[0]["number"])
 
 
 def list_orders_after(session: sa.Connection, viewer: Viewer, filters: Filters, *, after: UUID | None, limit: int) -> list[Order]:
@@ -97,7 +99,7 @@ def list_orders_after(session: sa.Connection, viewer: Viewer, filters: Filters, 
     conditions, parameters = _narrowed(viewer, filters)
     behind = ["order_id < :after"] if after else []
     rows = newest_first(session, SELECT, "order_id", conditions + behind, {**parameters, "after": after, "limit": limit})
-    return [from_row(row) for row in rows]
+    return [order_of(from_json(row["order"])) for row in rows]
 
 
 def _narrowed(viewer: Viewer, filters: Filters) -> tuple[list[str], dict[str, Any]]:

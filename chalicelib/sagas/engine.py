@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from chalicelib.messages.envelope import MessageContext
 from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
-from chalicelib.messaging.outbox import Queued
+from chalicelib.messaging.outbox import Queued, Written
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Cause, Change, change
 from chalicelib.orders.order import Order
+from chalicelib.orders.partner_ids import Claim
 from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.definition import Definition, Moment, SagaData
@@ -64,14 +65,15 @@ class UnitOfWork:
         self._after_end = rules.after_end
         self._orders = orders
         self._sagas = sagas
-        # The outbox keys of what was written; complete when the unit's block has ended.
-        self.keys: set[UUID] = set()
+        # What was put into the outbox, to be published when it has committed.
+        self.written: list[Written] = []
         self._existing_orders = set(orders)
         self._existing_sagas = set(sagas)
         self._changes: list[Change] = []
         self._changed_sagas: dict[UUID, None] = {}
         self._queued: list[Queued] = []
         self._dead: list[DeadLetter] = []
+        self._claims: list[Claim] = []
 
     @property
     def orders(self) -> Mapping[UUID, Order]:
@@ -112,25 +114,27 @@ class UnitOfWork:
         """Change an order of this unit without any saga: one version, one history entry, one event."""
         self._change(order, cause, ids)
 
+    def claim(self, claims: Iterable[Claim]) -> None:
+        """Write with the changes that these partners' ids are their orders'."""
+        self._claims.extend(claims)
+
     def keep(self, letter: DeadLetter) -> None:
         """Keep a record that can't be taken."""
         self._dead.append(letter)
 
     def _write(self) -> None:
         """Write everything, one statement a table."""
-        new_orders = [order for order_id, order in self._orders.items() if order_id not in self._existing_orders]
-        changed = {each.order.order_id: self._orders[each.order.order_id] for each in self._changes}
-        order_store.insert_orders(self._session, new_orders)
-        order_store.update_orders(self._session, [order for order_id, order in changed.items() if order_id in self._existing_orders])
+        for is_new, write in ((True, order_store.insert_orders), (False, order_store.update_orders)):
+            changes = [each for each in self._changes if (each.order.order_id not in self._existing_orders) is is_new]
+            changed = {each.order.order_id: self._orders[each.order.order_id] for each in changes}
+            write(self._session, list(changed.values()), changes, [each for each in self._claims if each.order_id in changed])
         new_sagas = [self._sagas[saga_id] for saga_id in self._changed_sagas if saga_id not in self._existing_sagas]
         old_sagas = [self._sagas[saga_id] for saga_id in self._changed_sagas if saga_id in self._existing_sagas]
         # In this order: one outcome may end a saga and start another, and only one unended saga an order may stand in the table.
         saga_store.update_sagas(self._session, old_sagas)
         saga_store.insert_sagas(self._session, new_sagas)
-        order_store.insert_history(self._session, self._changes)
         queued = self._queued + dead_letters.insert(self._session, self._dead, self.moment.now)
-        outbox.insert(self._session, queued)
-        self.keys = {each.ordering_key for each in queued}
+        self.written.append(outbox.insert(self._session, queued))
 
     def _begin(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str]) -> Plan:
         saga = Saga(
@@ -180,7 +184,6 @@ def unit_of_work(
 def lock(session: sa.Connection, rules: Rules, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()) -> UnitOfWork:
     """Lock orders to look at them; read the clock, the sagas asked for and those that hold the orders. Nothing is written."""
     wanted, named = set(saga_ids), set(order_ids)
-    orders = order_store.lock_orders(session, order_ids=named, saga_ids=wanted) if wanted or named else {}
-    holding = {order.active_saga_id for order in orders.values() if order.active_saga_id}
-    now, sagas = saga_store.read_sagas(session, wanted | holding)
-    return UnitOfWork(session, rules, now, orders, sagas)
+    locking = order_store.lock_orders(session, order_ids=named, saga_ids=wanted) if wanted or named else None
+    now, sagas = saga_store.read_sagas(session, order_ids=named, saga_ids=wanted)
+    return UnitOfWork(session, rules, now, order_store.locked(locking) if locking else {}, sagas)

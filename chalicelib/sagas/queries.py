@@ -5,23 +5,18 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.bulk import inlined
+from chalicelib.db.bulk import from_json
 from chalicelib.db.lists import given, newest_first
 from chalicelib.orders import store as order_store
 from chalicelib.orders.order import Order
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.state import Saga
 
-# Both tables have an order_id and a status of their own kind, so the order's columns are prefixed.
-ORDER_COLUMNS = ", ".join(f"o.{name} AS o_{name}" for name in (*order_store.FIXED, *order_store.CHANGING))
-READ = inlined(
-    f"""
-    SELECT {saga_store.COLUMNS}, {ORDER_COLUMNS}
+READ = sa.text(f"""
+    SELECT CAST({saga_store.AS_JSON} AS text) AS saga, CAST({order_store.AS_JSON} AS text) AS "order"
     FROM campusg.sagas s JOIN campusg.orders o USING (order_id)
-    WHERE s.saga_id = :saga_id""",  # noqa: S608 - literals of ours
-    saga_id=sa.Uuid,
-)
-SELECT = f"SELECT {saga_store.COLUMNS} FROM campusg.sagas s"  # noqa: S608 - literals of ours
+    WHERE s.saga_id = :saga_id""")  # noqa: S608 - literals of ours
+SELECT = f"SELECT CAST({saga_store.AS_JSON} AS text) AS saga FROM campusg.sagas s"  # noqa: S608 - literals of ours
 CONDITIONS: dict[str, str] = {
     "statuses": "s.status = ANY(CAST(:statuses AS text[]))",
     "names": "s.name = ANY(CAST(:names AS text[]))",
@@ -50,15 +45,14 @@ class SagaWithOrder:
 
 def read_with_order(session: sa.Connection, saga_id: UUID) -> SagaWithOrder | None:
     """The saga and its order by one statement; None where there is no such saga."""
-    row = session.execute(READ, {"saga_id": saga_id}).mappings().one_or_none()
+    row = session.execute(READ, {"saga_id": saga_id}).one_or_none()
     if row is None:
         return None
-    order = {name[2:]: value for name, value in row.items() if name.startswith("o_")}
-    return SagaWithOrder(saga_store.from_row(row), order_store.from_row(order))
+    return SagaWithOrder(saga_store.saga_of(from_json(row.saga)), order_store.order_of(from_json(row.order)))
 
 
 def list_sagas(session: sa.Connection, filters: SagaFilters, limit: int) -> list[Saga]:
     """Up to `limit` sagas, newest first."""
     parameters = given(filters, CONDITIONS)
     rows = newest_first(session, SELECT, "s.saga_id", map(CONDITIONS.__getitem__, parameters), {**parameters, "limit": limit})
-    return [saga_store.from_row(row) for row in rows]
+    return [saga_store.saga_of(from_json(row["saga"])) for row in rows]

@@ -1,7 +1,6 @@
 """The sagas' rows. They are never locked: their order's row is."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.db import bulk
+from chalicelib.db.connection import send_ahead
 from chalicelib.messages.envelope import MessageContext, Outgoing
+from chalicelib.orders.store import named
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
 
 FIXED: bulk.Columns = {
@@ -31,61 +32,76 @@ CHANGING: bulk.Columns = {
     "due_at": "timestamptz",
     "ended_at": "timestamptz",
 }
-COLUMNS = ", ".join(f"s.{name}" for name in (*FIXED, *CHANGING))
+ALL: bulk.Columns = {**FIXED, **CHANGING}
 
-READ = bulk.inlined(
-    f"""
-    SELECT clock.now, {COLUMNS}
-    FROM (SELECT clock_timestamp() AS now) clock LEFT JOIN campusg.sagas s ON s.saga_id IN :saga_ids""",  # noqa: S608 - literals of ours
-    saga_ids=sa.Uuid,
-)
+# A saga as one JSON text, for statements that name the table `s`.
+AS_JSON = bulk.json_object(ALL, "s")
+# By arrays, which are looked up one by one in an index: of how many ids a query finds the planner has no idea.
+READ = sa.text(f"""
+    SELECT CAST(json_build_object('now', clock_timestamp(), 'sagas', (
+        SELECT json_agg({AS_JSON}) FROM campusg.sagas s WHERE saga_id = ANY(ARRAY(
+            SELECT unnest(CAST(:saga_ids AS uuid[]))
+            UNION SELECT active_saga_id FROM campusg.orders WHERE order_id = ANY(ARRAY({named(":order_ids", ":saga_ids")})))))) AS text)""")  # noqa: S608 - literals of ours
 READ_LATEST = sa.text(f"""
-    SELECT {COLUMNS} FROM campusg.sagas s
+    SELECT CAST({AS_JSON} AS text) FROM campusg.sagas s
     WHERE s.order_id = :order_id AND (cardinality(CAST(:names AS text[])) = 0 OR s.name = ANY(CAST(:names AS text[])))
     ORDER BY s.saga_id DESC LIMIT 1""")  # noqa: S608 - names are literals of ours
-INSERT = bulk.insert_statement("campusg.sagas", {**FIXED, **CHANGING})
+INSERT = bulk.insert_statement("campusg.sagas", ALL)
 UPDATE = bulk.update_statement("campusg.sagas", "saga_id", CHANGING)
 
 
-def read_sagas(session: sa.Connection, saga_ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, Saga]]:
-    """Return the database's clock and the sagas; call it after their orders are locked, and once a transaction."""
-    rows = session.execute(READ, {"saga_ids": list(saga_ids)}).mappings().all()
-    return rows[0]["now"], {row["saga_id"]: from_row(row) for row in rows if row["saga_id"] is not None}
+def read_sagas(
+    session: sa.Connection, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()
+) -> tuple[datetime, dict[UUID, Saga]]:
+    """Return the database's clock, these sagas, and those that hold these orders or the orders of these sagas.
+
+    Call it after the orders are locked, and once a transaction.
+    """
+    parameters = {"order_ids": bulk.array(order_ids), "saga_ids": bulk.array(saga_ids)}
+    answer = bulk.from_json(session.execute(READ, parameters).scalar_one())
+    sagas = [saga_of(fields) for fields in answer["sagas"] or ()]
+    return datetime.fromisoformat(answer["now"]), {saga.saga_id: saga for saga in sagas}
 
 
 def read_latest(session: sa.Connection, order_id: UUID, names: Sequence[str] = ()) -> Saga | None:
     """The newest saga of an order, of one of these names if any are given; call it with the order locked."""
-    row = session.execute(READ_LATEST, {"order_id": order_id, "names": list(names)}).mappings().one_or_none()
-    return from_row(row) if row else None
+    found = session.execute(READ_LATEST, {"order_id": order_id, "names": list(names)}).scalar_one_or_none()
+    return saga_of(bulk.from_json(found)) if found else None
 
 
 def insert_sagas(session: sa.Connection, sagas: Sequence[Saga]) -> None:
-    bulk.execute(session, INSERT, [_row(saga) for saga in sagas])
+    if sagas:
+        send_ahead(session, INSERT, bulk.to_json([_row(saga) for saga in sagas]))
 
 
 def update_sagas(session: sa.Connection, sagas: Sequence[Saga]) -> None:
     """Write what can change of sagas whose orders this transaction has locked."""
-    bulk.execute(session, UPDATE, [_row(saga) for saga in sagas])
+    if sagas:
+        send_ahead(session, UPDATE, bulk.to_json([_row(saga) for saga in sagas]))
 
 
-def from_row(row: Mapping[Any, Any]) -> Saga:
-    """Build the saga from a row that has all of COLUMNS."""
-    error, pending = row["error"], row["pending"]
+def saga_of(fields: Mapping[str, Any]) -> Saga:
+    """The saga that AS_JSON describes."""
+    error, pending = fields["error"], fields["pending"]
     return Saga(
-        saga_id=row["saga_id"],
-        order_id=row["order_id"],
-        name=row["name"],
-        definition_version=row["definition_version"],
-        status=SagaStatus(row["status"]),
-        steps=tuple(_step(step) for step in row["steps"]),
-        context=MessageContext(row["correlation_id"], traceparent=row["traceparent"]),
-        started_at=row["started_at"],
-        data=row["facts"],
+        saga_id=UUID(fields["saga_id"]),
+        order_id=UUID(fields["order_id"]),
+        name=fields["name"],
+        definition_version=fields["definition_version"],
+        status=SagaStatus(fields["status"]),
+        steps=tuple(_step(step) for step in fields["steps"]),
+        context=MessageContext(fields["correlation_id"], traceparent=fields["traceparent"]),
+        started_at=datetime.fromisoformat(fields["started_at"]),
+        data=fields["facts"],
         error=SagaError(ErrorCode(error["code"]), error["detail"]) if error else None,
         pending=_pending(pending) if pending else None,
-        due_at=row["due_at"],
-        ended_at=row["ended_at"],
+        due_at=_moment(fields["due_at"]),
+        ended_at=_moment(fields["ended_at"]),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _step(stored: Mapping[str, Any]) -> StepState:
@@ -113,21 +129,21 @@ def _pending(stored: Mapping[str, Any]) -> Pending:
 
 def _row(saga: Saga) -> dict[str, Any]:
     return {
-        "saga_id": str(saga.saga_id),
-        "order_id": str(saga.order_id),
+        "saga_id": saga.saga_id,
+        "order_id": saga.order_id,
         "name": saga.name,
         "definition_version": saga.definition_version,
         "correlation_id": saga.context.correlation_id,
         "traceparent": saga.context.traceparent,
-        "started_at": saga.started_at.isoformat(),
-        "status": saga.status.value,
-        "steps": [asdict(step) for step in saga.steps],
-        "facts": dict(saga.data),
-        "error": {"code": saga.error.code.value, "detail": saga.error.detail} if saga.error else None,
+        "started_at": saga.started_at,
+        "status": saga.status,
+        "steps": saga.steps,
+        "facts": saga.data,
+        "error": saga.error,
         "awaited_id": saga.pending.command_id if saga.pending else None,
         "pending": _stored_pending(saga.pending) if saga.pending else None,
-        "due_at": saga.due_at.isoformat() if saga.due_at else None,
-        "ended_at": saga.ended_at.isoformat() if saga.ended_at else None,
+        "due_at": saga.due_at,
+        "ended_at": saga.ended_at,
     }
 
 

@@ -1,5 +1,6 @@
 """The driver: each statement crosses the network once, BEGIN goes along, and errors leave the connection in order."""
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.db import driver
-from chalicelib.db.connection import Database, make_engine
+from chalicelib.db.connection import Database, make_engine, send_ahead
 from chalicelib.db.states import sql_state
 
 
@@ -120,3 +121,80 @@ def test_thousands_of_parameters_and_a_megabyte_pass(engine: sa.Engine) -> None:
         numbers = {f"p{number}": number for number in range(5_000)}
         listed = ", ".join(f"CAST(:{name} AS int)" for name in numbers)
         assert session.execute(sa.text(f"SELECT cardinality(ARRAY[{listed}])"), numbers).scalar_one() == len(numbers)
+
+
+ADD = "INSERT INTO campusg.things VALUES ($1, $2)"
+NAMES = "SELECT json_agg(name ORDER BY id) FROM campusg.things"
+
+
+def test_statements_sent_ahead_cross_with_the_next_one_and_with_the_commit(engine: sa.Engine, trips: list[None]) -> None:
+    with Database(engine).transaction() as session:
+        send_ahead(session, ADD, "1", "a'ë")
+        names, none = send_ahead(session, NAMES), send_ahead(session, "SELECT $1::text", None)
+        with pytest.raises(LookupError):
+            _ = names.value
+        assert session.execute(READ, {"id": 1}).scalar_one() == "a'ë"
+        assert (names.value, none.value) == ('["a\'ë"]', None)
+        send_ahead(session, ADD, "2", "b")
+        both = send_ahead(session, NAMES)
+    assert both.value == '["a\'ë", "b"]'
+    assert len(trips) == 2
+
+
+def test_a_transaction_of_nothing_else_crosses_once(engine: sa.Engine, trips: list[None]) -> None:
+    with Database(engine).transaction() as session:
+        for number in range(50):
+            send_ahead(session, ADD, str(number), "x" * 20_000)
+    assert len(trips) == 1
+    with Database(engine).transaction() as session:
+        assert session.execute(sa.text("SELECT count(*) FROM campusg.things")).scalar_one() == 50
+
+
+@pytest.mark.parametrize("ends_by", ["a statement", "the commit"])
+def test_an_error_of_a_statement_sent_ahead_is_raised_by_the_next_and_takes_all_back(engine: sa.Engine, ends_by: str) -> None:
+    database = Database(engine)
+    with pytest.raises(sa.exc.DBAPIError) as raised, database.transaction() as session:
+        kept = send_ahead(session, ADD, "1", "a")
+        send_ahead(session, ADD, "1", "twice")
+        never = send_ahead(session, ADD, "2", "b")
+        if ends_by == "a statement":
+            session.execute(READ, {"id": 1})
+    assert sql_state(raised.value) == "23505"
+    assert kept.value is None
+    with pytest.raises(LookupError):
+        _ = never.value
+
+    with database.transaction() as session:
+        assert session.execute(sa.text("SELECT count(*) FROM campusg.things")).scalar_one() == 0
+        assert session.execute(sa.text("SELECT 'own'")).scalar_one() == "own"
+
+
+def test_what_was_to_go_ahead_is_forgotten_when_the_transaction_is_taken_back(engine: sa.Engine, trips: list[None]) -> None:
+    with pytest.raises(ZeroDivisionError), Database(engine).transaction() as session:
+        send_ahead(session, ADD, "1", "a")
+        raise ZeroDivisionError
+    assert trips == []
+    with Database(engine).transaction() as session:
+        assert session.execute(READ, {"id": 1}).all() == []
+
+
+def test_a_deferred_constraint_s_error_comes_from_the_commit(engine: sa.Engine) -> None:
+    database = Database(engine)
+    with database.transaction() as session:
+        session.execute(sa.text("CREATE TABLE campusg.more (id int REFERENCES campusg.things DEFERRABLE INITIALLY DEFERRED)"))
+    with pytest.raises(sa.exc.DBAPIError) as raised, database.transaction() as session:
+        send_ahead(session, "INSERT INTO campusg.more VALUES ($1)", "7")
+    assert sql_state(raised.value) == "23503"
+
+
+def test_what_can_not_be_encoded_is_refused_before_it_is_sent(engine: sa.Engine) -> None:
+    with pytest.raises(UnicodeEncodeError), Database(engine).transaction() as session:
+        send_ahead(session, ADD, "1", "\ud800")
+    with Database(engine).transaction() as session:
+        assert session.execute(READ, {"id": 1}).all() == []
+
+
+def test_small_writes_are_not_held_back(engine: sa.Engine) -> None:
+    with engine.connect() as session:
+        connection: Any = session.connection.dbapi_connection
+        assert connection._usock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

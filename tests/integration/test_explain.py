@@ -9,18 +9,21 @@ import pytest
 import sqlalchemy as sa
 
 from chalicelib.db import bulk
-from chalicelib.db.connection import make_engine
+from chalicelib.db.connection import make_engine, send_ahead
 from chalicelib.db.pages import first_page
 from chalicelib.ids import new_id
+from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
+from chalicelib.messaging.outbox import Queued, Row
 from chalicelib.operations.audit import LIVE_RULES, Rule, violations
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
-from chalicelib.orders.partner_ids import Claim, claim
+from chalicelib.orders.partner_ids import Owners
 from chalicelib.orders.queries import Filters, get_order, history_of, list_orders
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.due import push_back, read_due
+from chalicelib.sagas.engine import lock
 from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
 from tests.integration.conftest import RULES
 from tests.support.database import World
@@ -99,13 +102,9 @@ def saga_ids(*numbers: int) -> list[UUID]:
     return [UUID(f"01920000-0000-7000-9000-{number:012x}") for number in numbers]
 
 
-def plan_of(session: sa.Connection, executed: Executed) -> str:
-    return "\n".join(session.exec_driver_sql(f"EXPLAIN {executed.text}", executed.parameters).scalars())
-
-
 def scanned(session: sa.Connection, executed: Executed) -> str | None:
     """The plan of a statement that reads orders, sagas or outbox from end to end; None where it uses an index."""
-    plan = plan_of(session, executed)
+    plan = executed.plan(session)
     return plan if any(f"Seq Scan on {table} " in plan for table in ("orders", "sagas", "outbox", "order_history", "partner_ids")) else None
 
 
@@ -115,6 +114,8 @@ def scans(world: World, run: Run) -> list[str]:
         with captured(world.engine) as executed:
             run(session)
         assert executed
+        # What was to go along with another statement goes.
+        session.execute(sa.text("SELECT 1"))
         session.rollback()
         return [f"{each.text}\n{plan}" for each in executed if (plan := scanned(session, each))]
 
@@ -154,9 +155,10 @@ STATEMENTS: dict[str, Run] = {
     "lock 500 orders": lambda session: order_store.lock_orders(session, order_ids=order_ids(*range(500))),
     "lock the order of a saga": lambda session: order_store.lock_orders(session, saga_ids=saga_ids(5)),
     "lock the orders of 500 sagas": lambda session: order_store.lock_orders(session, saga_ids=saga_ids(*range(500))),
-    "read one saga": lambda session: saga_store.read_sagas(session, saga_ids(5)),
-    "read 500 sagas": lambda session: saga_store.read_sagas(session, saga_ids(*range(500))),
-    "read no saga": lambda session: saga_store.read_sagas(session, ()),
+    "read one saga": lambda session: saga_store.read_sagas(session, saga_ids=saga_ids(5)),
+    "read 500 sagas": lambda session: saga_store.read_sagas(session, saga_ids=saga_ids(*range(500))),
+    "read the sagas that hold 500 orders": lambda session: saga_store.read_sagas(session, order_ids=order_ids(*RUNNING)),
+    "read no saga": lambda session: saga_store.read_sagas(session),
     "due sagas": lambda session: read_due(session, first_page(session, 500)),
     "push a saga back": lambda session: push_back(session, saga_ids(99)),
     "orders nobody accepted": lambda session: read_unaccepted(session, first_page(session, 500)),
@@ -178,15 +180,24 @@ STATEMENTS: dict[str, Run] = {
     "read one bucket": lambda session: outbox.read(session, [5], 2000),
     "read some buckets": lambda session: outbox.read(session, range(20), 2000),
     "read all buckets": lambda session: outbox.read(session, range(64), 2000),
-    "claim an id": lambda session: claim(session, [Claim("payment", "pay_new", order_ids(5)[0])]),
-    "claim 500 ids": lambda session: claim(session, [Claim("payment", f"pay_{n}", id) for n, id in enumerate(order_ids(*range(500)))]),
-    "read first what is one's own": lambda session: outbox.read_first(session, [5], order_ids(5, 69), 2000),
-    "read first of all buckets": lambda session: outbox.read_first(session, range(64), order_ids(*range(1, 500)), 2000),
-    "waiting first": lambda session: outbox.waiting_first(session, [5], order_ids(5, 69)),
+    "whose an id is": lambda session: Owners(session, [("payment", "pay_5")]),
+    "whose 500 ids are": lambda session: Owners(session, [("payment", f"pay_{number}") for number in range(500)]),
+    "read the newest of a bucket": lambda session: outbox.read_newest(session, [5], 2000),
+    "read the newest of all buckets": lambda session: outbox.read_newest(session, range(64), 2000),
+    "what is behind other rows": lambda session: outbox.behind(session, rows_of(session)),
+    "give rows to the relay": lambda session: outbox.release(session, rows_of(session)),
+    "put rows off": lambda session: outbox.put_off(session, range(1, 500)),
+    "write rows of orders for which others wait": lambda session: outbox.insert(
+        session, [Queued(order_id, Outgoing("order-events", None, b"", ())) for order_id in order_ids(*range(1, 500))]
+    ),
     "settle": lambda session: settle(session),
     "waiting in one bucket": lambda session: outbox.waiting(session, [5]),
     "waiting anywhere": lambda session: outbox.waiting(session, range(64)),
 }
+
+
+def rows_of(session: sa.Connection) -> list[Row]:
+    return outbox.read(session, [5, 6], 500)
 
 
 def settle(session: sa.Connection) -> None:
@@ -214,16 +225,16 @@ def test_a_sweep_looks_only_at_what_is_due(full: World, run: Run) -> None:
     with full.engine.connect() as session:
         with captured(full.engine) as executed:
             run(session)
-        assert re.search(r"Index Cond: \(+(due_at|accept_by|updated_at) <= ", plan_of(session, executed[-1]))
+        assert re.search(r"Index Cond: \(+(due_at|accept_by|updated_at) <= ", executed[-1].plan(session))
         session.rollback()
 
 
 def test_writing_orders_and_sagas_uses_an_index(full: World) -> None:
     def write(session: sa.Connection) -> None:
         for number in (1, 500):
-            orders = order_store.lock_orders(session, order_ids=order_ids(*RUNNING[:number]))
-            order_store.update_orders(session, list(orders.values()))
-            rows = [{"saga_id": str(saga_id), "status": "FAILED", "steps": [], "facts": {}} for saga_id in saga_ids(*RUNNING[:number])]
-            bulk.execute(session, saga_store.UPDATE, rows)
+            work = lock(session, RULES, order_ids=order_ids(*RUNNING[:number]))
+            order_store.update_orders(session, list(work.orders.values()), [])
+            rows = [{"saga_id": saga_id, "status": "FAILED", "steps": [], "facts": {}} for saga_id in saga_ids(*RUNNING[:number])]
+            send_ahead(session, saga_store.UPDATE, bulk.to_json(rows))
 
     assert scans(full, write) == []

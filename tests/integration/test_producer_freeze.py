@@ -56,14 +56,14 @@ def network_threads() -> int:
 def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_turn(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders, before = [new_id() for _ in range(10)], network_threads()
     with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
-        for order_id in orders:
-            world.queue(order_id, event(order_id, 1), event(order_id, 1, COMMANDS))
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
+            [world.write(order_id, event(order_id, 1), event(order_id, 1, COMMANDS)) for order_id in orders]
+        )
         assert world.outbox() == []
         proxy.hold()
-        for order_id in orders:
-            world.queue(order_id, event(order_id, 2), event(order_id, 3), event(order_id, 2, COMMANDS))
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
+            [world.write(order_id, event(order_id, 2), event(order_id, 3), event(order_id, 2, COMMANDS)) for order_id in orders]
+        )
         assert len(world.outbox()) == 30
         assert producer.resting
         assert network_threads() == before
@@ -85,12 +85,11 @@ def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_t
 def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders, warm = [new_id() for _ in range(40)], new_id()
     with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
-        world.queue(warm, event(warm, 1))
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish([warm])
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish([world.write(warm, event(warm, 1))])
         proxy.stall()
-        for order_id in orders:
-            world.queue(order_id, event(order_id, 1, size=120_000), event(order_id, 2))
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(orders)
+        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
+            [world.write(order_id, event(order_id, 1, size=120_000), event(order_id, 2)) for order_id in orders]
+        )
         assert len(world.outbox()) == 80
         assert connections(proxy) == []
         publisher_of(world, other).relay()
@@ -98,9 +97,8 @@ def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: Worl
         proxy.release()
         # A client of its own, to be sure that the proxy has passed on what came before it.
         last = new_id()
-        with closing(hasty(proxy)) as later:
-            world.queue(last, event(last, 1))
-            publisher_of(world, later, Limits(send_seconds=0.8)).publish([last])
+        with closing(Producer(proxy.bootstrap)) as later:
+            publisher_of(world, later).publish([world.write(last, event(last, 1))])
         eventually(lambda: proxy.kept() == 0)
     assert world.outbox() == []
     assert proxy.produced == passed_on + 1
@@ -131,11 +129,11 @@ def test_a_frozen_environment_whose_connection_the_broker_closed_sends_when_it_t
     order_id = new_id()
     with environment(database_url, proxy.bootstrap, idle_seconds=idle_seconds) as lambda_:
         world.queue(order_id, event(order_id, 1))
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         lambda_.freeze()
         proxy.cut()
         world.queue(order_id, event(order_id, 2), event(order_id, 3))
-        lambda_.begin(order_id)
+        lambda_.begin()
         assert len(world.outbox()) == 2
         lambda_.thaw()
         lambda_.end()
@@ -149,13 +147,13 @@ def test_a_connection_that_was_dropped_without_a_word_is_not_trusted_after_a_lon
     order_id = new_id()
     with environment(database_url, proxy.bootstrap, idle_seconds=0.0) as lambda_:
         world.queue(order_id, event(order_id, 1))
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         lambda_.freeze()
         proxy.forget()
         world.queue(order_id, event(order_id, 2))
         lambda_.thaw()
         begun = time.monotonic()
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         assert time.monotonic() - begun < Patience().request_timeout_ms / 1000
         assert world.outbox() == []
     assert copies(kafka, EVENTS) == Counter({f"{order_id} {EVENTS} {number}": 1 for number in (1, 2)})
@@ -168,18 +166,18 @@ def test_after_a_short_freeze_such_a_connection_costs_one_publishing_and_the_rel
     impatience = {"request_timeout_ms": 500, "delivery_timeout_ms": 600, "rest_seconds": 0}
     with environment(database_url, proxy.bootstrap, **impatience) as lambda_, closing(Producer(kafka.bootstrap)) as other:
         world.queue(order_id, event(order_id, 1))
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         lambda_.freeze()
         proxy.forget()
         world.queue(order_id, event(order_id, 2), event(order_id, 3))
         lambda_.thaw()
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         publisher_of(world, other).relay()
         assert world.outbox() == []
         lambda_.freeze()
         lambda_.thaw()
         world.queue(order_id, event(order_id, 4))
-        lambda_.invoke(order_id)
+        lambda_.invoke()
         assert world.outbox() == []
     assert copies(kafka, EVENTS) == Counter({f"{order_id} {EVENTS} {number}": 1 for number in (1, 2, 3, 4)})
 

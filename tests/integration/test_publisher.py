@@ -1,6 +1,7 @@
 """From the outbox to the broker: nothing lost, first copies in order, whatever becomes of the publishers."""
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +11,15 @@ from uuid import UUID
 
 import pytest
 
+from chalicelib.db.connection import make_engine
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued
 from chalicelib.messaging.producer import Producer
-from chalicelib.messaging.publisher import LIMITS, Limits, Publisher
+from chalicelib.messaging.publisher import FIRST_LOOK, LIMITS, Limits, Publisher
 from tests.support.database import World
+from tests.support.eventually import eventually
 from tests.support.kafka_records import Sent, on_topic
 from tests.support.servers import KafkaBroker
 
@@ -72,27 +75,32 @@ def publisher_of(world: World, producer: object, limits: Limits = LIMITS) -> Pub
     return Publisher(world.database, producer, new_id, limits)  # type: ignore[arg-type]
 
 
-def test_four_publishers_at_once_keep_the_order_of_each_order(world: World, kafka: KafkaBroker) -> None:
-    orders, versions = [new_id() for _ in range(200)], 5
+def test_four_publishers_at_once_keep_the_order_of_each_order(world: World, kafka: KafkaBroker, producer: Producer) -> None:
+    orders, versions = [new_id() for _ in range(100)], 5
 
     def write_and_publish(number: int) -> None:
         with closing(Producer(kafka.bootstrap)) as producer:
             publisher = publisher_of(world, producer)
             for version in range(1, versions + 1):
-                mine = orders[number::4]
-                for order_id in mine:
-                    world.queue(order_id, event(order_id, version), event(order_id, version, COMMANDS))
-                publisher.publish(mine if version % 2 else orders)
+                written = [
+                    world.write(order_id, event(order_id, version), event(order_id, version, COMMANDS)) for order_id in orders[number::4]
+                ]
+                if version % 2:
+                    publisher.publish(written)
+                else:
+                    world.leave(*written)
+                    publisher.relay()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write_and_publish, range(4)))
+    publisher_of(world, producer).relay()
     assert world.outbox() == []
     for topic in (EVENTS, COMMANDS):
         assert sequences(on_topic(kafka.bootstrap, topic)) == {order_id: list(range(1, versions + 1)) for order_id in orders}
 
 
 def test_a_publisher_that_dies_between_sending_and_deleting_leaves_repeats_but_order(
-    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    world: World, kafka: KafkaBroker, producer: Producer
 ) -> None:
     # In one bucket, so that the relay takes them together.
     orders = [UUID(int=number * outbox.BUCKETS) for number in range(1, 21)]
@@ -116,7 +124,7 @@ def test_a_publisher_that_dies_between_sending_and_deleting_leaves_repeats_but_o
     assert sequences(sent) == {order_id: [1, 2, 3, 4] for order_id in orders}
 
 
-def test_a_publisher_that_wakes_up_late_only_repeats(world: World, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publisher_that_wakes_up_late_only_repeats(world: World, kafka: KafkaBroker) -> None:
     order_id = new_id()
     world.queue(order_id, event(order_id, 1), event(order_id, 2))
     frozen, thaw = threading.Event(), threading.Event()
@@ -139,42 +147,84 @@ def test_a_publisher_that_wakes_up_late_only_repeats(world: World, kafka: KafkaB
     assert [int(each.header("ce_sequence")) for each in sent] == [1, 2, 3, 1, 2]
 
 
-def test_a_lease_keeps_others_from_sending_the_same_rows(world: World, kafka: KafkaBroker, producer: Producer) -> None:
+def test_what_a_writer_publishes_is_sent_by_nobody_else_meanwhile(world: World, kafka: KafkaBroker, producer: Producer) -> None:
     order_id = new_id()
-    world.queue(order_id, event(order_id, 1))
-    second = publisher_of(world, producer)
-    publisher_of(world, Told(producer, before=lambda: second.publish([order_id]))).publish([order_id])
+    written, relay = world.write(order_id, event(order_id, 1)), publisher_of(world, producer).relay
+    publisher_of(world, Told(producer, before=relay)).publish([written])
+    relay()
     assert len(on_topic(kafka.bootstrap, EVENTS)) == 1
-
-
-def test_who_gives_the_bucket_back_publishes_what_came_meanwhile(world: World, kafka: KafkaBroker, producer: Producer) -> None:
-    order_id = new_id()
-    world.queue(order_id, event(order_id, 1))
-    other, came = publisher_of(world, producer), []
-
-    def meanwhile() -> None:
-        if not came:
-            came.append(order_id)
-            world.queue(order_id, event(order_id, 2))
-            other.publish([order_id])
-            assert on_topic(kafka.bootstrap, EVENTS) == []
-
-    publisher_of(world, Told(producer, before=meanwhile)).publish([order_id])
-    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1, 2]}
     assert world.outbox() == []
 
 
-def test_a_publisher_takes_only_the_buckets_it_is_asked_for_and_the_relay_takes_all(
-    world: World, kafka: KafkaBroker, producer: Producer
-) -> None:
-    mine, other = UUID(int=1), UUID(int=2)
-    for order_id in (mine, other):
-        world.queue(order_id, event(order_id, 1))
+def test_what_stands_behind_a_row_of_somebody_else_goes_out_once_that_is_gone(world: World, kafka: KafkaBroker, producer: Producer) -> None:
+    order_id = new_id()
+    first, second = (world.write(order_id, event(order_id, number), event(order_id, number, "user-commands")) for number in (1, 2))
+    behind = threading.Thread(target=publisher_of(world, producer).publish, args=([second],))
+
+    def meanwhile() -> None:
+        behind.start()
+        time.sleep(2 * FIRST_LOOK)
+        assert on_topic(kafka.bootstrap, EVENTS) == []
+
+    with closing(Producer(kafka.bootstrap)) as other:
+        publisher_of(world, Told(other, before=meanwhile)).publish([first])
+    behind.join(10)
+    for topic in (EVENTS, COMMANDS):
+        assert sequences(on_topic(kafka.bootstrap, topic)) == {order_id: [1, 2]}
+    assert world.outbox() == []
+
+
+def test_what_stands_behind_a_row_that_stays_is_left_to_the_relay(world: World, kafka: KafkaBroker, producer: Producer) -> None:
+    order_id = new_id()
+    stalled, mine = world.write(order_id, event(order_id, 1)), world.write(order_id, event(order_id, 2), event(order_id, 2, COMMANDS))
     publisher = publisher_of(world, producer)
     publisher.publish([mine])
-    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {mine: [1]}
+    assert on_topic(kafka.bootstrap, EVENTS) == []
+    assert sequences(on_topic(kafka.bootstrap, COMMANDS)) == {order_id: [2]}
     publisher.relay()
-    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {mine: [1], other: [1]}
+    assert on_topic(kafka.bootstrap, EVENTS) == [], "the row ahead is still somebody's"
+    world.leave(stalled)
+    publisher.relay()
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1, 2]}
+
+
+def test_the_rows_of_a_writer_whose_connection_is_gone_are_the_relay_s_at_once(
+    world: World, kafka: KafkaBroker, producer: Producer
+) -> None:
+    order_id = new_id()
+    killed = make_engine(world.engine.url.render_as_string(hide_password=False), pool_size=1)
+    World(killed, world.rules).write(order_id, event(order_id, 1))
+    publisher = publisher_of(world, producer)
+    publisher.relay()
+    assert on_topic(kafka.bootstrap, EVENTS) == [], "its connection is idle, but there"
+
+    killed.dispose()
+
+    eventually(lambda: publisher.relay() or world.outbox() == [], within=5)
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1]}
+
+
+def test_threads_that_publish_at_the_same_time_share_a_send(world: World, kafka: KafkaBroker, producer: Producer) -> None:
+    orders = [new_id() for _ in range(20)]
+    written = {order_id: world.write(order_id, event(order_id, 1), event(order_id, 2)) for order_id in orders}
+    sends, begun = [], threading.Event()
+
+    def wait_for_all() -> None:
+        sends.append(None)
+        if len(sends) == 1:
+            begun.set()
+            eventually(lambda: len(publisher._turns) == len(orders) - 1)
+
+    publisher = publisher_of(world, Told(producer, before=wait_for_all))
+    with ThreadPoolExecutor(len(orders)) as pool:
+        first = pool.submit(publisher.publish, [written[orders[0]]])
+        assert begun.wait(10)
+        others = [pool.submit(publisher.publish, [written[order_id]]) for order_id in orders[1:]]
+        assert [each.result(10) for each in (first, *others)] == [None] * len(orders)
+    # Two waves each, for the first and for all others together.
+    assert len(sends) == 4
+    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1, 2] for order_id in orders}
+    assert world.outbox() == []
 
 
 def backlog(world: World, number: int) -> list[UUID]:
@@ -182,37 +232,23 @@ def backlog(world: World, number: int) -> list[UUID]:
     orders = [UUID(int=each * outbox.BUCKETS) for each in range(2, number + 2)]
     with world.engine.begin() as session:
         outbox.insert(session, [Queued(order_id, event(order_id, 1)) for order_id in orders])
-    world.rows("UPDATE campusg.outbox SET created_at = created_at - interval '1 minute'")
+    world.rows("UPDATE campusg.outbox SET created_at = created_at - interval '1 minute', not_before = NULL")
     return orders
 
 
 MINE = UUID(int=outbox.BUCKETS)
 
 
-def test_ones_own_rows_wait_for_nobody_elses_and_the_rest_is_left_to_the_relay(
+def test_what_is_left_to_the_relay_while_it_works_off_a_long_queue_goes_with_its_next_round(
     world: World, kafka: KafkaBroker, producer: Producer
 ) -> None:
-    others = backlog(world, 300)
-    world.queue(MINE, event(MINE, 1), event(MINE, 2))
-    publisher = publisher_of(world, producer)
-    publisher.publish([MINE])
-    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {MINE: [1, 2]}
-    publisher.relay()
-    assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {MINE: [1, 2], **{order_id: [1] for order_id in others}}
-
-
-def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_next_round(
-    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its writer finds the bucket leased and leaves."""
-    others, second, rounds = backlog(world, 100), publisher_of(world, producer), []
+    others, rounds = backlog(world, 100), []
 
     class Watched(Told):
         def send(self, messages: Sequence[Outgoing], timeout: float) -> list[Exception | None]:
             rounds.append([message.key for message in messages])
             if len(rounds) == 2:
                 world.queue(MINE, event(MINE, 1))
-                second.publish([MINE])
             return super().send(messages, timeout)
 
     publisher_of(world, Watched(producer), Limits(rows_of_relay=20)).relay()
@@ -221,7 +257,7 @@ def test_what_is_written_while_the_relay_works_off_a_long_queue_goes_with_its_ne
 
 
 def test_a_reading_of_the_newest_rows_has_no_row_without_the_earlier_ones_of_its_order(
-    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    world: World, kafka: KafkaBroker, producer: Producer
 ) -> None:
     orders = [UUID(int=each * outbox.BUCKETS) for each in range(1, 6)]
     for number in range(1, 31):
@@ -233,12 +269,12 @@ def test_a_reading_of_the_newest_rows_has_no_row_without_the_earlier_ones_of_its
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_more_rows_than_one_reading_holds_are_published_in_one_go(
-    world: World, kafka: KafkaBroker, producer: Producer, monkeypatch: pytest.MonkeyPatch, number: int
+    world: World, kafka: KafkaBroker, producer: Producer, number: int
 ) -> None:
     orders = [new_id(), new_id()]
     for order_id in orders:
         world.queue(order_id, *(event(order_id, each) for each in range(1, 6)))
-    publisher_of(world, producer, Limits(rows=number)).publish(orders)
+    publisher_of(world, producer, Limits(rows_of_relay=number)).relay()
     assert world.outbox() == []
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1, 2, 3, 4, 5] for order_id in orders}
 

@@ -144,6 +144,8 @@ def test_of_two_transactions_that_take_one_id_the_later_waits_and_refuses_it(bro
     waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%campusg.partner_ids%'"
     with ThreadPoolExecutor(1) as pool, world.engine.connect() as session:
         taken = take_replies(session, RULES, [delivery_of(one)])
+        # With which what was written goes along.
+        session.execute(sa.text("SELECT 1"))
         later = pool.submit(consume, world, [other])
         eventually(lambda: world.rows(waiting), what="waiting for the id")
         session.commit()

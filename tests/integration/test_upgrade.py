@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,9 @@ from chalicelib.operations.audit import violations
 from chalicelib.operations.call import Call
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.sweep import Sweeper
-from chalicelib.orders.store import from_row as order_of
+from chalicelib.orders.queries import get_order
 from chalicelib.sagas.state import Saga
-from chalicelib.sagas.store import from_row as saga_of
+from chalicelib.sagas.store import AS_JSON, saga_of
 from tests.support.database import Placed, World
 from tests.support.interleaving import ADMIN, CUSTOMER
 from tests.support.kafka_records import Record
@@ -60,15 +60,21 @@ def insert(world: World, rows: Iterable[Frozen]) -> None:
                     )
 
 
+def sagas(world: World) -> list[Saga]:
+    return [saga_of(row["saga"]) for row in world.rows(f"SELECT {AS_JSON} AS saga FROM campusg.sagas s ORDER BY saga_id")]
+
+
 def unended(world: World) -> list[Saga]:
-    return [saga_of(row) for row in world.rows("SELECT * FROM campusg.sagas WHERE ended_at IS NULL ORDER BY saga_id")]
+    return [saga for saga in sagas(world) if not saga.ended]
 
 
 def willing_answer(world: World, saga: Saga) -> Record:
     """What a partner says to the command that the saga awaits."""
     assert saga.pending
     command = saga.pending.message
-    order = order_of(world.order(Placed(saga.order_id, saga.saga_id)))
+    with world.engine.begin() as session:
+        order = get_order(session, saga.order_id)
+    assert order
     type = WILLING[header(command, "ce_type")]
     named = from_json(command.value or b"{}")
     ids = {name: f"{name} of {saga.order_id}" for name in ("paymentId", "escrowId") if name not in named}
@@ -135,7 +141,7 @@ def test_the_clock_sends_what_an_old_release_has_written_down_again_as_it_was(ol
 
     sweep(old)
 
-    last_copies = {each.pending.command_id for each in map(_saga_row, old.rows("SELECT * FROM campusg.sagas")) if each.pending}
+    last_copies = {saga.pending.command_id for saga in sagas(old) if saga.pending}
     sent = {message.id: message for message in old.outbox() if message.topic.endswith("-commands")}
     again = [pending for pending in awaited.values() if pending.command_id in last_copies]
     assert len(again) == len(awaited)
@@ -143,10 +149,6 @@ def test_the_clock_sends_what_an_old_release_has_written_down_again_as_it_was(ol
         message = sent[pending.command_id]
         assert Outgoing(message.topic, message.key, message.value, message.headers) == pending.message
     drive(old)
-
-
-def _saga_row(row: Mapping[str, Any]) -> Saga:
-    return saga_of(row)
 
 
 # A newer release's saga, as this one sees it

@@ -13,7 +13,7 @@ from chalicelib.db.connection import Database
 from chalicelib.ids import new_id, new_id_source
 from chalicelib.messages.envelope import MessageContext, Outgoing
 from chalicelib.messaging import outbox
-from chalicelib.messaging.outbox import Queued
+from chalicelib.messaging.outbox import Queued, Written
 from chalicelib.operations.call import Call
 from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.orders.access import Viewer
@@ -73,8 +73,10 @@ class World:
         """Place one order as the HTTP edge does."""
         order_id, ids = new_id(), new_id_source()
         customer = Viewer(new.customer_id, frozenset({"customer"}))
+        call = Call(self.rules, customer, MessageContext(f"corr-{order_id}"), ids)
         with self.engine.begin() as session:
-            create_order(session, Call(self.rules, customer, MessageContext(f"corr-{order_id}"), ids), order_id, new)
+            create_order(session, call, order_id, new)
+        self.leave(*call.written)
         return Placed(order_id, ids.saga_id)
 
     def place_many(self, number: int) -> list[Placed]:
@@ -85,6 +87,7 @@ class World:
                 order = _created(new_id(), work.moment.now)
                 saga = work.start(CREATE_ORDER, order, Cause("customer:cust_1", MessageContext("corr")), new_id_source())
                 placed.append(Placed(order.order_id, saga.saga_id))
+        self.leave(*work.written)
         return placed
 
     def rows(self, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
@@ -128,10 +131,19 @@ class World:
         """Act as if all that waits had been published."""
         self.rows("DELETE FROM campusg.outbox")
 
-    def queue(self, order_id: UUID, *messages: Outgoing) -> None:
-        """Put messages of one order into the outbox."""
+    def write(self, order_id: UUID, *messages: Outgoing) -> Written:
+        """Put messages of one order into the outbox, for the caller to publish."""
         with self.engine.begin() as session:
-            outbox.insert(session, [Queued(order_id, message) for message in messages])
+            return outbox.insert(session, [Queued(order_id, message) for message in messages])
+
+    def queue(self, order_id: UUID, *messages: Outgoing) -> None:
+        """Put messages of one order into the outbox, for the relay to publish."""
+        self.leave(self.write(order_id, *messages))
+
+    def leave(self, *written: Written) -> None:
+        """Give what was written to the relay."""
+        with self.engine.begin() as session:
+            outbox.release(session, [row for each in written for rows in each.rows() for row in rows])
 
     def make_due(self) -> None:
         """Let every deadline that stands have passed a second ago."""

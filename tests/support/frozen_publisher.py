@@ -9,21 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from uuid import UUID
 
 INVOCATION_SECONDS = 20.0
 
 
 @dataclass
 class Environment:
-    """Its process runs this module. An invocation publishes what waits for one order."""
+    """Its process runs this module. An invocation publishes what waits."""
 
     process: "subprocess.Popen[str]"
 
-    def begin(self, order_id: UUID) -> None:
+    def begin(self) -> None:
         """Begin an invocation and don't wait for it."""
         assert self.process.stdin
-        self.process.stdin.write(f"{order_id}\n")
+        self.process.stdin.write("go\n")
         self.process.stdin.flush()
 
     def end(self) -> None:
@@ -33,8 +32,8 @@ class Environment:
         assert ready, "the invocation did not end"
         assert self.process.stdout.readline() == "done\n"
 
-    def invoke(self, order_id: UUID) -> None:
-        self.begin(order_id)
+    def invoke(self) -> None:
+        self.begin()
         self.end()
 
     def freeze(self) -> None:
@@ -71,8 +70,8 @@ def main(database_url: str, brokers: str, *patience: str) -> None:
     publisher = Publisher(Database(make_engine(database_url, pool_size=1)), Producer(brokers, patience=Patience(**given)), new_id)
     answers.write("done\n")
     answers.flush()
-    for line in sys.stdin:
-        publisher.publish([UUID(line.strip())])
+    for _ in sys.stdin:
+        publisher.relay()
         answers.write("done\n")
         answers.flush()
 

@@ -19,13 +19,12 @@ import sqlalchemy as sa
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
-from chalicelib.messaging.outbox import Queued
-from chalicelib.operations import call, give_back
-from chalicelib.orders import partner_ids
+from chalicelib.messaging.outbox import Queued, Written
+from chalicelib.operations import call, give_back, take_replies
 from chalicelib.orders import store as order_store
 from chalicelib.orders.changes import Change
 from chalicelib.orders.order import Order
-from chalicelib.orders.partner_ids import Claim
+from chalicelib.orders.partner_ids import Claim, Owners
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.state import Saga
 from tests.support.examples import NOW
@@ -52,19 +51,28 @@ class Tables:
         wanted = {*order_ids, *(self.sagas[saga_id].order_id for saga_id in saga_ids if saga_id in self.sagas)}
         return {order_id: self.orders[order_id] for order_id in sorted(wanted & set(self.orders))}
 
-    def read_sagas(self, saga_ids: Iterable[UUID]) -> tuple[datetime, dict[UUID, Saga]]:
-        return self.now, {saga_id: self.sagas[saga_id] for saga_id in set(saga_ids) & set(self.sagas)}
+    def read_sagas(self, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()) -> tuple[datetime, dict[UUID, Saga]]:
+        locked = self.lock_orders(order_ids=order_ids, saga_ids=saga_ids).values()
+        wanted = {*saga_ids, *(order.active_saga_id for order in locked)}
+        return self.now, {saga_id: saga for saga_id, saga in self.sagas.items() if saga_id in wanted}
 
     def read_latest(self, order_id: UUID, names: Sequence[str] = ()) -> Saga | None:
         found = [saga for saga in self.sagas.values() if saga.order_id == order_id and (not names or saga.name in names)]
         return max(found, key=lambda saga: saga.saga_id, default=None)
 
-    def insert_orders(self, orders: Sequence[Order]) -> None:
+    def insert_orders(self, orders: Sequence[Order], changes: Sequence[Change], claims: Sequence[Claim] = ()) -> None:
         assert not {order.order_id for order in orders} & set(self.orders)
-        self.update_orders(orders)
+        self.update_orders(orders, changes, claims)
 
-    def update_orders(self, orders: Sequence[Order]) -> None:
+    def update_orders(self, orders: Sequence[Order], changes: Sequence[Change], claims: Sequence[Claim] = ()) -> None:
         self.orders.update({order.order_id: order for order in orders})
+        for change in changes:
+            key = change.history["order_id"], change.history["version"]
+            assert key not in self.history
+            self.history[key] = change.history
+        for claim in claims:
+            assert (claim.kind, claim.id) not in self.partner_ids
+            self.partner_ids[claim.kind, claim.id] = claim.order_id
 
     def insert_sagas(self, sagas: Sequence[Saga]) -> None:
         """As the table's unique index: one saga that has not ended for each order."""
@@ -76,17 +84,14 @@ class Tables:
     def update_sagas(self, sagas: Sequence[Saga]) -> None:
         self.sagas.update({saga.saga_id: saga for saga in sagas})
 
-    def insert_history(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            key = change.history["order_id"], change.history["version"]
-            assert key not in self.history
-            self.history[key] = change.history
+    def owners(self, wanted: Iterable[tuple[str, str]]) -> Owners:
+        owners = Owners(self.session, ())
+        owners.__dict__["_known"] = {id: self.partner_ids[id] for id in wanted if id in self.partner_ids}
+        return owners
 
-    def claim(self, wanted: Iterable[Claim]) -> set[Claim]:
-        return {each for each in wanted if self.partner_ids.setdefault((each.kind, each.id), each.order_id) == each.order_id}
-
-    def queue(self, queued: Sequence[Queued]) -> None:
+    def queue(self, queued: Sequence[Queued]) -> Written:
         self.sent += [each.message for each in queued]
+        return Written()
 
     def keep(self, letters: Sequence[DeadLetter], _now: datetime) -> list[Queued]:
         self.dead_letters_kept += letters
@@ -96,15 +101,15 @@ class Tables:
 # Who is asked for what, wherever its callers have it from, and who answers instead.
 PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (order_store, "lock_orders", Tables.lock_orders),
+    (order_store, "locked", lambda answer: answer),
     (order_store, "insert_orders", Tables.insert_orders),
     (order_store, "update_orders", Tables.update_orders),
-    (order_store, "insert_history", Tables.insert_history),
     (saga_store, "read_sagas", Tables.read_sagas),
     (saga_store, "insert_sagas", Tables.insert_sagas),
     (saga_store, "update_sagas", Tables.update_sagas),
     (call, "read_latest", Tables.read_latest),
     (give_back, "read_latest", Tables.read_latest),
-    (partner_ids, "claim", Tables.claim),
+    (take_replies, "Owners", Tables.owners),
     (outbox, "insert", Tables.queue),
     (dead_letters, "insert", Tables.keep),
 )

@@ -1,12 +1,9 @@
 """The frozen rows of tests/data/released_sagas, as a database hands them out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from chalicelib.db import bulk
 from chalicelib.messages.envelope import from_json
@@ -16,7 +13,6 @@ from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.state import Saga
 
 FOLDER = Path(__file__).parents[1] / "data" / "released_sagas"
-TYPES: dict[str, Callable[[Any], Any]] = {"uuid": UUID, "numeric": Decimal, "timestamptz": datetime.fromisoformat}
 
 
 @dataclass(frozen=True)
@@ -32,12 +28,12 @@ class Frozen:
 
     @property
     def order(self) -> Order:
-        return order_store.from_row(_typed(self.rows["order"], {**order_store.FIXED, **order_store.CHANGING}))
+        return order_store.order_of(_whole(self.rows["order"], order_store.ALL))
 
     @property
     def saga(self) -> Saga:
         [row] = [saga for saga in self.rows["sagas"] if saga["ended_at"] is None]
-        return saga_store.from_row(_typed(row, {**saga_store.FIXED, **saga_store.CHANGING}))
+        return saga_store.saga_of(_whole(row, saga_store.ALL))
 
 
 def frozen() -> Iterator[Frozen]:
@@ -47,10 +43,6 @@ def frozen() -> Iterator[Frozen]:
             yield Frozen(file.stem, each["place"], each)
 
 
-def _typed(row: Mapping[str, Any], columns: bulk.Columns) -> dict[str, Any]:
-    """A column that is newer than the row is NULL here; in a database it has the default that its migration gave it."""
-    return {name: _value(row.get(name), type) for name, type in columns.items()}
-
-
-def _value(value: Any, type: str) -> Any:
-    return TYPES[type](value) if type in TYPES and value is not None else value
+def _whole(row: Mapping[str, Any], columns: bulk.Columns) -> dict[str, Any]:
+    """A column that is newer than the row is null here; in a database it has the default that its migration gave it."""
+    return {name: row.get(name) for name in columns}

@@ -1,12 +1,17 @@
 """Counting what a piece of code asks of the database."""
 
+import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import sqlalchemy as sa
+
+from chalicelib.db.connection import send_ahead
+from chalicelib.db.driver import Connection, Later
 
 # tests/integration/test_driver.py holds these: BEGIN goes along with the first statement.
 STATEMENT_TRIPS, END_TRIPS = 1, 1
@@ -39,6 +44,10 @@ def counted(engine: sa.Engine) -> Iterator[Statements]:
         seen.texts.append(statement)
         seen.round_trips += STATEMENT_TRIPS
 
+    def ahead(statement: str, parameters: Any) -> None:
+        # It goes along with the next one.
+        seen.texts.append(statement)
+
     def begin(connection: Any) -> None:
         seen.transactions += 1
 
@@ -46,10 +55,23 @@ def counted(engine: sa.Engine) -> Iterator[Statements]:
         seen.round_trips += END_TRIPS
 
     listeners: dict[str, Callable[..., None]] = {"before_cursor_execute": execute, "begin": begin, "commit": end, "rollback": end}
+    with _listening(engine, listeners, ahead):
+        yield seen
+
+
+@contextmanager
+def _listening(engine: sa.Engine, listeners: Mapping[str, Callable[..., None]], ahead: Callable[[str, Any], None]) -> Iterator[None]:
+    send_ahead = Connection.send_ahead
+
+    def heard(connection: Connection, statement: str, parameters: Any) -> Later:
+        ahead(statement, parameters)
+        return send_ahead(connection, statement, parameters)
+
     for name, listener in listeners.items():
         sa.event.listen(engine, name, listener)
     try:
-        yield seen
+        with patch.object(Connection, "send_ahead", heard):
+            yield
     finally:
         for name, listener in listeners.items():
             sa.event.remove(engine, name, listener)
@@ -57,10 +79,25 @@ def counted(engine: sa.Engine) -> Iterator[Statements]:
 
 @dataclass(frozen=True)
 class Executed:
-    """A statement as the driver got it."""
+    """A statement as the driver got it; `ahead`: to go along with the next one."""
 
     text: str
     parameters: Any
+    ahead: bool = False
+
+    def plan(self, session: sa.Connection) -> str:
+        """How the server would run it."""
+        if not self.ahead:
+            return "\n".join(session.exec_driver_sql(f"EXPLAIN {self.text}", self.parameters).scalars())
+        plan = send_ahead(session, f"EXPLAIN (FORMAT JSON) {self.text}", *self.parameters)
+        session.execute(sa.text("SELECT 1"))
+        return "\n".join(_nodes(json.loads(plan.value or "")[0]["Plan"]))
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{plan['Node Type']} on {plan.get('Relation Name')} "
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
 
 
 @contextmanager
@@ -71,8 +108,8 @@ def captured(engine: sa.Engine) -> Iterator[list[Executed]]:
     def execute(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         seen.append(Executed(statement, parameters))
 
-    sa.event.listen(engine, "before_cursor_execute", execute)
-    try:
+    def ahead(statement: str, parameters: Any) -> None:
+        seen.append(Executed(statement, parameters, ahead=True))
+
+    with _listening(engine, {"before_cursor_execute": execute}, ahead):
         yield seen
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", execute)
