@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help venv run stop demo audit why dead-letters redrive dismiss token env declare test test-fast lint hooks ministack
 
+# Many short programs are started; each would compile all it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
 
