@@ -161,16 +161,16 @@ def make_discreet(error: sa.exc.DBAPIError) -> None:
     What stays is the SQLSTATE, its name, and which constraint of which table it was (documentation, "Error and Notice Message Fields").
     """
     fields = _fields(error.orig)
-    told = {name: fields[name] for name in ("S", "V", "C", "s", "t", "c", "n") if name in fields}
-    code = told.get("C")
+    harmless = {name: fields[name] for name in ("S", "V", "C", "s", "t", "c", "n") if name in fields}
+    code = harmless.get("C")
     text = f"SQLSTATE {code} ({state_of(str(code)).name})" if code else _broken(error.orig)
-    if "n" in told:
-        text += f", constraint {told['n']}" + (f" of {told['t']}" if "t" in told else "")
+    if "n" in harmless:
+        text += f", constraint {harmless['n']}" + (f" of {harmless['t']}" if "t" in harmless else "")
     # The driver raises one error out of another, and a traceback shows them all.
     link: BaseException | None = error.orig
     while link is not None:
         if _fields(link):
-            link.args = ({**told, "M": text},)
+            link.args = ({**harmless, "M": text},)
         link = link.__cause__ or link.__context__
     error.args, error.statement, error.params, error.detail, error.code = (text,), None, None, [], ""
 

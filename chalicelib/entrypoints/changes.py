@@ -16,7 +16,7 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import M, read_body
 from chalicelib.entrypoints.conditions import if_match
-from chalicelib.entrypoints.endings import completed, told
+from chalicelib.entrypoints.endings import completed, saga_response
 from chalicelib.entrypoints.http import Request
 from chalicelib.entrypoints.idempotency import claim_of, kept
 from chalicelib.entrypoints.waiting import preferred_wait, wait_for
@@ -81,7 +81,7 @@ class Change(Generic[M]):
 
         def word(seen: SagaWithOrder, applied: Mapping[str, str]) -> Response:
             named = {**(headers or {}), **applied}
-            return told(self._request, seen, done=done, headers=named, waited=bool(applied), ended_well=ended_well)
+            return saga_response(self._request, seen, done=done, headers=named, waited=bool(applied), ended_well=ended_well)
 
         self._served, self._word = served, word
         self.answer(word(SagaWithOrder(served.saga, served.order), {}), changed=served.started)

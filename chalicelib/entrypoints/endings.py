@@ -1,4 +1,4 @@
-"""What a client is told about a saga: still under way, done, or why it ended badly."""
+"""The response about a saga: still under way, done, or why it ended badly."""
 
 from collections.abc import Callable, Mapping
 
@@ -34,7 +34,7 @@ def completed(saga: Saga) -> bool:
     return saga.status is SagaStatus.COMPLETED
 
 
-def told(
+def saga_response(
     request: Request,
     seen: SagaWithOrder,
     *,
@@ -45,7 +45,7 @@ def told(
 ) -> Response:
     """The answer for a saga as it was last seen: `done` where it ended well, 202 while it is under way, else a problem.
 
-    Only who waited is told how it ended badly: a request that merely joins a suspended saga is accepted, and served when that heals.
+    Only a request that waited gets how it ended badly: one that merely joins a suspended saga is accepted, and served when that heals.
     """
     if ended_well(seen.saga):
         return answer(done, ORDER_WITH_SAGA.document(seen), headers)

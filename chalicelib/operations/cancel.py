@@ -44,8 +44,8 @@ def cancel_order(session: sa.Connection, call: Call, order_id: UUID, reason: str
         refuse_if_held(work, order)
         _refuse_if_too_late(order, call.viewer, reason)
         data = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
-        told = replace(cause, detail={"reason": reason} if reason else None)
-        return served_by(work, work.start(CANCEL_ORDER, order, told, call.ids, data))
+        reasoned = replace(cause, detail={"reason": reason} if reason else None)
+        return served_by(work, work.start(CANCEL_ORDER, order, reasoned, call.ids, data))
 
 
 def ended_well(saga: Saga) -> bool:

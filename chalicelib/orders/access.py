@@ -1,4 +1,4 @@
-"""Who may see and change an order, and how its history names whoever did.
+"""Who may see and change an order, and how its history names the actor.
 
 Roles add up; a role says which routes, ownership says which orders. Nothing else asks for roles.
 """
@@ -10,7 +10,7 @@ from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.orders.order import Order, OrderStatus
 
 ROLES = frozenset({"customer", "runner", "admin"})
-# The actor of what the clock brings about.
+# The actor of scheduled work.
 SYSTEM = "system"
 # Which orders a list shows to a role, as SQL. The open ones that a saga holds are about to be taken.
 VISIBLE: dict[str, str] = {
@@ -71,7 +71,7 @@ class Viewer:
 
 
 def partner(message_type: str) -> str:
-    """The actor of what a message from a partner brings about."""
+    """The actor of changes that a partner's message causes."""
     return f"partner:{message_type.split('.', maxsplit=1)[0]}"
 
 

@@ -97,8 +97,8 @@ def _table(definition: Definition) -> list[str]:
     for step in definition.steps:
         cells = [step.name, *_messages(step)]
         if isinstance(step, Notify):
-            told = [f"{notice.recipient_type.lower()} is told `{notice.notification_type}`" for notice in step.notices(order, data)]
-            meaning = ", ".join(told)
+            recipients = [f"{notice.recipient_type.lower()} is told `{notice.notification_type}`" for notice in step.notices(order, data)]
+            meaning = ", ".join(recipients)
         else:
             after = step.then(order, data, MOMENT)
             order, meaning = after, _difference(order, after)
@@ -168,8 +168,8 @@ def _transition(before: str, after: str, labels: Sequence[str]) -> str:
 
 def _partners(definition: Definition) -> list[str]:
     asked = [_partner(step) for step in definition.steps if isinstance(step, Step)]
-    told = ["notification" for step in definition.steps if isinstance(step, Notify)]
-    return list(dict.fromkeys([*asked, *told]))
+    notices = ["notification" for step in definition.steps if isinstance(step, Notify)]
+    return list(dict.fromkeys([*asked, *notices]))
 
 
 def _partner(step: Step) -> str:

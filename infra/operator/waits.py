@@ -40,8 +40,8 @@ def duration(span: timedelta) -> str:
     """A span for people: its two largest units."""
     seconds = max(0, round(span.total_seconds()))
     units = {"d": seconds // 86400, "h": seconds // 3600 % 24, "min": seconds // 60 % 60, "s": seconds % 60}
-    told = [f"{number} {unit}" for unit, number in units.items() if number]
-    return " ".join(told[:2]) or "0 s"
+    parts = [f"{number} {unit}" for unit, number in units.items() if number]
+    return " ".join(parts[:2]) or "0 s"
 
 
 def _without_command(saga: Saga, error: str) -> str:

@@ -106,14 +106,14 @@ def _tell(api: Api, story: Story, played: Future[str] | None) -> bool:
 def _slow_stories(variables: Mapping[str, str]) -> tuple[Sequence[Story], Sequence[str]]:
     """Those that fit into the minute by the stack's settings, and a sentence for each that doesn't."""
     settings = SharedSettings.read(variables)
-    silence = settings.step_timeout_seconds * (2.0 ** min(settings.step_max_attempts, 30) - 1)
-    candidates = {SILENT: silence, TIMED_OUT: settings.accept_timeout_seconds}
-    told = [
+    unanswered = settings.step_timeout_seconds * (2.0 ** min(settings.step_max_attempts, 30) - 1)
+    candidates = {SILENT: unanswered, TIMED_OUT: settings.accept_timeout_seconds}
+    left_out = [
         f"{story.title}, {story.order_status} after {seconds:.0f} s by this stack's settings"
         for story, seconds in candidates.items()
         if seconds > LONGEST_STORY_SECONDS
     ]
-    return [story for story, seconds in candidates.items() if seconds <= LONGEST_STORY_SECONDS], told
+    return [story for story, seconds in candidates.items() if seconds <= LONGEST_STORY_SECONDS], left_out
 
 
 @contextmanager

@@ -41,20 +41,20 @@ def _change(entry: Json) -> Sequence[str | Styled]:
 
 def _happenings(sagas: Sequence[Json]) -> Mapping[str, list[str]]:
     """What the sagas did, by time: what began, what was settled, what was asked next, what ended."""
-    told: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    entries: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for saga in sagas:
-        told[saga["startedAt"]].append((0, f"{saga['name']} begins"))
+        entries[saga["startedAt"]].append((0, f"{saga['name']} begins"))
         for step in saga["steps"]:
             began, ended = step["startedAt"], step["endedAt"]
             if ended:
-                told[ended].append((1, f"{step['name']} {step['status']}{_copies(step)}"))
+                entries[ended].append((1, f"{step['name']} {step['status']}{_copies(step)}"))
             if began and began != ended:
-                told[began].append((2, f"{step['name']} asked"))
+                entries[began].append((2, f"{step['name']} asked"))
         if saga["endedAt"]:
             error = f" ({saga['error']['code']})" if saga["error"] else ""
-            told[saga["endedAt"]].append((3, f"{saga['name']} {saga['status']}{error}"))
+            entries[saga["endedAt"]].append((3, f"{saga['name']} {saga['status']}{error}"))
     # Stable: within a kind as the steps follow each other.
-    return {moment: [text for _, text in sorted(texts, key=lambda each: each[0])] for moment, texts in told.items()}
+    return {moment: [text for _, text in sorted(texts, key=lambda each: each[0])] for moment, texts in entries.items()}
 
 
 def _copies(step: Json) -> str:
