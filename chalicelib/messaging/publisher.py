@@ -1,7 +1,7 @@
 """From the outbox to Kafka: by the invocation that wrote the rows, right after its commit, or by the relay."""
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,7 +52,8 @@ class Publisher:
         self._database = database
         self._producer = producer
         self._new_id = new_id
-        self._turns: list[Turn] = []
+        # Never replaced: a thread may be just adding to it.
+        self._turns: deque[Turn] = deque()
         self._turn = Lock()
 
     def publish(self, written: Iterable[Written]) -> None:
@@ -79,9 +80,10 @@ class Publisher:
         with self._turn:
             if mine.done:
                 return
-            turns, self._turns = self._turns, []
-            for turn in turns:
-                turn.done = True
+            turns = []
+            while self._turns:
+                turns.append(self._turns.popleft())
+                turns[-1].done = True
             self._publish_own([row for turn in turns for row in turn.rows])
 
     def _publish_own(self, rows: Sequence[Row]) -> None:
