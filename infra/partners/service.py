@@ -23,14 +23,15 @@ from infra.partners.batch import Worked
 from infra.partners.settings import Settings
 from infra.partners.store import Store
 from infra.partners.tripwire import Tripwire
+from infra.partners.watch import CommandWatch
 from infra.stack.ready import announce
 
 GROUP = "campusg-partners"
 COMMAND_TOPICS = (topics.USER_COMMANDS, topics.PAYMENT_COMMANDS, topics.ESCROW_COMMANDS, topics.NOTIFICATION_COMMANDS)
 MAX_BATCH = 1000
-# The embedded broker answers an empty fetch at once instead of parking it, and each costs 2 ms of processor time, so the pauses are ours: a
-# tenth of the time since the last command, which costs an order on its way hardly anything and a quiet stack little. A broker that parks
-# fetches is slowed by no more than that.
+# The embedded broker answers an empty fetch at once instead of holding it, so the pauses are ours: a tenth of the time since the last
+# command, which costs an order on its way hardly anything and a quiet stack little. A broker that holds fetches is slowed by no more than
+# that.
 POLL_MILLISECONDS = 2
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
 PAUSE_SHARE = 0.1
@@ -87,6 +88,8 @@ class Worker:
             self._consumer = _consumer(settings)
             stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
             self._positions = _take_partitions(self._consumer)
+            self._watch = CommandWatch(settings.kafka_brokers, list(self._positions))
+            stack.callback(self._watch.close)
             self._producer = connected(
                 KafkaProducer,
                 bootstrap_servers=list(settings.kafka_brokers),
@@ -112,7 +115,7 @@ class Worker:
         last_polled = time.monotonic()
         while not stop.is_set():
             self._forget_old()
-            polled = self._consumer.poll(timeout_ms=POLL_MILLISECONDS, max_records=MAX_BATCH)
+            polled = self._poll() if self._watch.shows_more(self._positions) else {}
             # Looked at after the poll: what it brought may come from a position that the broker's restart made wrong.
             if self._tripwire.tripped:
                 raise BrokerNotReady("the broker closed an idle connection")
@@ -121,6 +124,10 @@ class Worker:
                 last_polled = time.monotonic()
             else:
                 stop.wait(_pause(time.monotonic() - last_polled))
+
+    def _poll(self) -> Mapping[TopicPartition, Sequence[Any]]:
+        polled: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(timeout_ms=POLL_MILLISECONDS, max_records=MAX_BATCH)
+        return polled
 
     def handle(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Work one poll's records: the ledger's transaction, then the answers, acknowledged, then the offsets.

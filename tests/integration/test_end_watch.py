@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
 
 from infra.esm.consumer import open_consumer
 from infra.esm.feed import Cluster, Feed
+from infra.partners.watch import CommandWatch
 from infra.stack.probe import LIST_OFFSETS, EndProbe, EndsUnknown
 from infra.stack.watch import watch_ends
 from tests.support.esm import Topic
@@ -95,6 +97,28 @@ def test_a_broker_that_holds_fetches_is_told_from_one_that_does_not(topic: Topic
     holding.close()
     with EndProbe(topic.bootstrap, topic.name, [0]) as probe:
         assert not probe.broker_holds_fetches()
+
+
+def test_partners_are_shown_commands_by_the_ends_of_their_topics(kafka_server: KafkaBroker) -> None:
+    topics = [Topic(kafka_server.bootstrap, 2) for _ in range(2)]
+    positions = {TopicPartition(topic.name, number): 0 for topic in topics for number in range(2)}
+    watch = CommandWatch([kafka_server.bootstrap], list(positions))
+    assert not watch.shows_more(positions)
+    topics[1].write(b"a", partition=1)
+    assert watch.shows_more(positions)
+    assert not watch.shows_more({**positions, TopicPartition(topics[1].name, 1): 1})
+    watch.close()
+    for topic in topics:
+        topic.close()
+
+
+def test_partners_ask_a_broker_that_holds_fetches_or_a_cluster_each_time() -> None:
+    holding, partition = HoldingBroker(), TopicPartition("t", 0)
+    for brokers in ([holding.address], ["127.0.0.1:1", "127.0.0.1:2"]):
+        watch = CommandWatch(brokers, [partition])
+        assert watch.shows_more({partition: 0})
+        watch.close()
+    holding.close()
 
 
 def test_a_broker_that_closes_the_connection_is_an_error_of_the_connection() -> None:
