@@ -1,9 +1,11 @@
 """The composition root: built once per container, on first use."""
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache
 from threading import Lock
+from uuid import UUID
 
 from chalicelib.db.connection import Database, make_engine, verified_tls
 from chalicelib.ids import new_id, new_id_source
@@ -11,9 +13,11 @@ from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
 from chalicelib.operations.deaths import DeathWatch
 from chalicelib.operations.expire import cancel_expired
+from chalicelib.operations.shared_wait import SharedWait
 from chalicelib.operations.sweep import Sweeper
 from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.engine import Rules
+from chalicelib.sagas.queries import SagaWithOrder, read_resting, resting
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.settings import Settings
 
@@ -34,6 +38,12 @@ class Runtime:
         self.publisher = Publisher(self.database, self.producer, new_id)
         self.deaths = DeathWatch(self.database)
         self.sweeper = Sweeper(self.database, self.rules, self.publisher.publish, new_id_source)
+        self.shared_wait = SharedWait(self._resting)
+
+    def _resting(self, saga_ids: Iterable[UUID]) -> list[SagaWithOrder]:
+        with self.database.transaction() as session:
+            answer = read_resting(session, saga_ids)
+        return resting(answer)
 
 
 _making = Lock()

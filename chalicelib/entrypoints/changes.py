@@ -92,8 +92,8 @@ class Change(Generic[M]):
             raise LookupError("the request has no answer yet")
         if self._waiting is None or self._served is None or self._word is None:
             return self._first
-        remaining = max(0.0, self._begun + self._waiting - time.monotonic())
-        final = self._word(wait_for(self._served.saga.saga_id, remaining), {"Preference-Applied": f"wait={self._waiting}"})
+        seen = wait_for(SagaWithOrder(self._served.saga, self._served.order), self._begun, self._waiting)
+        final = self._word(seen, {"Preference-Applied": f"wait={self._waiting}"})
         if self._claim and self._changed:
             with runtime().database.transaction() as session:
                 self._claim.keep(session, kept(final), final=True)

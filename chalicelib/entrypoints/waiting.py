@@ -1,17 +1,14 @@
-"""`Prefer: wait=N` (RFC 7240): hold the answer until the saga ends, holding no connection between looks."""
+"""`Prefer: wait=N` (RFC 7240): hold the answer until the saga ends."""
 
 import re
-import time
 from collections.abc import Mapping
-from uuid import UUID
 
 from chalicelib.entrypoints.headers import QUOTED, TCHARS, members, unquoted
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import SagaWithOrder, read_with_order
-from chalicelib.sagas.state import SagaStatus
+from chalicelib.sagas.state import RESTING
 
 LONGEST_WAIT = 20
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.01, 0.15, 1.25
 VALUE = rf"(?:[ \t]*+=[ \t]*+({TCHARS}|{QUOTED}))?+"
 PREFERENCE = re.compile(rf"({TCHARS}){VALUE}(?:[ \t]*+;[ \t]*+(?:{TCHARS}{VALUE})?+)*+", re.DOTALL)
 SECONDS = re.compile(r"0*([0-9]+)")
@@ -30,17 +27,14 @@ def preferred_wait(headers: Mapping[str, str]) -> int | None:
     return None
 
 
-def wait_for(saga_id: UUID, seconds: float) -> SagaWithOrder:
-    """Look with growing pauses until the saga has ended or is suspended, or `seconds` passed; return the last look."""
-    deadline = time.monotonic() + seconds
-    pause = FIRST_PAUSE
-    while True:
+def wait_for(served: SagaWithOrder, begun: float, seconds: float) -> SagaWithOrder:
+    """The saga that serves a request begun at `begun`, once it rests, or as it stands `seconds` after; times of the monotonic clock."""
+    if served.saga.status in RESTING:
+        return served
+    seen = runtime().shared_wait.wait(served.saga, begun, begun + seconds)
+    if seen is None:
         with runtime().database.transaction() as session:
-            seen = read_with_order(session, saga_id)
-        if seen is None:
-            raise LookupError(f"saga {saga_id} is gone")
-        remaining = deadline - time.monotonic()
-        if seen.saga.ended or seen.saga.status is SagaStatus.FAILED or remaining <= 0:
-            return seen
-        time.sleep(min(pause, remaining))
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
+            seen = read_with_order(session, served.saga.saga_id)
+    if seen is None:
+        raise LookupError(f"saga {served.saga.saga_id} is gone")
+    return seen

@@ -1,21 +1,28 @@
-"""Reading sagas for people and for a waiting request; nothing here locks."""
+"""Reading sagas for people and for waiting requests; nothing here locks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.db.bulk import from_json
+from chalicelib.db.bulk import array, from_json
+from chalicelib.db.connection import send_ahead
+from chalicelib.db.driver import Later
 from chalicelib.db.lists import given, newest_first
 from chalicelib.orders import store as order_store
 from chalicelib.orders.order import Order
 from chalicelib.sagas import store as saga_store
-from chalicelib.sagas.state import Saga
+from chalicelib.sagas.state import RESTING, Saga
 
 READ = sa.text(f"""
     SELECT CAST({saga_store.AS_JSON} AS text) AS saga, CAST({order_store.AS_JSON} AS text) AS "order"
     FROM campusg.sagas s JOIN campusg.orders o USING (order_id)
     WHERE s.saga_id = :saga_id""")  # noqa: S608 - literals of ours
+READ_RESTING = f"""
+    SELECT json_agg(json_build_array({saga_store.AS_JSON}, {order_store.AS_JSON}))
+    FROM campusg.sagas s JOIN campusg.orders o USING (order_id)
+    WHERE s.saga_id = ANY(CAST($1 AS uuid[])) AND s.status IN ({", ".join(f"'{status}'" for status in sorted(RESTING))})"""  # noqa: S608 - as above
 SELECT = f"SELECT CAST({saga_store.AS_JSON} AS text) AS saga FROM campusg.sagas s"  # noqa: S608 - literals of ours
 CONDITIONS: dict[str, str] = {
     "statuses": "s.status = ANY(CAST(:statuses AS text[]))",
@@ -49,6 +56,17 @@ def read_with_order(session: sa.Connection, saga_id: UUID) -> SagaWithOrder | No
     if row is None:
         return None
     return SagaWithOrder(saga_store.saga_of(from_json(row.saga)), order_store.order_of(from_json(row.order)))
+
+
+def read_resting(session: sa.Connection, saga_ids: Iterable[UUID]) -> Later:
+    """Those of these sagas that rest, each with its order; the statement goes along with the next one, `resting` reads the answer."""
+    return send_ahead(session, READ_RESTING, array(saga_ids))
+
+
+def resting(answer: Later) -> list[SagaWithOrder]:
+    """The sagas that were read, and their orders."""
+    rows = from_json(answer.value) or ()
+    return [SagaWithOrder(saga_store.saga_of(saga), order_store.order_of(order)) for saga, order in rows]
 
 
 def list_sagas(session: sa.Connection, filters: SagaFilters, limit: int) -> list[Saga]:

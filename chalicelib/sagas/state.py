@@ -21,6 +21,8 @@ class SagaStatus(StrEnum):
 
 
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED})
+# No reply is expected to move these on: ended, or suspended.
+RESTING = ENDED | {SagaStatus.FAILED}
 
 
 class StepStatus(StrEnum):

@@ -24,7 +24,7 @@ from chalicelib.orders.queries import Filters, get_order, history_of, list_order
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.due import push_back, read_due
 from chalicelib.sagas.engine import lock
-from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
+from chalicelib.sagas.queries import SagaFilters, list_sagas, read_resting, read_with_order
 from tests.integration.conftest import RULES
 from tests.support.database import World
 from tests.support.servers import PostgresServer
@@ -175,6 +175,7 @@ STATEMENTS: dict[str, Run] = {
     "an order": lambda session: get_order(session, order_ids(5)[0]),
     "a history": lambda session: history_of(session, order_ids(5)[0]),
     "a saga with its order": lambda session: read_with_order(session, saga_ids(5)[0]),
+    "the sagas that requests wait for": lambda session: read_resting(session, saga_ids(*range(500))),
     "claim a bucket": lambda session: outbox.claim(session, [5], new_id(), timedelta(seconds=15)),
     "claim all buckets": lambda session: outbox.claim(session, range(64), new_id(), timedelta(seconds=15)),
     "read one bucket": lambda session: outbox.read(session, [5], 2000),
