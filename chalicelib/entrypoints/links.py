@@ -4,13 +4,21 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from chalicelib.entrypoints.http import Request
+from chalicelib.entrypoints.lists import NumberedPage
+from chalicelib.entrypoints.parameters import PAGE_MOST
 
 
-def page_links(request: Request, *, page: int, pages: int, limit: int) -> str:
-    """First, previous, next and last page."""
-    targets = {"first": 1, "prev": page - 1, "next": page + 1, "last": pages}
-    given = {relation: number for relation, number in targets.items() if 1 <= number <= max(pages, 1) and (relation != "last" or pages)}
-    return _links(request, {relation: {"page": str(number), "limit": str(limit)} for relation, number in given.items()})
+def page_links(request: Request, page: NumberedPage, *, goes_on: bool) -> str:
+    """First, previous, next and last page; `goes_on`: there are items behind this one. The last one is unknown unless all were counted."""
+    known = max(page.pages, page.page if page.items else 0)
+    targets = {"first": 1}
+    if 1 < page.page <= known + 1:
+        targets["prev"] = page.page - 1
+    if goes_on and page.page < PAGE_MOST:
+        targets["next"] = page.page + 1
+    if page.pages and not page.total_is_lower_bound:
+        targets["last"] = page.pages
+    return _links(request, {relation: {"page": str(number), "limit": str(page.limit)} for relation, number in targets.items()})
 
 
 def cursor_links(request: Request, *, following: str | None, limit: int) -> str:

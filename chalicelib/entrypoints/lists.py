@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from chalicelib.entrypoints.cursors import to_cursor
-from chalicelib.fields import COUNT, NUMBER, TEXT, Field, Kind, Table, each, maybe
+from chalicelib.fields import COUNT, NUMBER, TEXT, TRUE, Field, Kind, Table, each, maybe
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER
 from chalicelib.orders.order import ORDER
 from chalicelib.orders.queries import HISTORY_ENTRY
@@ -25,12 +25,13 @@ class Entries:
 
 @dataclass(frozen=True)
 class NumberedPage:
-    """One page of `total` items, of at most `limit` each."""
+    """One page of `total` items, of at most `limit` each; `total_is_lower_bound`: True where there are more than that, else None."""
 
     items: Sequence[Any]
     total: int
     page: int
     limit: int
+    total_is_lower_bound: Literal[True] | None = None
 
     @property
     def pages(self) -> int:
@@ -62,9 +63,10 @@ ORDER_PAGE = Table(
     "The answer to `page` and `limit`.",
     (
         Field("items", "items", each(ORDER)),
-        Field("total", "total", COUNT),
+        Field("total", "total", COUNT, "Exact up to 10,000."),
+        Field("totalIsLowerBound", "total_is_lower_bound", TRUE, "There are more than `total`; absent where it is exact.", optional=True),
         Field("page", "page", NUMBER),
-        Field("pages", "pages", COUNT),
+        Field("pages", "pages", COUNT, "As many as `total` fills."),
         Field("limit", "limit", LIMIT),
     ),
 )

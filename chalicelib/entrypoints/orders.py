@@ -22,8 +22,9 @@ from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import Viewer, acting_for, ordering_for, seen
+from chalicelib.orders.lists import Filters, list_orders, list_orders_after
 from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
-from chalicelib.orders.queries import Filters, get_order, history_of, list_orders, list_orders_after
+from chalicelib.orders.queries import get_order, history_of
 from chalicelib.runtime import runtime
 
 
@@ -46,8 +47,8 @@ def list_(request: Request) -> Response:
         return _list_by_cursor(request, caller, asked.filters, asked.cursor, limit)
     with runtime().database.transaction() as session:
         found = list_orders(session, caller, asked.filters, page=page, limit=limit)
-    shown = NumberedPage(found.orders, found.total, page, limit)
-    return answer(200, ORDER_PAGE.document(shown), {"Link": page_links(request, page=page, pages=shown.pages, limit=limit)})
+    shown = NumberedPage(found.orders, found.total, page, limit, None if found.counted else True)
+    return answer(200, ORDER_PAGE.document(shown), {"Link": page_links(request, shown, goes_on=found.goes_on)})
 
 
 def _list_by_cursor(request: Request, caller: Viewer, filters: Filters, cursor: Cursor, limit: int) -> Response:

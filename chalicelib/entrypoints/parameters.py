@@ -13,8 +13,8 @@ from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
 from chalicelib.messages.wire import PERSON_ID, id_of
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters
+from chalicelib.orders.lists import Filters
 from chalicelib.orders.order import OrderStatus, PaymentStatus
-from chalicelib.orders.queries import Filters
 from chalicelib.sagas.queries import SagaFilters
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SagaStatus

@@ -12,11 +12,27 @@ from chalicelib.orders.order import Order, OrderStatus
 ROLES = frozenset({"customer", "runner", "admin"})
 # The actor of scheduled work.
 SYSTEM = "system"
-# Which orders a list shows to a role, as SQL. The open ones that a saga holds are about to be taken.
-VISIBLE: dict[str, str] = {
-    "customer": "customer_id = :sub",
-    "runner": "runner_id = :sub OR (order_status = 'READY_FOR_PICKUP' AND active_saga_id IS NULL)",
-}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Orders that a list shows for one reason: a condition in SQL, with `:sub`, and their statuses.
+
+    `owned`: somebody's own, so that they are found by an index however many there are of others.
+    """
+
+    condition: str
+    statuses: frozenset[OrderStatus] = frozenset(OrderStatus)
+    owned: bool = False
+
+
+ALL = Scope("true")
+# Each apart, as no index serves an OR. The open ones that a saga holds are about to be taken.
+SCOPES: tuple[tuple[str, Scope], ...] = (
+    ("customer", Scope("customer_id = :sub", owned=True)),
+    ("runner", Scope("runner_id = :sub", owned=True)),
+    ("runner", Scope("active_saga_id IS NULL", frozenset({OrderStatus.READY_FOR_PICKUP}))),
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +58,9 @@ class Viewer:
         return self.is_admin or self.owns(customer_id) or self.runs(runner_id) or seen_by_runners
 
     @property
-    def visible(self) -> str | None:
-        """The condition, with `:sub`, on the orders that a list shows; None for all of them."""
-        return None if self.is_admin else "(" + " OR ".join(VISIBLE[role] for role in VISIBLE if role in self.roles) + ")"
+    def scopes(self) -> tuple[Scope, ...]:
+        """The orders that a list shows: those of each scope; some may be in several."""
+        return (ALL,) if self.is_admin else tuple(scope for role, scope in SCOPES if role in self.roles)
 
     @property
     def may_cancel_on_its_way(self) -> bool:

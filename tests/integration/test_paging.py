@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chalicelib.db.connection import make_engine
 from chalicelib.orders.access import Viewer
-from chalicelib.orders.queries import Filters, list_orders_after
+from chalicelib.orders.lists import Filters, list_orders_after
 from tests.integration.conftest import RULES, Service
 from tests.support.answers import Answer
 from tests.support.database import World
@@ -25,7 +25,7 @@ NUMBER = 250
 FILL = """
 INSERT INTO campusg.orders (order_id, customer_id, food_items, store_location, delivery_location, food_fee, delivery_fee, total, currency,
     order_status, payment_status, payment_id, runner_id, accept_by, created_at, updated_at, version)
-SELECT ('01920000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, CASE WHEN i % 5 = 0 THEN 'cust_2' ELSE 'cust_1' END,
+SELECT ('01a19467-e800-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, CASE WHEN i % 5 = 0 THEN 'cust_2' ELSE 'cust_1' END,
     '[{{"name": "Rice", "price": "9.00", "quantity": 1}}]', 'Koufu', 'Hall 5', 9, 0, 9, 'SGD',
     CASE WHEN i % 2 = 0 THEN 'READY_FOR_PICKUP' ELSE 'DELIVERED' END, 'AUTHORIZED', 'pay', CASE WHEN i % 2 = 1 THEN 'runner_1' END,
     '2026-11-01', timestamptz '2026-11-01 00:00Z' + make_interval(secs => i), now(), 1
@@ -108,6 +108,32 @@ def test_a_page_tells_where_the_others_are(edge: Edge) -> None:
     assert (numbers(beyond), beyond.json()["total"]) == ([], 200)
 
 
+def test_more_than_ten_thousand_orders_are_not_counted(edge: Edge, brokerless: Service) -> None:
+    insert(brokerless, NUMBER + 1, 10_000)
+    exact = edge.get(ORDERS, ADMIN, {"page": 99, "limit": 100})
+    assert {name: value for name, value in exact.json().items() if name != "items"} == {
+        "total": 10_000,
+        "page": 99,
+        "pages": 100,
+        "limit": 100,
+    }
+    assert set(links(exact)) == {"first", "prev", "next", "last"}
+    insert(brokerless, 10_001, 10_150)
+    found = {page: edge.get(ORDERS, ADMIN, {"page": page, "limit": 100}) for page in (1, 100, 102, 103, 104)}
+    for page, answered in found.items():
+        body = answered.json()
+        assert (body["total"], body["totalIsLowerBound"], body["page"], body["pages"]) == (10_000, True, page, 100)
+    assert {page: sorted(links(answered)) for page, answered in found.items()} == {
+        1: ["first", "next"],
+        100: ["first", "next", "prev"],
+        102: ["first", "prev"],
+        103: ["first"],
+        104: ["first"],
+    }
+    assert numbers(found[102]) == list(range(50, 0, -1))
+    assert "totalIsLowerBound" not in edge.get(ORDERS, OWNER).json()
+
+
 def test_a_cursor_walks_on_undisturbed_by_what_is_inserted(edge: Edge, brokerless: Service) -> None:
     seen, cursor, newest, pages = [], "", NUMBER, 0
     while cursor is not None:
@@ -138,7 +164,7 @@ def test_a_cursor_gives_no_rights(edge: Edge) -> None:
     assert numbers(edge.get(ORDERS, Caller("cust_3", ("customer",)), {"cursor": cursor})) == []
 
 
-GOOD_CURSOR = "AZIAAAAAcACAAAAAAAAAZA"
+GOOD_CURSOR = "AaGUZ-gAcACAAAAAAAAAZA"
 WRONG: dict[str, tuple[str, str]] = {
     "page and cursor": (f"page=1&cursor={GOOD_CURSOR}", "page"),
     "page and the first cursor": ("cursor=&page=1", "page"),
@@ -148,8 +174,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "a longer one": (f"cursor={GOOD_CURSOR}AAAA", "cursor"),
     "padded": (f"cursor={GOOD_CURSOR}%3D%3D", "cursor"),
     "spelled otherwise": (f"cursor={GOOD_CURSOR[:-1]}B", "cursor"),
-    "other letters": ("cursor=%2B%2FIAAAAAcACAAAAAAAAAZA", "cursor"),
-    "a UUID": ("cursor=01920000-0000-7000-8000-000000000064", "cursor"),
+    "other letters": ("cursor=%2B%2FGUZ-gAcACAAAAAAAAAZA", "cursor"),
+    "a UUID": ("cursor=01a19467-e800-7000-8000-000000000064", "cursor"),
     "letters beyond ASCII": ("cursor=%C3%A4AAAAAAAAAAAAAAAAAAAAA", "cursor"),
     "no text": ("cursor=%FF", "cursor"),
     "a U+0000": ("cursor=%00", "cursor"),
@@ -205,8 +231,9 @@ def crowded(postgres_server: PostgresServer, migrated_template: str) -> Iterator
     """200,000 orders, and no index but those that a walk can use, as filling the others takes most of the time."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=2)
-    with engine.begin() as session:
-        for name in ("orders_by_creation", "orders_open", "orders_delivered", "orders_by_payment_status"):
+    # By an engine that waits: on a busy machine this takes longer than any statement of the service may.
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as session:
+        for name in ("orders_open", "orders_delivered"):
             session.exec_driver_sql(f"DROP INDEX campusg.{name}")
         session.exec_driver_sql(FILL.format(first=1, last=MANY))
     with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:
@@ -243,7 +270,8 @@ WALKS: dict[str, tuple[Viewer, Filters]] = {
 def test_page_two_thousand_by_cursor_costs_what_page_one_costs(crowded: World, walk: str) -> None:
     """Blocks are counted, as time depends on the machine. By OFFSET the deep page would read some thousands."""
     viewer, filters = WALKS[walk]
-    deep = UUID(f"01920000-0000-7000-8000-{MANY - 10 * (DEEP - 1):012x}")
+    deep = UUID(f"01a19467-e800-7000-8000-{MANY - 10 * (DEEP - 1):012x}")
     first, later = buffers(crowded, viewer, filters, None), buffers(crowded, viewer, filters, deep)
     assert later <= first + 4
-    assert first <= 20
+    # A status alone is up to six stretches of an index.
+    assert first <= 40

@@ -27,7 +27,9 @@ SEEN = [
 
 
 def order_id(number: int) -> str:
-    return str(UUID(f"01920000-0000-7000-8000-{number:012x}"))
+    """A UUIDv7 of the hour in which the order was made."""
+    made = f"{int((STARTED + timedelta(hours=number)).timestamp() * 1000):012x}"
+    return str(UUID(f"{made}70008000{number:012x}"))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from chalicelib.entrypoints.parameters import (
     read_saga_filters,
 )
 from chalicelib.errors import Invalid
+from chalicelib.orders.lists import Filters
 from chalicelib.orders.order import OrderStatus
-from chalicelib.orders.queries import Filters
 from chalicelib.sagas.state import SagaStatus
 
 
