@@ -4,37 +4,37 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
+import psutil
 import pytest
-from kafka import KafkaProducer
 from kafka.net import manager
 
 from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
-from chalicelib.messaging import producer as producing
+from chalicelib.messaging.brokers import Brokers
 from chalicelib.messaging.producer import Patience, Producer
 from infra.stack.ports import free_port
 from tests.integration.test_publisher import event
-from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 
 TOPIC = "life-of-a-producer"
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The settings of every producer of kafka-python that is made."""
-    found: list[dict[str, Any]] = []
-    make = KafkaProducer.__init__
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Brokers]:
+    """Every set of connections that is made."""
+    found: list[Brokers] = []
+    make = Brokers.__init__
 
-    def noting(self: KafkaProducer, **settings: Any) -> None:
-        found.append(settings)
-        make(self, **settings)
+    def noting(self: Brokers, settings: Mapping[str, Any]) -> None:
+        found.append(self)
+        make(self, settings)
 
-    monkeypatch.setattr(KafkaProducer, "__init__", noting)
+    monkeypatch.setattr(Brokers, "__init__", noting)
     return found
 
 
@@ -49,36 +49,47 @@ def send(producer: Producer) -> None:
     assert producer.send([event(new_id(), 1, TOPIC)], 5) == [None]
 
 
+def connections_to(producer: Producer) -> list[str]:
+    """This process's connections to the producer's broker that are not closed."""
+    [broker] = producer._settings["bootstrap_servers"]
+    port = int(broker.rpartition(":")[2])
+    return [each.status for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port]
+
+
 def test_a_cold_start_does_not_even_import_the_client() -> None:
     program = "import sys; sys.path.insert(0, 'orders_app'); import app; from chalicelib.messaging.producer import Producer; "
     program += "Producer('127.0.0.1:1'); print('kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
-def test_it_is_made_on_first_use_and_kept(producer: Producer, made: list[dict[str, Any]]) -> None:
+def test_it_is_made_on_first_use_and_kept(producer: Producer, made: list[Brokers]) -> None:
     assert made == []
     send(producer)
     send(producer)
     assert len(made) == 1
 
 
-def test_it_is_made_anew_after_a_long_rest_and_the_old_one_is_gone(kafka_server: KafkaBroker, made: list[dict[str, Any]]) -> None:
+def test_it_is_made_anew_after_a_long_rest_and_the_old_one_is_gone(kafka_server: KafkaBroker, made: list[Brokers]) -> None:
     kafka_server.create_topics({TOPIC: 3})
     with closing(Producer(kafka_server.bootstrap, patience=Patience(idle_seconds=-1.0))) as producer:
         send(producer)
-        threads = threading.active_count()
+        open_files = psutil.Process().num_fds()
         send(producer)
         send(producer)
         assert len(made) == 3
-        assert threading.active_count() == threads
+        assert psutil.Process().num_fds() == open_files
 
 
-def test_it_loses_nothing_and_repeats_nothing_by_itself(producer: Producer, made: list[dict[str, Any]]) -> None:
+def test_it_sends_in_the_thread_of_its_caller(producer: Producer) -> None:
+    threads = threading.active_count()
     send(producer)
-    [settings] = made
-    assert (settings["acks"], settings["enable_idempotence"], settings["linger_ms"]) == ("all", True, 0)
-    waits = [settings[name] for name in ("max_block_ms", "request_timeout_ms", "delivery_timeout_ms")]
-    assert waits == sorted(waits)
+    assert threading.active_count() == threads
+
+
+def test_several_threads_may_send(producer: Producer) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = pool.map(lambda number: producer.send([event(new_id(), number, TOPIC)] * 3, 5), range(40))
+    assert list(outcomes) == [[None] * 3] * 40
 
 
 def test_an_interrupted_send_leaves_nothing_under_way(producer: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +100,10 @@ def test_an_interrupted_send_leaves_nothing_under_way(producer: Producer, monkey
         raise Interrupted
 
     send(producer)
-    threads = threading.active_count()
-    monkeypatch.setattr(producing, "_outcome", interrupt)
+    monkeypatch.setattr(Brokers, "_wait", interrupt)
     with pytest.raises(Interrupted):
         send(producer)
-    assert threading.active_count() == threads - 1
+    assert connections_to(producer) == []
     assert producer.resting
 
 
@@ -116,11 +126,11 @@ def test_its_connections_are_kept_alive_and_reset_at_their_end(producer: Produce
     assert connection.fileno() == -1
 
 
-def test_a_health_check_leaves_no_thread_and_no_producer_behind(producer: Producer, made: list[dict[str, Any]]) -> None:
-    before = threading.active_count()
+def test_a_health_check_leaves_nothing_behind(producer: Producer, made: list[Brokers]) -> None:
+    threads, open_files = threading.active_count(), psutil.Process().num_fds()
     producer.check(2)
-    eventually(lambda: threading.active_count() == before)
-    assert [settings["enable_idempotence"] for settings in made] == [False]
+    assert len(made) == 1
+    assert (threading.active_count(), psutil.Process().num_fds()) == (threads, open_files)
 
 
 def test_a_health_check_of_a_broker_that_is_away_says_so() -> None:

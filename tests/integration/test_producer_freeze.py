@@ -1,6 +1,5 @@
 """What was sent into a stalled network, or before a freeze: nothing is lost, and nothing comes to life later but a repeat."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from kafka.net import connection, inet, manager, selector, transport
-from kafka.producer import producer_batch, record_accumulator, sender
 
 from chalicelib.ids import new_id
+from chalicelib.messaging import brokers
 from chalicelib.messaging import producer as producing
 from chalicelib.messaging.producer import Patience, Producer
 from chalicelib.messaging.publisher import Limits
@@ -24,8 +23,6 @@ from tests.support.kafka_records import on_topic
 from tests.support.proxy import Proxy, standing_before
 from tests.support.servers import KafkaBroker
 
-THREAD = "campusg-orders-network-thread"
-
 
 @pytest.fixture
 def proxy(kafka: KafkaBroker) -> Iterator[Proxy]:
@@ -35,7 +32,7 @@ def proxy(kafka: KafkaBroker) -> Iterator[Proxy]:
 
 def hasty(proxy: Proxy) -> Producer:
     """A producer that gives up soon."""
-    return Producer(proxy.bootstrap, patience=Patience(max_block_ms=500, request_timeout_ms=3_000, delivery_timeout_ms=3_500))
+    return Producer(proxy.bootstrap, patience=Patience(max_block_ms=500, request_timeout_ms=3_000))
 
 
 def copies(kafka: KafkaBroker, topic: str) -> Counter[str]:
@@ -49,12 +46,8 @@ def connections(proxy: Proxy) -> list[str]:
     return [each.status for each in mine if each.raddr and each.raddr.port == proxy.port and each.laddr.port != proxy.port]
 
 
-def network_threads() -> int:
-    return sum(thread.name == THREAD for thread in threading.enumerate())
-
-
 def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_turn(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
-    orders, before = [new_id() for _ in range(10)], network_threads()
+    orders = [new_id() for _ in range(10)]
     with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
         publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
             [world.write(order_id, event(order_id, 1), event(order_id, 1, COMMANDS)) for order_id in orders]
@@ -66,7 +59,7 @@ def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_t
         )
         assert len(world.outbox()) == 30
         assert producer.resting
-        assert network_threads() == before
+        assert connections(proxy) == []
         publisher_of(world, other).relay()
         assert world.outbox() == []
         passed_on, kept = proxy.produced, proxy.kept()
@@ -112,12 +105,11 @@ def test_nothing_is_under_way_when_sending_returns_whatever_became_of_each_recor
     with closing(hasty(proxy)) as producer:
         assert [type(outcome).__name__ for outcome in producer.send(records, 5)] == ["NoneType", "MessageSizeTooLargeError", "NoneType"]
         assert not producer.resting
-        threads = network_threads()
         proxy.hold()
         outcomes = producer.send(records, 0.5)
         assert [type(outcome).__name__ for outcome in outcomes] == ["KafkaTimeoutError", "MessageSizeTooLargeError", "KafkaTimeoutError"]
         assert producer.resting
-        assert network_threads() == threads - 1
+        assert connections(proxy) == []
         proxy.release()
         eventually(lambda: proxy.kept() == 0)
 
@@ -163,7 +155,7 @@ def test_after_a_short_freeze_such_a_connection_costs_one_publishing_and_the_rel
     world: World, database_url: str, kafka: KafkaBroker, proxy: Proxy
 ) -> None:
     order_id = new_id()
-    impatience = {"request_timeout_ms": 500, "delivery_timeout_ms": 600, "rest_seconds": 0}
+    impatience = {"request_timeout_ms": 500, "rest_seconds": 0}
     with environment(database_url, proxy.bootstrap, **impatience) as lambda_, closing(Producer(kafka.bootstrap)) as other:
         world.queue(order_id, event(order_id, 1))
         lambda_.invoke()
@@ -202,7 +194,7 @@ def test_a_clock_that_jumps_while_nothing_is_under_way_loses_nothing(
     kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch, idle_seconds: float, hours: float
 ) -> None:
     clock = Clock()
-    for module in (connection, inet, manager, selector, transport, producer_batch, record_accumulator, sender, producing):
+    for module in (connection, inet, manager, selector, transport, brokers, producing):
         monkeypatch.setattr(module, "time", clock)
     order_id = new_id()
     with closing(Producer(kafka.bootstrap, patience=Patience(idle_seconds=idle_seconds))) as producer:
