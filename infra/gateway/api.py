@@ -9,10 +9,11 @@ from typing import Any
 
 from chalice.app import Chalice, ChaliceViewError, CORSConfig, UnauthorizedError
 from chalice.config import Config
-from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, LocalGatewayAuthorizer, NotAuthorizedError
+from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, NotAuthorizedError
 
-from chalicelib.entrypoints.challenges import BEARER, CHALLENGE
+from chalicelib.entrypoints.challenges import BEARER
 from chalicelib.errors import Unavailable
+from infra.gateway.authorizer import Authorizer
 from infra.gateway.events import Event, proxy_event
 from infra.gateway.messages import Request, Response
 from infra.gateway.problems import UNEXPECTED, Problem, chalice_problem, unauthorized
@@ -23,19 +24,6 @@ RETRY_SOON = {"Retry-After": "2"}
 HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 
 logger = logging.getLogger(__name__)
-
-
-class Authorizer(LocalGatewayAuthorizer):
-    """`chalice local`'s authorizer, whose denial is the 401 of the gateway response ACCESS_DENIED.
-
-    API Gateway says 403 by itself; the API's contract has 401 for every token that isn't accepted. Which challenge it carries only the
-    function can tell, and does so in its context.
-    """
-
-    def _check_can_invoke_view_function(self, arn: str, auth_result: dict[str, Any]) -> bool:
-        if not super()._check_can_invoke_view_function(arn, auth_result):
-            raise unauthorized(auth_result.get("context", {}).get(CHALLENGE, BEARER))
-        return True
 
 
 class Gateway(LocalGateway):
