@@ -10,7 +10,7 @@ from chalicelib.sagas.outcomes import IdSource
 
 def new_id() -> UUID:
     """A new UUIDv7 (RFC 9562): sortable by its time of making."""
-    return UUID(int=uuid7().int)
+    return uuid7()
 
 
 def new_id_source() -> IdSource:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from types import MappingProxyType
 
 from aws_lambda_powertools import Logger
@@ -28,8 +27,8 @@ class _About(logging.Filter):
         return True
 
 
-# In ASCII: at a terminal, no character of what partners and customers wrote may steer it.
-logger = Logger(service=SERVICE, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
+# In ASCII: at a terminal, no character of what partners and customers wrote may steer it. No message of ours is JSON to be read first.
+logger = Logger(service=SERVICE, json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode, json_deserializer=str)
 logger.addFilter(_About())
 # kafka-python has a dozen lines of INFO for every connection, which are shown wherever the root logger is set so, as by `chalice local`.
 logging.getLogger("kafka").setLevel(logging.WARNING)

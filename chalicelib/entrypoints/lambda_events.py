@@ -45,4 +45,11 @@ def _bytes(text: str | None) -> bytes | None:
 def _headers(headers: Iterable[Mapping[str, Sequence[int] | None]]) -> Iterable[tuple[str, bytes]]:
     for header in headers:
         for name, value in header.items():
-            yield name, bytes(number & 0xFF for number in value or ())
+            yield name, _from_signed(value or ())
+
+
+def _from_signed(numbers: Sequence[int]) -> bytes:
+    try:
+        return bytes(numbers)
+    except ValueError:
+        return bytes(number & 0xFF for number in numbers)

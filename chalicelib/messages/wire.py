@@ -1,6 +1,6 @@
 """What every message's data has in common: camelCase JSON, frozen values, money as strings with two decimals."""
 
-import base64
+import binascii
 import re
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self
@@ -17,6 +17,7 @@ REASON_LIMIT = 500
 ID_CHARACTER = "[A-Za-z0-9_.:@|-]"
 PERSON_ID = re.compile(ID_CHARACTER + "{1,64}")
 CORRELATION_ID = re.compile(ID_CHARACTER + "{1,128}")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -34,12 +35,12 @@ def canonical(text: str) -> str:
 
 def in_base64(value: bytes | None) -> str | None:
     """Bytes as JSON takes them."""
-    return None if value is None else base64.b64encode(value).decode()
+    return None if value is None else binascii.b2a_base64(value, newline=False).decode("ascii")
 
 
 def storable(text: str) -> bool:
     """Whether PostgreSQL's text and JSON can hold it: they can't hold U+0000 and lone surrogates."""
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return UNSTORABLE.search(text) is None
 
 
 def fits(text: str) -> bool:

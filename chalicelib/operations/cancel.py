@@ -1,6 +1,5 @@
 """Cancel an order: compensate the saga that creates it, or undo what stands by `cancel_order`."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.outcomes import CompensationRequested
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError, SagaStatus
+from chalicelib.values import replace
 
 OVER = frozenset({OrderStatus.CANCELLED, OrderStatus.TIMED_OUT})
 ON_ITS_WAY = frozenset({OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED})

@@ -1,7 +1,7 @@
 """What every change of an order leaves behind: one version, one history entry, one event."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from chalicelib.messages.envelope import MessageContext, Outgoing, encode
 from chalicelib.messages.events import OrderCreated, OrderEvent, OrderPaymentStatusChanged, OrderStatusChanged, OrderUpdated
 from chalicelib.orders.order import ORDER, Order
+from chalicelib.values import replace
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The one door to an order's statuses: what may follow what, as literals, and the function that moves an order."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chalicelib.errors import IllegalTransition
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
+from chalicelib.values import replace
 
 S, P = OrderStatus, PaymentStatus
 

@@ -1,7 +1,5 @@
 """accept_order: reserve the order for one runner, check the runner, name them to the escrow, confirm."""
 
-from dataclasses import replace
-
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
@@ -9,6 +7,7 @@ from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Not
 from chalicelib.sagas.notices import customer_is_told, nobody_is_told, runner_is_told
 from chalicelib.sagas.partners import unassign_runner, validate_runner
 from chalicelib.sagas.state import ErrorCode, SagaError
+from chalicelib.values import replace
 
 
 def _reserve(order: Order, data: SagaData, _moment: Moment) -> Order:

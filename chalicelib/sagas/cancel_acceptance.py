@@ -1,13 +1,12 @@
 """cancel_acceptance: the runner gives the order back; it opens again, with a new time limit. Only goes forward."""
 
-from dataclasses import replace
-
 from chalicelib.messages import commands, replies
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step
 from chalicelib.sagas.notices import customer_is_told
 from chalicelib.sagas.partners import unassign_runner
+from chalicelib.values import replace
 
 
 def _reopen(order: Order, _data: SagaData, moment: Moment) -> Order:

@@ -1,7 +1,6 @@
 """cancel_order: take the runner off, give the money back, close as CANCELLED or TIMED_OUT. Only goes forward."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import NotificationType, SendNotification
@@ -10,6 +9,7 @@ from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Notify, SagaData, Start, Step
 from chalicelib.sagas.notices import to_customer, to_runner
 from chalicelib.sagas.partners import refund_escrow, release_payment, unassign_runner
+from chalicelib.values import replace
 
 
 def _has_no_runner(order: Order, _data: SagaData) -> bool:

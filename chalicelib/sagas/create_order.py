@@ -1,7 +1,5 @@
 """create_order: check the customer, authorize the payment, hold the money in escrow, open the order to runners."""
 
-from dataclasses import replace
-
 from chalicelib.messages import commands, replies
 from chalicelib.messages.commands import SendNotification
 from chalicelib.orders.lifecycle import move, move_payment
@@ -10,6 +8,7 @@ from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Not
 from chalicelib.sagas.notices import customer_is_told, to_customer
 from chalicelib.sagas.partners import refund_escrow, release_payment
 from chalicelib.sagas.state import ErrorCode, SagaError
+from chalicelib.values import replace
 
 CANCEL_REASON_LIMIT = 255
 

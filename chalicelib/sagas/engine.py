@@ -5,7 +5,7 @@ The number of SQL statements does not depend on the number of orders. HTTP reque
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import TypeAlias
@@ -29,6 +29,7 @@ from chalicelib.sagas.planner import Plan, plan
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, SagaStatus, StepState
+from chalicelib.values import replace
 
 
 @dataclass(frozen=True)

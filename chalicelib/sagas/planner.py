@@ -1,7 +1,7 @@
 """What follows from an outcome: pure, the same for every saga. The engine does the I/O around it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.messages.commands import Command, SendNotification
 from chalicelib.messages.envelope import Outgoing, encode, timestamp
@@ -11,6 +11,7 @@ from chalicelib.sagas.definition import Definition, Exchange, Local, Moment, Not
 from chalicelib.sagas.outcomes import Answered, CompensationRequested, Deferred, IdSource, Outcome, Retried, Started, TimedOut
 from chalicelib.sagas.state import ErrorCode, Pending, Saga, SagaError, SagaStatus, StepState, StepStatus, Try
 from chalicelib.sagas.verdict import recorded
+from chalicelib.values import replace
 
 
 @dataclass(frozen=True)
