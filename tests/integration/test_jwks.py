@@ -34,8 +34,9 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def edge(edge: Edge, brokerless: Service, issuer: Issuer) -> Edge:
-    """The service as on AWS: its keys come from a URL."""
+def edge(edge: Edge, brokerless: Service, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Edge:
+    """The service as on AWS: its keys come from a URL. The gateway remembers no token, so that each request asks our function."""
+    monkeypatch.setattr(brokerless.app.token_auth.config, "ttl_seconds", 0)
     settings = brokerless.runtime.settings
     changes = {"jwks_url": issuer.url, "dev_jwks_file": None, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
     brokerless.runtime.settings = settings.model_copy(update=changes)
