@@ -3,7 +3,7 @@
 A request starts a saga, joins the one that already serves it, or finds its work done.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -53,17 +53,9 @@ class Served:
 
 
 @contextmanager
-def unit_of(session: sa.Connection, call: Call, **locked: Iterable[UUID]) -> Iterator[UnitOfWork]:
-    """A unit of work for the call; `locked` as `unit_of_work` takes it."""
-    with unit_of_work(session, call.rules, **locked) as work:
-        yield work
-    call.written.extend(work.written)
-
-
-@contextmanager
 def order_locked(session: sa.Connection, call: Call, order_id: UUID) -> Iterator[tuple[UnitOfWork, Order]]:
     """A unit of work over one order; raises NotFound."""
-    with unit_of(session, call, order_ids=[order_id]) as work:
+    with unit_of_work(session, call.rules, call.written, order_ids=[order_id]) as work:
         if order_id not in work.orders:
             raise NotFound("there is no such order")
         yield work, work.orders[order_id]

@@ -6,11 +6,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from chalicelib.operations.call import Call, Served, served_by, unit_of
+from chalicelib.operations.call import Call, Served, served_by
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.orders.pricing import CURRENCY, price
 from chalicelib.sagas.create_order import CREATE_ORDER
+from chalicelib.sagas.engine import unit_of_work
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class NewOrder:
 def create_order(session: sa.Connection, call: Call, order_id: UUID, new: NewOrder) -> Served:
     """Insert the order under an id that is new and start `create_order` on it."""
     call.once(session)
-    with unit_of(session, call) as work:
+    with unit_of_work(session, call.rules, call.written) as work:
         cost = price(new.items, new.delivery_fee)
         order = Order(
             order_id=order_id,

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
-from chalicelib.operations.call import Call, refuse_unless_at, unit_of
+from chalicelib.operations.call import Call, refuse_unless_at
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
-from chalicelib.sagas.engine import UnitOfWork
+from chalicelib.sagas.engine import UnitOfWork, unit_of_work
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
     found = dead_letter_queries.read_letter(session, dead_letter_id)
     if found is None:
         raise NotFound("there is no such dead letter")
-    with unit_of(session, call, order_ids=_given(found.order_id), saga_ids=_given(found.saga_id)) as work:
+    with unit_of_work(session, call.rules, call.written, order_ids=_given(found.order_id), saga_ids=_given(found.saga_id)) as work:
         call.once(session)
         letter = replace(found, dismissed_at=work.moment.now, dismissed_by=call.viewer.actor(), dismiss_reason=reason)
         changed = dead_letter_queries.dismiss(session, letter)

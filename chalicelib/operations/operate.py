@@ -7,10 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
-from chalicelib.operations.call import Call, Served, refuse_unless_at, served_by, unit_of
+from chalicelib.operations.call import Call, Served, refuse_unless_at, served_by
 from chalicelib.orders.changes import Cause
 from chalicelib.sagas.definition import Definition
-from chalicelib.sagas.engine import UnitOfWork
+from chalicelib.sagas.engine import UnitOfWork, unit_of_work
 from chalicelib.sagas.outcomes import CompensationRequested, Outcome, Retried
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
@@ -36,7 +36,7 @@ def compensate(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
 @contextmanager
 def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[tuple[UnitOfWork, Saga, Definition]]:
     """A unit of work over the order of a saga, after all checks but that of the saga's state."""
-    with unit_of(session, call, saga_ids=[saga_id]) as work:
+    with unit_of_work(session, call.rules, call.written, saga_ids=[saga_id]) as work:
         saga = work.sagas.get(saga_id)
         if saga is None:
             raise NotFound("there is no such saga")

@@ -174,10 +174,19 @@ class UnitOfWork:
 
 @contextmanager
 def unit_of_work(
-    session: sa.Connection, rules: Rules, *, order_ids: Iterable[UUID] = (), saga_ids: Iterable[UUID] = ()
+    session: sa.Connection,
+    rules: Rules,
+    written: list[Written] | None = None,
+    *,
+    order_ids: Iterable[UUID] = (),
+    saga_ids: Iterable[UUID] = (),
 ) -> Iterator[UnitOfWork]:
-    """Lock orders, given by id or by saga (for new orders only: none), and write what the block does to them, unless it raises."""
+    """Lock orders, given by id or by saga (for new orders only: none), and write what the block does to them, unless it raises.
+
+    What that puts into the outbox is added to `written`.
+    """
     work = lock(session, rules, order_ids=order_ids, saga_ids=saga_ids)
+    work.written = written if written is not None else work.written
     yield work
     work._write()
 
