@@ -78,6 +78,7 @@ class SharedSettings(BaseModel):
     step_max_attempts: int = Field(default=5, ge=1, le=100)
     accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
     complete_timeout_seconds: float = Field(default=86400, gt=0, le=A_YEAR)
+    purge_after_days: int = Field(default=0, ge=0, le=36_500)
     rate_limit_per_minute: int = Field(default=0, ge=0)
     cors_allow_origin: Annotated[str, AfterValidator(_origin)] = "*"
 

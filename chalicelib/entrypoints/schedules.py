@@ -1,9 +1,12 @@
 """What the clock calls."""
 
+from datetime import timedelta
+
 from chalicelib.messaging import dead_letter_queries, failures
 from chalicelib.observability import count, logger
 from chalicelib.operations import once, rate
 from chalicelib.operations.audit import LIVE_RULES, violations
+from chalicelib.operations.purge import purge_orders
 from chalicelib.runtime import runtime
 
 MOST_LOGGED = 10
@@ -21,11 +24,14 @@ def relay_outbox() -> None:
 
 
 def purge_expired() -> None:
-    """Delete idempotency keys, request counts and counts of failed deliveries whose time is over."""
+    """Delete idempotency keys, request counts, counts of failed deliveries and, where a time is set, ended orders whose time is over."""
     with runtime().database.transaction() as session:
         once.purge(session, MOST_PURGED)
         rate.purge(session, MOST_PURGED)
         failures.purge(session, MOST_PURGED)
+    days = runtime().settings.purge_after_days
+    if days and (purged := purge_orders(runtime().database, timedelta(days=days))):
+        count({"OrdersPurged": purged})
 
 
 def audit_invariants() -> None:

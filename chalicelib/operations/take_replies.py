@@ -17,6 +17,7 @@ from chalicelib.messaging.decode import ExpiryReceived, Ignored, Received, Reply
 from chalicelib.messaging.outbox import Written
 from chalicelib.observability import about, logger
 from chalicelib.operations.expire import expire_authorization
+from chalicelib.operations.purge import Purged
 from chalicelib.orders import expiry, partner_ids
 from chalicelib.orders.access import partner
 from chalicelib.orders.changes import Cause
@@ -86,6 +87,7 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
     taken = Taken()
     stopped: set[UUID] = set()
     owners = Owners(session, (id for each in deliveries if isinstance(each.received, ReplyReceived) for id in ids_in(each.received.reply)))
+    purged = Purged(session)
     with unit_of_work(session, rules, **concerned([delivery.received for delivery in deliveries])) as work:
         for delivery in deliveries:
             order_id = _order_of(work, delivery.received)
@@ -94,7 +96,10 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
                 continue
             with about(_trace(work, delivery.received)):
                 try:
-                    _take(work, delivery, owners, taken)
+                    if _is_purged(work, delivery.received, purged):
+                        taken.counts["RepliesStale"] += 1
+                    else:
+                        _take(work, delivery, owners, taken)
                 except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
                     logger.exception("A record failed", extra=_place(delivery.record))
                     taken.failed.append((delivery, error))
@@ -111,6 +116,16 @@ def dead_letter(session: sa.Connection, rules: Rules, delivery: Delivery, error:
         _keep(work, delivery, Flaw(name_of(error), str(error)), deliveries, taken)
     taken.written = work.written
     return taken
+
+
+def _is_purged(work: UnitOfWork, received: Received, purged: Purged) -> bool:
+    """Whether it comes too late: its order was there once."""
+    match received:
+        case ReplyReceived():
+            return received.saga_id not in work.sagas and purged.saga(received.saga_id)
+        case ExpiryReceived():
+            return received.order_id not in work.orders and purged.order(received.order_id)
+    return False
 
 
 def _take(work: UnitOfWork, delivery: Delivery, owners: Owners, taken: Taken) -> None:

@@ -6,24 +6,20 @@ order's id last: what somebody owns, what is in one pair of statuses, or else al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.db import bulk
-from chalicelib.db.lists import given
+from chalicelib.db.lists import CLOCKS_APART, first_id_of, given
 from chalicelib.orders.access import Scope, Viewer
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.orders.store import AS_JSON, order_of
 
 # So many orders are counted; of more it is only said that there are more.
 MOST_COUNTED = 10_000
-# An id has the time of whoever made it, `created_at` that of the database. No clock of a working service is further off: tokens would
-# have expired and AWS would refuse its signatures.
-CLOCKS_APART = timedelta(hours=1)
-
 CONDITIONS: dict[str, str] = {
     "customer_id": "customer_id = :customer_id",
     "runner_id": "runner_id = :runner_id",
@@ -112,9 +108,9 @@ class _Selection:
         self._filters = filters
         self._conditions = [CONDITIONS[name] for name in CONDITIONS if name in self.parameters]
         if filters.created_after:
-            self.parameters["lowest"] = _first_id(filters.created_after, -CLOCKS_APART)
+            self.parameters["lowest"] = first_id_of(filters.created_after, -CLOCKS_APART)
         if filters.created_before:
-            self.parameters["behind"] = min(self.parameters["behind"], _first_id(filters.created_before, CLOCKS_APART))
+            self.parameters["behind"] = min(self.parameters["behind"], first_id_of(filters.created_before, CLOCKS_APART))
         branches = [self._branch(number, scope) for number, scope in enumerate(viewer.scopes)]
         self._branches = [branch for branch in branches if branch]
 
@@ -144,9 +140,3 @@ class _Selection:
 
 def _names(statuses: Sequence[Any]) -> str:
     return "{" + ",".join(statuses) + "}"
-
-
-def _first_id(moment: datetime, apart: timedelta) -> UUID:
-    """The lowest UUID that sorts with the UUIDv7s of a moment so far from this one."""
-    milliseconds = int((moment.timestamp() + apart.total_seconds()) * 1000)
-    return UUID(int=max(0, milliseconds) << 80)

@@ -16,6 +16,7 @@ from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued, Row
 from chalicelib.operations.audit import LIVE_RULES, Rule, violations
+from chalicelib.operations.purge import purge_batch
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
@@ -199,6 +200,7 @@ STATEMENTS: dict[str, Run] = {
     "orders nobody accepted": lambda session: read_unaccepted(session, first_page(session, 500)),
     "orders nobody completed": lambda session: read_uncompleted(session, first_page(session, 500), timedelta(days=1)),
     "put an order off": lambda session: put_off(session, order_ids(95)[0]),
+    "purge orders": lambda session: purge_batch(session, timedelta(hours=20), 500),
     "the latest saga of an order": lambda session: saga_store.read_latest(session, order_ids(5)[0]),
     "the latest saga of a name": lambda session: saga_store.read_latest(session, order_ids(5)[0], ["create_order"]),
     "all sagas": lambda session: list_sagas(session, SagaFilters(), 10),

@@ -117,7 +117,6 @@ ORDERS: dict[str, tuple[str, str]] = {
     "order_status = 'READY_FOR_PICKUP'": ("open_has_accept_by", CHECK),
     "payment_status = 'AUTHORIZED'": ("authorized_has_payment", CHECK),
     "order_status = 'ACCEPTED'": ("delivered_by_somebody", CHECK),
-    "active_saga_id = gen_random_uuid()": ("held_by_a_saga", FOREIGN_KEY),
 }
 SAGAS: dict[str, tuple[str, str]] = {
     "order_id = gen_random_uuid()": ("sagas_order_id_fkey", FOREIGN_KEY),

@@ -38,11 +38,12 @@ DO $$ DECLARE one regclass; BEGIN
     SET LOCAL session_replication_role = replica;
     FOR one IN
         SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'campusg'::regnamespace
-            AND c.relname NOT IN ('alembic_version', 'outbox_buckets', 'readiness')
+            AND c.relname NOT IN ('alembic_version', 'outbox_buckets', 'readiness', 'purged')
     LOOP
         EXECUTE format('DELETE FROM %s', one);
     END LOOP;
     UPDATE campusg.outbox_buckets SET holder = NULL, holder_pid = NULL, leased_until = '-infinity';
+    UPDATE campusg.purged SET order_id = CAST(repeat('0', 32) AS uuid), saga_id = CAST(repeat('0', 32) AS uuid);
 END $$"""
 
 
