@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.meta import CoveragePhaseData
 from schemathesis.schemas import APIOperation
 
 from chalicelib.orders.pricing import DEFAULT_DELIVERY_FEE, HIGHEST_TOTAL
@@ -21,6 +23,7 @@ KNOWN = {"orderId": os.environ["SCHEMATHESIS_ORDERS"].split(), "sagaId": os.envi
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 AnyCase: TypeAlias = Case[APIOperation[Any, Any, Any, Any]]
 _keys, _ids = itertools.count(), itertools.count()
+_tried: set[tuple[Any, ...]] = set()
 
 
 @schemathesis.hook
@@ -42,9 +45,22 @@ def says_nothing_of_its_inside(context: CheckContext, response: Response, case: 
 
 @schemathesis.hook
 def filter_case(context: HookContext, case: AnyCase) -> bool:
-    """Leave out orders that cost more than an order may."""
+    """Leave out orders that cost more than an order may, and what the coverage phase has tried before."""
     details = case.body.get("orderDetails") if isinstance(case.body, dict) else None
-    return not isinstance(details, dict) or not _costs_too_much(details)
+    return not (isinstance(details, dict) and _costs_too_much(details)) and not _was_tried(case)
+
+
+def _was_tried(case: AnyCase) -> bool:
+    """Whether it is another value for the same rule of a parameter, which the same code reads for all routes, or of one route's body."""
+    if case.meta is None or not isinstance(data := case.meta.phase.data, CoveragePhaseData):
+        return False
+    is_shared = data.parameter is not None and data.parameter_location is not ParameterLocation.BODY
+    route = None if is_shared else case.operation.label
+    rule = (case.meta.generation.mode, data.parameter_location, data.parameter, data.location, data.description, route)
+    if rule in _tried:
+        return True
+    _tried.add(rule)
+    return False
 
 
 def _what_there_is(case: AnyCase) -> None:
