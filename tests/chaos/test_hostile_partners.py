@@ -45,22 +45,22 @@ class Fate:
 
 
 FATES = {
-    "completed": Fate(26, ["COMPLETED CAPTURED"], wishes=COMPLETED),
-    "completed although the account was closed first": Fate(6, ["COMPLETED CAPTURED"], "closed_1", COMPLETED),
-    "completed by the second runner": Fate(8, ["COMPLETED CAPTURED"], wishes=(("READY_FOR_PICKUP", "accept rejected_1"), *COMPLETED)),
+    "completed": Fate(10, ["COMPLETED CAPTURED"], wishes=COMPLETED),
+    "completed although the account was closed first": Fate(3, ["COMPLETED CAPTURED"], "closed_1", COMPLETED),
+    "completed by the second runner": Fate(3, ["COMPLETED CAPTURED"], wishes=(("READY_FOR_PICKUP", "accept rejected_1"), *COMPLETED)),
     "given back and taken again": Fate(
-        8, ["ACCEPTED AUTHORIZED"], wishes=(*ACCEPTED, ("ACCEPTED", "give back"), ("READY_FOR_PICKUP", "accept runner_2"))
+        3, ["ACCEPTED AUTHORIZED"], wishes=(*ACCEPTED, ("ACCEPTED", "give back"), ("READY_FOR_PICKUP", "accept runner_2"))
     ),
-    "declined": Fate(12, ["CANCELLED FAILED"], "declined_1"),
-    "rejected": Fate(10, ["CANCELLED FAILED"], "rejected_1"),
-    "not held": Fate(12, ["CANCELLED RELEASED"], "noescrow_1"),
-    "authorized too late": Fate(10, ["CANCELLED FAILED"], "mute_1"),
-    "not captured": Fate(4, ["DELIVERED AUTHORIZED"], "unpayable_1", COMPLETED),
-    "cancelled while it was made": Fate(16, ["CANCELLED FAILED", "CANCELLED RELEASED"], wishes=((None, "cancel"),)),
-    "cancelled when it was open": Fate(12, ["CANCELLED RELEASED"], wishes=(("READY_FOR_PICKUP", "cancel"),)),
-    "cancelled when it was accepted": Fate(8, ["CANCELLED RELEASED"], wishes=(*ACCEPTED, ("ACCEPTED", "cancel"))),
-    "expired": Fate(8, ["CANCELLED RELEASED"], wishes=(*ACCEPTED, ("ACCEPTED", "expire"))),
-    "timed out": Fate(10, ["TIMED_OUT RELEASED"], wishes=(("READY_FOR_PICKUP", "let time pass"),)),
+    "declined": Fate(5, ["CANCELLED FAILED"], "declined_1"),
+    "rejected": Fate(4, ["CANCELLED FAILED"], "rejected_1"),
+    "not held": Fate(5, ["CANCELLED RELEASED"], "noescrow_1"),
+    "authorized too late": Fate(4, ["CANCELLED FAILED"], "mute_1"),
+    "not captured": Fate(2, ["DELIVERED AUTHORIZED"], "unpayable_1", COMPLETED),
+    "cancelled while it was made": Fate(6, ["CANCELLED FAILED", "CANCELLED RELEASED"], wishes=((None, "cancel"),)),
+    "cancelled when it was open": Fate(5, ["CANCELLED RELEASED"], wishes=(("READY_FOR_PICKUP", "cancel"),)),
+    "cancelled when it was accepted": Fate(3, ["CANCELLED RELEASED"], wishes=(*ACCEPTED, ("ACCEPTED", "cancel"))),
+    "expired": Fate(3, ["CANCELLED RELEASED"], wishes=(*ACCEPTED, ("ACCEPTED", "expire"))),
+    "timed out": Fate(4, ["TIMED_OUT RELEASED"], wishes=(("READY_FOR_PICKUP", "let time pass"),)),
 }
 
 
@@ -180,10 +180,10 @@ def _rests(run: Run, row: Mapping[str, Any]) -> bool:
     return row["active_saga_id"] is None and f"{row['order_status']} {row['payment_status']}" in run.fate.ends
 
 
-def test_150_orders_with_mixed_fates_end_as_they_should_and_the_books_agree(stack: Stack) -> None:
+def test_60_orders_with_mixed_fates_end_as_they_should_and_the_books_agree(stack: Stack) -> None:
     bootstrap = stack.run_json()["kafka"]["bootstrap"]
     with HostilePartners(bootstrap, MANNERS, seed=22) as partners, Campus(stack, partners) as campus:
-        assert len(campus.runs) == 150
+        assert len(campus.runs) == 60
         campus.live(45)
         eventually(partners.rest, within=15, what="the last of the late replies")
         eventually(lambda: not campus.rows("SELECT * FROM campusg.outbox"), what="the end of publishing")
@@ -216,9 +216,9 @@ def check_events(events: Sequence[Sent], orders: Mapping[str, Mapping[str, Any]]
 def check_hostility(deeds: Counter[str]) -> None:
     """The partners were as bad as they should have been."""
     replies = sum(deeds[deed] for deed in ("prompt", "late", "lost"))
-    assert replies > 600
+    assert replies > 240
     shares = {deed: deeds[deed] / replies for deed in ("duplicated", "lost", "late")}
-    assert all(low < shares[deed] < high for deed, low, high in (("duplicated", 0.1, 0.3), ("lost", 0.02, 0.08), ("late", 0.05, 0.15))), (
+    assert all(low < shares[deed] < high for deed, low, high in (("duplicated", 0.1, 0.3), ("lost", 0.01, 0.11), ("late", 0.03, 0.18))), (
         shares
     )
     assert deeds["too late"] >= FATES["authorized too late"].number
