@@ -29,7 +29,7 @@ class Due:
 # Definitions that this code doesn't know belong to a newer release; its sweeps will look after them.
 READ = sa.text("""
     SELECT s.saga_id, s.awaited_id, s.due_at,
-        NOT EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.message_id = s.awaited_id) AS published
+        NOT EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.ordering_key = s.order_id AND o.message_id = s.awaited_id) AS published
     FROM campusg.sagas s
     WHERE s.due_at <= :until AND (s.due_at, s.saga_id) > (:after, CAST(:after_id AS uuid))
       AND s.name || ' ' || s.definition_version = ANY(CAST(:known AS text[]))

@@ -22,13 +22,15 @@ SAGA_OVERDUE = Rule(
         concat(name, ' version ', definition_version, ' was due at ', due_at, ', set back ', setbacks, ' times') AS detail
     FROM campusg.sagas WHERE due_at <= CAST(:late AS timestamptz)""",
 )
+# Of each bucket the oldest few, which an index finds.
 OUTBOX_OLD = Rule(
     "outbox_old",
     "a message is published within five relay periods",
     """
     SELECT ordering_key AS order_id, CAST(NULL AS uuid) AS saga_id,
         concat('message ', message_id, ' for ', topic, ' waits since ', created_at, ', ', failures, ' failures') AS detail
-    FROM campusg.outbox WHERE created_at <= CAST(:late AS timestamptz)""",
+    FROM campusg.outbox_buckets b, LATERAL (SELECT * FROM campusg.outbox o WHERE o.bucket = b.bucket ORDER BY o.id LIMIT 100) oldest
+    WHERE created_at <= CAST(:late AS timestamptz)""",
 )
 OPEN_WITHOUT_TIME_LIMIT = Rule(
     "open_without_time_limit",
