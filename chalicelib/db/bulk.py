@@ -19,9 +19,9 @@ def insert_statement(table: str, columns: Columns, rows: str = "$1") -> str:
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM {recordset(columns, rows)}"  # noqa: S608 - names are literals of ours
 
 
-def update_statement(table: str, key: str, columns: Columns) -> str:
-    """UPDATE of any number of rows, found by `key`, given as JSON in the parameter $1."""
-    sets = ", ".join(f"{name} = r.{name}" for name in columns)
+def update_statement(table: str, key: str, columns: Columns, *further: str) -> str:
+    """UPDATE of any number of rows, found by `key`, given as JSON in the parameter $1; `further` assigns what comes of `t` and `r`."""
+    sets = ", ".join([*(f"{name} = r.{name}" for name in columns), *further])
     rows = recordset({key: "uuid", **columns}, "$1")
     return f"UPDATE {table} t SET {sets} FROM {rows} WHERE t.{key} = r.{key}"  # noqa: S608 - names are literals of ours
 

@@ -98,7 +98,7 @@ COLUMNS: bulk.Columns = {
     "topic": "text",
     "key": "text",
     "value": "text",
-    "headers": "jsonb",
+    "headers": "json",
 }
 # Those ahead are seen as they were before the statement.
 INSERT = f"""

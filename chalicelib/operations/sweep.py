@@ -21,7 +21,7 @@ from chalicelib.orders.due import DueOrder, put_off, read_unaccepted, read_uncom
 from chalicelib.orders.order import OrderStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
-from chalicelib.sagas.due import Due, push_back, read_due
+from chalicelib.sagas.due import Due, look_later, push_back, read_due
 from chalicelib.sagas.engine import Rules, unit_of_work
 from chalicelib.sagas.outcomes import Deferred, IdSource, TimedOut
 
@@ -39,7 +39,7 @@ class Job(Protocol):
         """The metric that counts it."""
 
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Any]:
-        """The due items of a page, longest due first; locks nothing."""
+        """The due items of a page, longest due first; locks none of them."""
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:
         """Let happen what, under the lock, is still due; return what is to be published."""
@@ -55,6 +55,7 @@ class SilentCommands:
     name: str = "SagasDue"
 
     def read(self, session: sa.Connection, rules: Rules, page: Page) -> Sequence[Due]:  # noqa: ARG002 - a job
+        look_later(session, page)
         return read_due(session, page)
 
     def do(self, session: sa.Connection, rules: Rules, items: Items) -> list[Written]:

@@ -320,6 +320,7 @@ HARMLESS: dict[tuple[str, str, str | None], str] = {
     ("orders", "accept_by", "{0} + interval '1 day'"): "nobody else keeps the setting that it was made by",
     ("sagas", "definition_version", "{0} + 1"): "a newer release may have started it",
     ("sagas", "setbacks", None): "says only how often a sweep has failed",
+    ("sagas", "look_at", None): "says only when the sweep looks whether the saga is due; one that is overdue is found by due_at",
     ("sagas", "correlation_id", None): "ties log lines together",
     ("sagas", "traceparent", None): "ties log lines together",
     ("order_history", "detail", None): "is for people",

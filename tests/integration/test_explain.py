@@ -24,7 +24,7 @@ from chalicelib.orders.lists import Filters, list_orders, list_orders_after
 from chalicelib.orders.partner_ids import Owners
 from chalicelib.orders.queries import get_order, history_of
 from chalicelib.sagas import store as saga_store
-from chalicelib.sagas.due import push_back, read_due
+from chalicelib.sagas.due import look_later, push_back, read_due
 from chalicelib.sagas.engine import lock
 from chalicelib.sagas.queries import SagaFilters, list_sagas, read_resting, read_with_order
 from tests.integration.conftest import RULES
@@ -66,11 +66,12 @@ SELECT order_id, 'cust_' || i % 5000,
 FROM seeds;
 INSERT INTO campusg.order_history (order_id, version, at, event, status_to, payment_to, actor, detail)
 SELECT order_id, 1, at, 'order.updated', status, 'PENDING', 'system', '{{}}' FROM seeds;
-INSERT INTO campusg.sagas (saga_id, order_id, name, definition_version, status, steps, facts, awaited_id, pending, due_at, correlation_id,
-    started_at, ended_at)
+INSERT INTO campusg.sagas (saga_id, order_id, name, definition_version, status, steps, facts, awaited_id, pending, due_at, look_at,
+    correlation_id, started_at, ended_at)
 SELECT saga_id, order_id, 'create_order', 1, CASE WHEN running THEN 'RUNNING' ELSE 'COMPLETED' END, '[]', '{{}}',
     CASE WHEN running THEN 'message-' || i END, CASE WHEN running THEN '{{}}'::jsonb END,
-    CASE WHEN running THEN clock_timestamp() + make_interval(secs => 60 - i / 100 % 20) END, 'corr', at, CASE WHEN NOT running THEN at END
+    CASE WHEN running THEN clock_timestamp() + make_interval(secs => 60 - i / 100 % 20) END, clock_timestamp(),
+    'corr', at, CASE WHEN NOT running THEN at END
 FROM seeds;
 INSERT INTO campusg.partner_ids (kind, id, order_id) SELECT 'payment', 'pay_' || i, order_id FROM seeds;
 INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value, headers, not_before)
@@ -195,6 +196,7 @@ STATEMENTS: dict[str, Run] = {
     "read 500 sagas": lambda session: saga_store.read_sagas(session, saga_ids=saga_ids(*range(500))),
     "read the sagas that hold 500 orders": lambda session: saga_store.read_sagas(session, order_ids=order_ids(*RUNNING)),
     "read no saga": lambda session: saga_store.read_sagas(session),
+    "sagas that are looked at too early": lambda session: look_later(session, first_page(session, 500)),
     "due sagas": lambda session: read_due(session, first_page(session, 500)),
     "push a saga back": lambda session: push_back(session, saga_ids(99)),
     "orders nobody accepted": lambda session: read_unaccepted(session, first_page(session, 500)),
@@ -263,7 +265,7 @@ def test_a_sweep_looks_only_at_what_is_due(full: World, run: Run) -> None:
     with full.engine.connect() as session:
         with captured(full.engine) as executed:
             run(session)
-        assert re.search(r"Index Cond: \(+(due_at|accept_by|updated_at) <= ", executed[-1].plan(session))
+        assert re.search(r"Index Cond: \(+(look_at|accept_by|updated_at) <= ", executed[-1].plan(session))
         session.rollback()
 
 

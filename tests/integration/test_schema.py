@@ -60,7 +60,7 @@ def test_events_of_the_code_are_those_of_the_database(one_order: World) -> None:
 
 
 # What the database fills in by itself.
-OWN = {"sagas": {"setbacks"}, "outbox": {"id", "not_before", "failures", "created_at"}}
+OWN = {"sagas": {"setbacks", "look_at"}, "outbox": {"id", "not_before", "failures", "created_at"}}
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,9 @@ class World:
 
     def make_due(self) -> None:
         """Let every deadline that stands have passed a second ago."""
-        self.rows("UPDATE campusg.sagas SET due_at = clock_timestamp() - interval '1 second' WHERE due_at IS NOT NULL")
+        self.rows(
+            "UPDATE campusg.sagas SET due_at = clock_timestamp() - interval '1 second', look_at = '-infinity' WHERE due_at IS NOT NULL"
+        )
 
     def dead_letters(self) -> list[Mapping[str, Any]]:
         return self.rows('SELECT * FROM campusg.dead_letters ORDER BY topic, partition, "offset"')

@@ -212,7 +212,8 @@ class Scene:
 
     def make_due(self) -> None:
         """The pending command has been waited for long enough."""
-        self._rows("UPDATE campusg.sagas SET due_at = clock_timestamp() - interval '1 second' WHERE order_id = :id AND due_at IS NOT NULL")
+        due = "due_at = clock_timestamp() - interval '1 second', look_at = '-infinity'"
+        self._rows(f"UPDATE campusg.sagas SET {due} WHERE order_id = :id AND due_at IS NOT NULL")
 
     def spend_attempts(self) -> None:
         """No copy of the pending command is left to be sent."""

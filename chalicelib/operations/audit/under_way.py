@@ -20,7 +20,7 @@ SAGA_OVERDUE = Rule(
     """
     SELECT order_id, saga_id,
         concat(name, ' version ', definition_version, ' was due at ', due_at, ', set back ', setbacks, ' times') AS detail
-    FROM campusg.sagas WHERE due_at <= CAST(:late AS timestamptz)""",
+    FROM campusg.sagas WHERE ended_at IS NULL AND due_at <= CAST(:late AS timestamptz)""",
 )
 # Of each bucket the oldest few, which an index finds.
 OUTBOX_OLD = Rule(

@@ -1,0 +1,51 @@
+"""What one saga leaves behind, counted: rows changed beside the old ones, index entries, bytes of the log."""
+
+import sqlalchemy as sa
+
+from chalicelib.db.connection import make_engine
+from tests.integration.conftest import RULES
+from tests.support.database import World
+from tests.support.kafka_records import answer
+from tests.support.scene import consume
+from tests.support.servers import PostgresServer
+
+SAGAS = 20
+# Measured 25 kB, of which the outbox's rows are 9 kB and those of sagas 7 kB.
+MOST_BYTES = 27_000
+TURNS = 3
+CHANGED = "SELECT relname, n_tup_upd - n_tup_hot_upd AS moved, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE schemaname = 'campusg'"
+
+
+def log_position(session: sa.Connection) -> int:
+    return int(session.execute(sa.text("SELECT pg_current_wal_insert_lsn() - CAST('0/0' AS pg_lsn)")).scalar_one())
+
+
+def test_a_saga_writes_few_bytes_and_only_its_end_into_indexes(postgres_server: PostgresServer, migrated_template: str) -> None:
+    """Sagas of several orders at once, each reply by itself; whole pages in the log, after a checkpoint, don't count."""
+    url = postgres_server.create_database(template=migrated_template)
+    engine = make_engine(url, pool_size=1)
+    world = World(engine, RULES)
+    with engine.connect() as session:
+        begun, pages = log_position(session), whole_pages(session)
+    placed = world.place_many(SAGAS)
+    for _ in range(TURNS):
+        world.forget_outbox()
+        for command in world.pending_of(placed):
+            consume(world, [answer(command)])
+    world.forget_outbox()
+    with engine.connect() as session:
+        written = log_position(session) - begun
+        written -= 8192 * (whole_pages(session) - pages)
+        changed = {row.relname: (row.moved / SAGAS, row.hot / SAGAS) for row in session.execute(sa.text(CHANGED))}
+    assert world.rows("SELECT DISTINCT status FROM campusg.sagas") == [{"status": "COMPLETED"}]
+    assert changed["sagas"] == (1, 2)
+    assert changed["orders"] == (3, 0)
+    assert written / SAGAS < MOST_BYTES
+    engine.dispose()
+    postgres_server.drop_database(url)
+
+
+def whole_pages(session: sa.Connection) -> int:
+    session.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+    session.commit()
+    return int(session.execute(sa.text("SELECT wal_fpi FROM pg_stat_wal")).scalar_one())
