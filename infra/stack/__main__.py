@@ -29,6 +29,12 @@ def _demo() -> int:
     return demo()
 
 
+def _grow() -> int:
+    from infra.stack.grow import grow
+
+    return grow()
+
+
 def _token() -> int:
     from infra.stack.devkeys import TokenRequestError, requested_token
 
@@ -56,6 +62,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "run": _run,
     "stop": _stop,
     "demo": _demo,
+    "grow": _grow,
     "token": _token,
     "env": _env,
 }
