@@ -24,7 +24,7 @@ def test_what_ids_of_others_consist_of_stands_once() -> None:
 
 def test_texts_of_others_become_uuids_in_one_place() -> None:
     # In `outcomes` a command's id is given its type, in `examples` they are literals, and the stores read what our tables answer as JSON.
-    ours = {"outcomes.py", "examples.py", "store.py", "outbox.py", "partner_ids.py"}
+    ours = {"outcomes.py", "examples.py", "store.py", "outbox.py", "partner_ids.py", "grow.py"}
     assert users(r"\bUUID\((?!int=|bytes=)") == {HOME, *ours}
 
 
