@@ -52,7 +52,7 @@ declare: venv ## write anew what is made from the code: chalicelib/static, infra
 	@$(PY) -m infra.aws
 	@$(PY) -m infra.documents
 
-test: venv ## run all tests, as many files at a time as there are processors
+test: venv ## run all tests, some files at a time
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-fast: venv ## run the tests that need no database and no broker

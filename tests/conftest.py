@@ -1,5 +1,6 @@
 """What every kind of test may ask for: a PostgreSQL, a database of one's own, a Kafka broker of one's own."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,11 @@ from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, running
 
 # After every test with tables of its own nothing in them breaks an invariant; tests that need a tool are left out without it.
 pytest_plugins = ["tests.support.auditing", "tests.support.tools"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are processors: whole stacks are often waited for."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
