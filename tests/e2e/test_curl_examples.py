@@ -19,12 +19,10 @@ from tests.support.stack import ROOT, Stack, environment
 PAGE = ROOT / "infra/docs/http.md"
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\nAnswers `(\d{3})`)?", re.DOTALL)
 REQUEST = re.compile(r'curl -sS (?:-X ([A-Z]+) )?"\$URL([^"?]*)')
-# With curl itself where there is one; the stand-in must do as well.
-PROGRAMS = {
-    "stand-in": f'curl() {{ "{sys.executable}" -m tests.support.curl "$@"; }}',
-    "curl": "curl() { command curl -w '%{stderr}%{http_code}\\n' \"$@\"; }",
-}
-AT_HAND = [name for name in PROGRAMS if name == "stand-in" or shutil.which(name)]
+# The first blocks by the stand-in for curl, which must do as well, the others by curl itself where there is one.
+STAND_IN = f'curl() {{ "{sys.executable}" -m tests.support.curl "$@"; }}'
+CURL = "curl() { command curl -w '%{stderr}%{http_code}\\n' \"$@\"; }"
+BLOCKS_BY_STAND_IN = 6
 
 
 @pytest.fixture
@@ -45,12 +43,19 @@ def examples() -> list[tuple[str, list[str]]]:
     return [(block, [status] * block.count("curl ")) for block, status in blocks]
 
 
-def run(stack: Stack, program: str, keys: str) -> "subprocess.CompletedProcess[str]":
-    """Run all blocks in one shell; each says on stderr that it begins."""
-    script = [PROGRAMS[program], *(f"echo '# {number}' >&2\n{block}" for number, (block, _) in enumerate(examples()))]
+def script() -> str:
+    """All blocks for one shell; each says on stderr that it begins."""
+    blocks = [f"echo '# {number}' >&2\n{block}" for number, (block, _) in enumerate(examples())]
+    if shutil.which("curl"):
+        blocks.insert(BLOCKS_BY_STAND_IN, CURL)
+    return "\n".join([STAND_IN, *blocks])
+
+
+@pytest.mark.usefixtures("dead_letter")
+def test_the_examples_are_answered_as_the_page_says(stack: Stack) -> None:
     inherited = {name: value for name, value in environment(stack.data_dir).items() if not name.startswith("MAKE") and name != "MFLAGS"}
-    return subprocess.run(
-        ["sh", "-c", "\n".join(script).replace("lunch-1", keys)],
+    ended = subprocess.run(
+        ["sh", "-c", script()],
         cwd=ROOT,
         env={**inherited, "URL": stack.url, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         stdin=subprocess.DEVNULL,
@@ -59,12 +64,6 @@ def run(stack: Stack, program: str, keys: str) -> "subprocess.CompletedProcess[s
         check=False,
         timeout=100,
     )
-
-
-@pytest.mark.usefixtures("dead_letter")
-@pytest.mark.parametrize("program", AT_HAND)
-def test_the_examples_are_answered_as_the_page_says(stack: Stack, program: str) -> None:
-    ended = run(stack, program, f"lunch-{program}")
     # `make` may have something to say as well.
     told = [re.findall(r"^\d{3}$", part, re.MULTILINE) for part in re.split(r"^# \d+$", ended.stderr, flags=re.MULTILINE)[1:]]
     assert told == [statuses for _, statuses in examples()], ended.stderr + ended.stdout

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 import requests
 from sqlalchemy import create_engine, text
 
@@ -73,21 +72,25 @@ def test_env_prints_variables_with_which_a_shell_reaches_the_database(stack: Sta
     assert shown.stdout.split() == [run["postgres"]["url"], run["kafka"]["bootstrap"], "1"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_and_a_second_stack_finds_the_rows_of_the_first(tmp_path: Path, number: signal.Signals) -> None:
-    first = Stack.start(tmp_path / "data")
-    order = _place_order(first)
-    pids = first.tree()
+def test_a_killed_supervisor_takes_its_servers_along_and_a_second_stack_finds_the_rows_and_ends_by_a_signal(tmp_path: Path) -> None:
+    killed = Stack.start(tmp_path / "data")
+    order = _place_order(killed)
+    pids = killed.tree()
 
-    first.process.send_signal(number)
+    killed.process.kill()
 
-    assert first.process.wait(15) == 0
-    assert not any(is_running(pid) for pid in pids)
-    assert not (first.data_dir / "run.json").exists()
+    killed.process.wait(5)
+    eventually(lambda: not any(is_running(pid) for pid in pids), within=5, what="the end of the servers")
     second = Stack.start(tmp_path / "data")
     found = requests.get(f"{second.url}/api/orders/{order}", headers=_as_admin(second), timeout=5)
     assert found.json()["orderId"] == order
-    assert second.stop() == 0
+    pids = second.tree()
+
+    second.process.send_signal(signal.SIGINT)
+
+    assert second.process.wait(15) == 0
+    assert not any(is_running(pid) for pid in pids)
+    assert not (second.data_dir / "run.json").exists()
 
 
 def test_parts_that_do_not_react_are_ended_all_the_same_and_at_once_by_a_second_signal(tmp_path: Path) -> None:
@@ -119,18 +122,6 @@ def test_stop_ends_the_stack_and_without_one_says_so(tmp_path: Path) -> None:
     again = local_command("stop", running.data_dir)
     assert again.returncode == 0
     assert "no stack runs" in again.stdout
-
-
-def test_a_killed_supervisor_takes_all_its_servers_along_and_the_next_stack_starts(tmp_path: Path) -> None:
-    killed = Stack.start(tmp_path / "data")
-    pids = killed.tree()
-
-    killed.process.kill()
-
-    killed.process.wait(5)
-    eventually(lambda: not any(is_running(pid) for pid in pids), within=5, what="the end of the servers")
-    following = Stack.start(tmp_path / "data")
-    assert following.stop() == 0
 
 
 def test_make_hands_variables_on_and_a_signal_sent_to_make_ends_the_stack(tmp_path: Path) -> None:
