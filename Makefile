@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow audit why dead-letters redrive dismiss token env declare test test-fast lint hooks ministack
+.PHONY: help venv run stop demo grow audit why dead-letters redrive dismiss token env declare test test-fast lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,6 +67,12 @@ lint: venv ## check style, types and imports
 ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
 	@$(PY) -m venv .tools/ministack
 	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/ministack.txt
+
+kafka: venv ## start Apache Kafka itself (Java 17, Maven) and print its KAFKA_BROKERS, in the foreground until Ctrl-C
+	@$(PY) -m infra.stack kafka
+
+kafka-jars: venv ## fetch what `make kafka` runs, for the tests with it
+	@$(PY) -m infra.stack kafka-jars
 
 hooks: ## have git run `make lint` before each commit
 	@git config core.hooksPath .githooks

@@ -58,6 +58,18 @@ def _env() -> int:
     return 0
 
 
+def _kafka() -> int:
+    from infra.stack.apache_kafka import run
+
+    return run()
+
+
+def _kafka_jars() -> int:
+    from infra.stack.apache_kafka import fetch
+
+    return fetch()
+
+
 COMMANDS: dict[str, Callable[[], int]] = {
     "run": _run,
     "stop": _stop,
@@ -65,6 +77,8 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "grow": _grow,
     "token": _token,
     "env": _env,
+    "kafka": _kafka,
+    "kafka-jars": _kafka_jars,
 }
 
 if __name__ == "__main__":

@@ -16,13 +16,16 @@ REQUIRED = "REQUIRE_TOOLS"
 
 
 class Tool(NamedTuple):
-    """A tool: its file, and the command that brings it."""
+    """A tool: its file or folder, and the command that brings it."""
 
     file: Path
     command: str
 
 
-TOOLS = {"ministack": Tool(ROOT / ".tools" / "ministack" / "bin" / "ministack", "make ministack")}
+TOOLS = {
+    "kafka": Tool(ROOT / ".tools" / "kafka", "make kafka-jars"),
+    "ministack": Tool(ROOT / ".tools" / "ministack" / "bin" / "ministack", "make ministack"),
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

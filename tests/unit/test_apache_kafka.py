@@ -1,0 +1,60 @@
+"""How `make kafka` reads docker-compose.yml, and what it says where tools are missing."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from infra.stack import apache_kafka
+from infra.stack.apache_kafka import install, kafka_service, server_properties, start_kafka, version_of
+from infra.stack.broker import BrokerError
+
+PORTS = {"HOST": 1, "CONTAINERS": 2, "CONTROLLER": 3}
+ADDRESSES = {
+    "listeners": "HOST://127.0.0.1:1,CONTAINERS://127.0.0.1:2,CONTROLLER://127.0.0.1:3",
+    "advertised.listeners": "HOST://127.0.0.1:1,CONTAINERS://127.0.0.1:2",
+    "controller.quorum.voters": "1@127.0.0.1:3",
+    "log.dirs": "/data",
+}
+
+
+def test_every_setting_is_the_container_s_but_addresses_and_the_folder() -> None:
+    environment = kafka_service({})["environment"]
+    properties = server_properties({name: str(value) for name, value in environment.items()}, Path("/data"), PORTS)
+    assert {name: properties.pop(name) for name in ADDRESSES} == ADDRESSES
+    as_compose_has_it = {name: str(value) for name, value in environment.items() if name != "CLUSTER_ID"}
+    named_back = {f"KAFKA_{name.replace('.', '_').upper()}": value for name, value in properties.items()}
+    assert as_compose_has_it.items() - named_back.items() == {
+        (name, str(environment[name])) for name in (f"KAFKA_{each.replace('.', '_').upper()}" for each in ADDRESSES)
+    }
+    assert properties["auto.create.topics.enable"] == "false"
+
+
+def test_the_port_is_replaced_as_compose_does() -> None:
+    advertised = kafka_service({"KAFKA_PORT": "19999"})["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert advertised == "HOST://127.0.0.1:19999,CONTAINERS://kafka:19092"
+
+
+def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BrokerError, match=r"Apache Kafka needs Java 17 or newer and Maven \(mvn\)"):
+        install(kafka_service())
+
+
+def test_a_port_that_is_taken_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(BrokerError, match="KAFKA_PORT"):
+        start_kafka(tmp_path, other.getsockname()[1], tmp_path / "log")
+
+
+@pytest.mark.parametrize(("told", "enough"), [("1.8.0_312", False), ("11.0.2", False), ("17.0.15", True), ("25", True)])
+def test_it_knows_an_old_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str, enough: bool) -> None:
+    for name in ("java", "mvn"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho 'openjdk version \"{told}\" 2025-04-15' >&2\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert (apache_kafka.missing_tools() == []) is enough
+
+
+def test_the_jars_have_the_image_s_version() -> None:
+    assert version_of({"image": "apache/kafka:4.1.1"}) == "4.1.1"
