@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import chalice.app
 from chalice.app import Chalice, CORSConfig, Response
 
 from chalicelib.db.states import Kind, kind_of, name_of
@@ -45,6 +46,8 @@ RESPONSE_HEADERS = (
 )
 # Health checks would drown the rest.
 LOGGED = "/api/"
+# Where Chalice's request keeps ours.
+OURS = "campusgRequest"
 
 
 @dataclass(frozen=True)
@@ -116,31 +119,14 @@ class CampusApp(Chalice):
         return decorate
 
     def http_request(self) -> Request:
-        """The current request as our endpoints take it."""
+        """The current request as our endpoints take it: one and the same, however often it is asked for."""
         request = self.current_request
         if request is None:
             raise LookupError("no request is being served")
-        headers = header_fields(request.to_original_event())
-        given = headers.get("x-correlation-id", "")
-        query = request.query_params
-        return Request(
-            method=request.method,
-            path=str(request.context.get("path", request.path)),
-            headers=headers,
-            query={name: query.getlist(name) for name in query} if query else {},
-            raw_body=_bytes(request.raw_body),
-            authorizer=request.context.get("authorizer") or {},
-            correlation_id=given if CORRELATION_ID.fullmatch(given) else str(self._own_id(request)),
-            traceparent=traceparent_of(headers.get("traceparent")) or begin_trace(self._own_id(request)),
-        )
-
-    @staticmethod
-    def _own_id(request: Any) -> UUID:
-        """For what the caller does not bring, a correlation or a trace: made once a request, however often the request is looked at."""
-        if "ownId" not in request.context:
-            request.context["ownId"] = new_id()
-        own: UUID = request.context["ownId"]
-        return own
+        if OURS not in request.context:
+            request.context[OURS] = _request_of(request)
+        ours: Request = request.context[OURS]
+        return ours
 
 
 def cors_config(origin: str) -> CORSConfig | bool:
@@ -162,6 +148,24 @@ def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> 
     """A JSON answer."""
     text = "" if body is None else json.dumps(body, ensure_ascii=False)
     return Response(text, {"Content-Type": "application/json", **(headers or {})}, status)
+
+
+def _request_of(request: chalice.app.Request) -> Request:
+    headers = header_fields(request.to_original_event())
+    given = headers.get("x-correlation-id", "")
+    query = request.query_params
+    # For what the caller does not bring, a correlation or a trace.
+    own_id = new_id()
+    return Request(
+        method=request.method,
+        path=str(request.context.get("path", request.path)),
+        headers=headers,
+        query={name: query.getlist(name) for name in query} if query else {},
+        raw_body=_bytes(request.raw_body),
+        authorizer=request.context.get("authorizer") or {},
+        correlation_id=given if CORRELATION_ID.fullmatch(given) else str(own_id),
+        traceparent=traceparent_of(headers.get("traceparent")) or begin_trace(own_id),
+    )
 
 
 def _answer(request: Request, view: Callable[[], Response]) -> Response:
