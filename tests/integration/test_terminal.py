@@ -228,6 +228,8 @@ def test_what_an_operator_gives_a_command(
     for name in (*names, "ORDER", "ERROR"):
         monkeypatch.setenv(name, nasty.replace("\ud83d", "\udc9f") if name in names else "")
     monkeypatch.setenv("DATA_DIR", str(tmp_path / NASTY))
+    # Without Java there is no Apache Kafka to be started.
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["infra", command])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
