@@ -32,10 +32,10 @@ ENDED = {SagaStatus.COMPLETED: "Completed, it leaves the order", SagaStatus.COMP
 NOTHING = "–"
 
 
-def diagrams() -> None:
-    """Write the file anew."""
-    FILE.write_text(document(), encoding="utf-8")
-    say(f"wrote {FILE.relative_to(FILE.parents[2])}")
+def diagrams(page: Path = FILE) -> None:
+    """Write the page anew."""
+    page.write_text(document(), encoding="utf-8")
+    say(f"wrote {page.relative_to(page.parents[2])}")
 
 
 def document() -> str:

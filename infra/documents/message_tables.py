@@ -20,11 +20,12 @@ END = "<!-- End of what is made. -->\n"
 NOTHING = "–"
 
 
-def list_messages() -> None:
-    """Write the tables and the document anew."""
-    FILE.write_text(renewed(FILE.read_text(encoding="utf-8")), encoding="utf-8")
-    DOCUMENT.write_text(document(), encoding="utf-8")
-    for file in (FILE, DOCUMENT):
+def list_messages(page: Path = FILE) -> None:
+    """Write the tables on the page anew, and the document beside it."""
+    described = page.with_name(DOCUMENT.name)
+    page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
+    described.write_text(document(), encoding="utf-8")
+    for file in (page, described):
         say(f"wrote {file.relative_to(file.parents[2])}")
 
 

@@ -23,8 +23,10 @@ class Authorizer(LocalGatewayAuthorizer):
     function can tell, and does so in its context. What the function raises is not kept.
     """
 
-    def __init__(self, app: Chalice, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, app: Chalice, clock: Callable[[], float] = time.monotonic, most_results: int = MOST_RESULTS) -> None:
+        """The answers for at most `most_results` tokens are kept."""
         super().__init__(app)
+        self._most_results = most_results
         self._clock = clock
         self._results: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
 
@@ -48,7 +50,7 @@ class Authorizer(LocalGatewayAuthorizer):
         result: dict[str, Any] | None = authorizer(event, context)  # type: ignore[arg-type]
         if result is None:
             raise InvalidAuthorizerError({}, b'{"message":null}')
-        if len(self._results) >= MOST_RESULTS:
+        if len(self._results) >= self._most_results:
             self._results.clear()
         ttl = authorizer.config.ttl_seconds
         self._results[key] = now + (USUAL_TTL_SECONDS if ttl is None else ttl), result

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from chalicelib.db import readiness
 from chalicelib.db.connection import Database, make_engine
-from chalicelib.entrypoints import health
 from chalicelib.messaging.producer import Producer
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
@@ -112,11 +111,9 @@ def test_asking_writes_at_intervals_waits_for_nobody_and_grows_nothing(brokerles
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "never answers"])
 @pytest.mark.parametrize("missing", ["database", "kafka"])
 def test_the_service_is_not_ready_while_one_is_away_and_says_so_in_time(
-    service: Service, http: InProcess, missing: str, silent: bool, monkeypatch: pytest.MonkeyPatch
+    service: Service, http: InProcess, missing: str, silent: bool
 ) -> None:
-    assert health.SECONDS_A_DEPENDENCY == 2.0
     assert http.get("/health/ready").status == 200
-    monkeypatch.setattr(health, "SECONDS_A_DEPENDENCY", 1.0)
     with silent_port() as silent_one:
         port = silent_one if silent else free_port()
         begun = time.monotonic()
@@ -126,7 +123,7 @@ def test_the_service_is_not_ready_while_one_is_away_and_says_so_in_time(
         else:
             service.runtime.producer = Producer(f"127.0.0.1:{port}")
             answered = http.get("/health/ready")
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 3.5
     body = answered.json()
     present = "kafka" if missing == "database" else "database"
     assert (answered.status, body["status"], body["dependencies"][present]["status"]) == (503, "unavailable", "ok")

@@ -140,12 +140,11 @@ def test_the_table_says_what_a_step_means_for_the_order() -> None:
     assert "Undone, it leaves the order `CANCELLED` with payment `FAILED` or `CANCELLED` with payment `RELEASED`." in text
 
 
-def test_making_the_diagrams_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_making_the_diagrams_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "infra" / "docs" / "sagas.md"
     file.parent.mkdir(parents=True)
-    monkeypatch.setattr(diagrams, "FILE", file)
 
-    diagrams.diagrams()
+    diagrams.diagrams(file)
 
     assert file.read_text(encoding="utf-8") == diagrams.document()
     assert capsys.readouterr().out == "wrote infra/docs/sagas.md\n"

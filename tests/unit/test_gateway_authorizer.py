@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from chalice.app import AuthRequest, AuthResponse, Chalice
 
-from infra.gateway import authorizer
 from infra.gateway.authorizer import Authorizer
 from infra.gateway.problems import Problem
 
@@ -17,7 +16,7 @@ PATH = "/things/1"
 class Door:
     """An application whose authorizer is asked for tokens; `asked` are those it was asked for."""
 
-    def __init__(self, ttl_seconds: int | None = 60) -> None:
+    def __init__(self, ttl_seconds: int | None = 60, **options: Any) -> None:
         self.asked: list[str] = []
         self.now = 100.0
         app = Chalice(app_name="door")
@@ -31,7 +30,7 @@ class Door:
 
         for path, name in (("/things/{thing}", "one"), ("/other", "other")):
             app.route(path, authorizer=door, name=name)(lambda **_: {})
-        self._authorizer = Authorizer(app, lambda: self.now)
+        self._authorizer = Authorizer(app, lambda: self.now, **options)
 
     def ask(self, token: str, resource: str = "/things/{thing}", path: str = PATH) -> dict[str, Any]:
         context = {"httpMethod": "GET", "resourcePath": resource}
@@ -79,9 +78,8 @@ def test_a_denial_is_kept_and_an_error_is_not() -> None:
     assert door.asked == ["bad", "broken", "broken"]
 
 
-def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authorizer, "MOST_RESULTS", 2)
-    door = Door()
+def test_only_so_many_tokens_are_remembered() -> None:
+    door = Door(most_results=2)
     for token in ("a", "b", "c", "c", "a"):
         door.ask(token)
     assert door.asked == ["a", "b", "c", "a"]

@@ -44,16 +44,12 @@ def test_every_header_is_explained() -> None:
     assert all(f"\n| `{name}` |" in page for name in (*ATTRIBUTES, "ce_type", "ce_sequence"))
 
 
-def test_only_what_stands_between_the_marks_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_what_stands_between_the_marks_is_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "infra" / "docs" / "messages.md"
     file.parent.mkdir(parents=True)
     file.write_text(f"# By hand\n{BEGIN}old\n{END}By hand too\n", encoding="utf-8")
-    monkeypatch.setattr(message_tables, "FILE", file)
-    monkeypatch.setattr(message_tables, "DOCUMENT", file.with_name("asyncapi.json"))
 
-    message_tables.list_messages()
+    message_tables.list_messages(file)
 
     assert file.read_text(encoding="utf-8") == f"# By hand\n{BEGIN}\n{tables()}\n{END}By hand too\n"
     assert capsys.readouterr().out == "wrote infra/docs/messages.md\nwrote infra/docs/asyncapi.json\n"
