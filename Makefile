@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow audit why dead-letters redrive dismiss token env declare test test-fast lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow audit why dead-letters redrive dismiss token env declare test test-fast bench lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -57,6 +57,9 @@ test: venv ## run all tests, some files at a time
 
 test-fast: venv ## run the tests that need no database and no broker
 	@$(PY) -m pytest --numprocesses auto --dist loadfile tests/unit
+
+bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
+	@$(PY) -m tests.benchmarks
 
 lint: venv ## check style, types and imports
 	@$(PY) -m ruff check .

@@ -1,0 +1,100 @@
+"""What is to be reached: the figures in the order of the table, each with its goal if it has one. They stand here and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.benchmarks.results import Results
+
+Verdict = Literal["met", "missed", "not measured", ""]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table. `at_most` and `at_least` are its goal."""
+
+    name: str
+    says: str
+    unit: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def goal(self) -> str:
+        """The goal in words."""
+        if self.at_most is not None:
+            return f"≤ {self.at_most:g}"
+        return f"≥ {self.at_least:g}" if self.at_least is not None else ""
+
+    def judged(self, value: float | None) -> Verdict:
+        """Whether a value meets the goal; empty where there is none."""
+        if not self.goal:
+            return ""
+        if value is None:
+            return "not measured"
+        met = (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
+        return "met" if met else "missed"
+
+
+FIGURES: Mapping[str, Sequence[Figure]] = {
+    "whole stack, 64 in flight": (
+        Figure("stack.64.orders_per_s", "orders", "1/s", at_least=150),
+        Figure("stack.64.cpu_ms", "processor time an order", "ms", at_most=10),
+        Figure("stack.64.p50_ms", "latency, p50", "ms"),
+        Figure("stack.64.p99_ms", "latency, p99", "ms"),
+    ),
+    "whole stack, 16 in flight": (
+        Figure("stack.16.orders_per_s", "orders", "1/s", at_least=110),
+        Figure("stack.16.cpu_ms", "processor time an order", "ms", at_most=13),
+        Figure("stack.16.p50_ms", "latency, p50", "ms"),
+        Figure("stack.16.p99_ms", "latency, p99", "ms"),
+        Figure("stack.16.p99_over_p50", "p99 over p50", at_most=3),
+    ),
+    "whole stack, 1 in flight": (
+        Figure("stack.1.orders_per_s", "orders", "1/s"),
+        Figure("stack.1.cpu_ms", "processor time an order", "ms"),
+    ),
+    "latency at low load": (
+        Figure("latency.p50_ms", "p50", "ms", at_most=28),
+        Figure("latency.p99_ms", "p99", "ms", at_most=60),
+    ),
+    "idle": (
+        Figure("idle.cpu_percent", "of one core", "%", at_most=5),
+        Figure("idle.statements_per_minute", "statements a minute"),
+        Figure("idle.sequential_scans_per_minute", "sequential scans a minute", at_most=0),
+    ),
+    "memory, peak at 64 in flight": (
+        Figure("stack.64.rss_mb.gateway", "API: resident, largest process", "MB", at_most=130),
+        Figure("stack.64.rss_mb.triggers", "triggers: resident, largest process", "MB", at_most=130),
+        Figure("stack.64.pss_mb", "whole stack, proportional", "MB"),
+    ),
+}
+# How many times the throughput at 64 in flight of earlier code is to be reached, by its commit.
+EARLIER_CODE = {
+    "fa22587": Figure("orders_per_s", "times the code before any of this was measured", at_least=4),
+    "3c3973d": Figure("orders_per_s", "times the code before publishing from memory", at_least=2.5),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A figure with what was measured; `values` are the rounds'."""
+
+    section: str
+    figure: Figure
+    values: Sequence[float]
+    median: float | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the goal is met."""
+        return self.figure.judged(self.median)
+
+
+def lines(results: Results) -> list[Line]:
+    """The table's lines, also of what was not measured."""
+    return [
+        Line(section, figure, results.values(figure.name), results.median(figure.name))
+        for section, figures in FIGURES.items()
+        for figure in figures
+    ]

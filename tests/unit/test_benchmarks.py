@@ -1,0 +1,66 @@
+"""The benchmarks' table and file, from figures that a run has left."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.console import plain
+from tests.benchmarks.goals import FIGURES, Figure
+from tests.benchmarks.results import OURS, Results
+from tests.benchmarks.table import printed
+
+
+@pytest.fixture
+def results() -> Results:
+    """Two rounds, in turns with earlier code."""
+    known = {"cpus": 2, "cpu_model": "some", "load_average": 0.5, "load_average_at_end": 2.0, "seconds": 60, "broker": "the embedded one"}
+    results = Results({**known, "commits": {OURS: "0123456", "before": "3c3973d"}}, ["a note"], [0.25, 0.5])
+    for ours, before in ((160.0, 40.0), (150.0, 50.0)):
+        results.add("stack.64.orders_per_s", ours)
+        results.add("stack.64.orders_per_s", before, "before")
+        results.add("stack.64.cpu_ms", 12.0)
+    return results
+
+
+def rows(results: Results) -> list[str]:
+    return [" ".join(plain(line).split()) for line in printed(results)]
+
+
+def test_each_figure_stands_beside_its_goal(results: Results) -> None:
+    printed = rows(results)
+
+    assert "orders 155 1/s (150–160) ≥ 150 met" in printed
+    assert "processor time an order 12 ms (12–12) ≤ 10 missed" in printed
+    assert "p50 – ≤ 28 not measured" in printed
+    assert "noise: a fixed piece of work took 250 to 500 ms, 2.00 times between the fastest and the slowest of 2" in printed
+    assert "a note" in printed
+
+
+def test_other_checkouts_are_compared_round_by_round(results: Results) -> None:
+    assert "stack.64.orders_per_s 3.5× (3–4) ≥ 2.5 met" in rows(results)
+
+
+def test_what_was_written_is_read_again(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "figures.json")
+
+    assert rows(Results.read(tmp_path / "figures.json")) == rows(results)
+
+
+def test_no_figure_stands_twice() -> None:
+    names = [figure.name for figures in FIGURES.values() for figure in figures]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "verdict"),
+    [
+        (Figure("x", "x", at_most=2), 2, "met"),
+        (Figure("x", "x", at_most=2), 2.1, "missed"),
+        (Figure("x", "x", at_least=2), 2, "met"),
+        (Figure("x", "x", at_least=2), 1.9, "missed"),
+        (Figure("x", "x", at_least=2), None, "not measured"),
+        (Figure("x", "x"), 1, ""),
+    ],
+)
+def test_a_goal_is_met_up_to_its_bound(figure: Figure, value: float | None, verdict: str) -> None:
+    assert figure.judged(value) == verdict
