@@ -19,6 +19,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.004, 0.15
 # Of the time that a saga has been waited for, so much may pass before it is looked at again.
 SHARE = 0.08
 FIRST_GUESS, LONGEST_GUESS = 0.02, 1.0
+# So late the first look comes at most: when a rush is over, the next saga rests long before what has been usual.
+LATEST_FIRST_LOOK = 0.2
 # How far one saga that took longer than usual moves the guess. Shorter ones are believed at once: a look too early costs little.
 SLOWNESS = 0.1
 
@@ -40,9 +42,9 @@ class Waiter:
         return self.seen is not None or self.error is not None
 
     def next_look(self, now: float, last_look: float) -> float:
-        """When to look: first when the saga has usually come to rest, then in pauses that grow with the time it has taken."""
+        """When to look: first when the saga has usually come to rest, or soon, then in pauses that grow with the time it has taken."""
         pause = SHARE * max(self.usual, now - self.begun)
-        return max(self.begun + self.usual, last_look + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE))
+        return max(self.begun + min(self.usual, LATEST_FIRST_LOOK), last_look + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE))
 
 
 class SharedWait:
@@ -133,7 +135,7 @@ class SharedWait:
         if saga.ended_at is None:
             return
         took = min((saga.ended_at - saga.started_at).total_seconds(), LONGEST_GUESS)
-        usual = self._usual.get(saga.name, took)
+        usual = self._usual.get(saga.name, FIRST_GUESS)
         self._usual[saga.name] = min(took, usual + SLOWNESS * (took - usual))
 
     def _leave(self, waiter: Waiter) -> None:

@@ -9,7 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from chalicelib.operations.shared_wait import FIRST_GUESS, LONGEST_GUESS, LONGEST_PAUSE, SHORTEST_PAUSE, SharedWait
+from chalicelib.operations.shared_wait import (
+    FIRST_GUESS,
+    LATEST_FIRST_LOOK,
+    LONGEST_GUESS,
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    SLOWNESS,
+    SharedWait,
+)
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.queries import SagaWithOrder
 from chalicelib.sagas.state import Saga, SagaStatus
@@ -87,13 +95,28 @@ def test_one_look_is_for_all_who_wait() -> None:
 
 
 def test_the_first_look_comes_when_a_saga_of_that_name_has_usually_come_to_rest() -> None:
-    world = World({1: 0.3})
-    world.time.run(world.waits(1, 0))
+    world = World({number: 10 * number + 0.12 for number in range(1, 60)} | {60: 600.11})
+    for number in range(1, 60):
+        world.time.run(world.waits(number, 10 * number))
     world.looks.clear()
-    world.ends[2] = 10.3
+    [(answered, _)] = world.time.run(world.waits(60, 600))
+    assert [at for at, _ in world.looks] == [pytest.approx(600.12, abs=0.01)]
+    assert answered == pytest.approx(600.12, abs=0.01)
+
+
+def test_the_first_saga_of_a_process_which_is_slow_delays_the_next_hardly() -> None:
+    world = World({1: 0.5, 2: 10.03})
+    world.time.run(world.waits(1, 0))
     [(answered, _)] = world.time.run(world.waits(2, 10))
-    assert [at for at, _ in world.looks] == [pytest.approx(10.3)]
-    assert answered == pytest.approx(10.3)
+    assert answered <= 10 + FIRST_GUESS + 0.5 * SLOWNESS
+
+
+def test_the_first_after_a_rush_waits_a_moment_at_most() -> None:
+    world = World({number: 20 * number + 1 for number in range(1, 61)} | {61: 1220.03})
+    for number in range(1, 61):
+        world.time.run(world.waits(number, 20 * number))
+    [(answered, _)] = world.time.run(world.waits(61, 1220))
+    assert answered == pytest.approx(1220 + LATEST_FIRST_LOOK)
 
 
 def test_a_saga_that_took_very_long_delays_nobody_for_long() -> None:
@@ -102,7 +125,7 @@ def test_a_saga_that_took_very_long_delays_nobody_for_long() -> None:
     world.begins[1] = -900
     world.time.run(joined)
     [(answered, _)] = world.time.run(world.waits(2, 10))
-    assert answered <= 10 + LONGEST_GUESS
+    assert answered <= 10.05 + LONGEST_GUESS * SLOWNESS
     [(answered, _)] = world.time.run(world.waits(3, 20))
     assert answered == pytest.approx(20.05, abs=0.01)
 
