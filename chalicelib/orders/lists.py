@@ -36,15 +36,16 @@ IN_ONE_WALK = ONE_WALK.replace(
     "{where}",
     "{where} AND order_status = ANY(CAST(:statuses_{number} AS text[])) AND payment_status = ANY(CAST(:payments_{number} AS text[]))",
 )
-# Each pair of statuses is one stretch of the index. By rows, in its whole order, so that no other way is cheaper for the planner: it
-# expects as much of a pair that nobody has as of any.
+# Each pair of statuses is one stretch of the index. The second is compared in a row with the id, so that no other way is cheaper for the
+# planner, which expects as much of a pair that nobody has as of any; the first is not, as before PostgreSQL 18 only the first column of a
+# row ends a stretch.
 BY_PAIR = """
     SELECT of_pair.*
     FROM unnest(CAST(:statuses_{number} AS text[])) s (status), unnest(CAST(:payments_{number} AS text[])) p (status), LATERAL (
         SELECT {{columns}} FROM campusg.orders
-        WHERE {where} AND (order_status, payment_status, order_id) >= (s.status, p.status, CAST(:lowest AS uuid))
-            AND (order_status, payment_status, order_id) < (s.status, p.status, CAST(:behind AS uuid))
-        ORDER BY order_status DESC, payment_status DESC, order_id DESC LIMIT {{most}}) of_pair
+        WHERE {where} AND order_status = s.status AND (payment_status, order_id) >= (p.status, CAST(:lowest AS uuid))
+            AND (payment_status, order_id) < (p.status, CAST(:behind AS uuid))
+        ORDER BY payment_status DESC, order_id DESC LIMIT {{most}}) of_pair
     ORDER BY order_id DESC LIMIT {{most}}"""
 
 
