@@ -1,28 +1,27 @@
-"""The Kafka side of one mapping: a consumer that holds all partitions of the topic, where to begin, and what to commit.
+"""The Kafka side of one mapping: a consumer that knows all partitions of the topic, where to begin, and what to commit.
 
 Partitions are taken by assignment, never by group membership: there is no rebalance to wait for after a crash, and the group id only
 names whose offsets are committed.
 """
 
 import logging
-import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError
 
 from . import metrics as names
 from .connecting import connected
-from .fetched import read_leniently
 from .mapping import EventSourceMapping
 from .metrics import Metrics
 
 BROKER_PATIENCE_MS = 2000
-FETCH_WAIT_MS = 500
 # So old may be what is known of a topic's partitions.
 METADATA_AGE_MS = 20_000
+# After a commit that failed.
+REPEAT_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -32,29 +31,24 @@ class TopicMissing(Exception):
 
 
 def open_consumer(mapping: EventSourceMapping, bootstrap_servers: str) -> Any:
-    """A consumer at work on all partitions of the topic, each at the position where the mapping goes on.
+    """A consumer that has all partitions of the topic, each at the position where the mapping goes on. It is not for polling.
 
     Raises KafkaError if no broker answers within some seconds, TopicMissing.
     """
-    read_leniently()
     consumer = connected(
         KafkaConsumer,
         bootstrap_servers=[server.strip() for server in bootstrap_servers.split(",")],
         client_id=f"esm-{mapping.function_name}",
         group_id=mapping.group_id,
         enable_auto_commit=False,
-        # Only for positions that are out of range; where to begin is decided below.
+        # Where to begin otherwise is decided below.
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,
-        # One byte is enough for an answer: a broker wakes a parked fetch when a record arrives.
-        fetch_min_bytes=1,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
         bootstrap_timeout_ms=BROKER_PATIENCE_MS,
         request_timeout_ms=5 * BROKER_PATIENCE_MS,
         reconnect_backoff_max_ms=500,
         metadata_max_age_ms=METADATA_AGE_MS,
         metrics_enabled=False,
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
     )
     try:
         take_partitions(consumer, mapping)
@@ -79,9 +73,6 @@ def take_partitions(consumer: Any, mapping: EventSourceMapping) -> bool:
     consumer.assign(partitions)
     if mapping.starting_position != "TRIM_HORIZON":
         _begin_late(consumer, mapping, new)
-    for partition in new:
-        if consumer.position(partition, timeout_ms=BROKER_PATIENCE_MS) is None:
-            raise KafkaTimeoutError(f"no position for {partition.topic}-{partition.partition}")
     return True
 
 
@@ -100,22 +91,21 @@ def _begin_late(consumer: Any, mapping: EventSourceMapping, partitions: list[Any
 
 
 class Commits:
-    """Offsets committed without waiting for the broker, always behind what was done; one that fails is sent again.
+    """Offsets committed behind what was done: at once, or with an interval at most so often; a commit that fails is repeated."""
 
-    One request at a time: kafka-python may send several in any order. It hands over the answer when the consumer polls.
-    """
-
-    def __init__(self, consumer: Any, topic: str, metrics: Metrics, repeat_seconds: float = 0.2) -> None:
-        """Nothing is done yet. What fails is sent again after `repeat_seconds`."""
+    def __init__(
+        self, consumer: Any, topic: str, metrics: Metrics, interval_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing is done yet. `clock` tells seconds."""
         self._consumer = consumer
         self._topic = topic
         self._metrics = metrics
-        self._repeat_seconds = repeat_seconds
+        self._interval_seconds = interval_seconds
+        self._clock = clock
         self._rests_until = 0.0
         self._begins: dict[int, int] = {}
         self._done: dict[int, int] = {}
         self._committed: dict[int, int] = {}
-        self.awaits_answer = False
 
     @property
     def done(self) -> dict[int, int]:
@@ -132,39 +122,30 @@ class Commits:
         self._begins = {**positions, **self._begins}
 
     def commit(self, ends: Mapping[int, int]) -> None:
-        """Have, for each partition, the offset after the last record that is done committed: at once, or by a later `send`."""
+        """Have, for each partition, the offset after the last record that is done committed: now, or by a later `send`."""
         self._done.update(ends)
         self.send()
 
     def send(self) -> None:
-        """Send what is done and not confirmed yet, unless an answer is awaited or one failed just now."""
-        if self.awaits_answer or time.monotonic() < self._rests_until:
+        """Commit what is done and not confirmed yet, unless the last commit, or its failure, was just now."""
+        if self._done == self._committed or self._clock() < self._rests_until:
             return
-        ends = {partition: end for partition, end in self._done.items() if self._committed.get(partition) != end}
-        if ends:
-            self.awaits_answer = True
-            self._consumer.commit_async(self._offsets(ends), callback=lambda _, answer: self._answered(ends, answer))
+        try:
+            self.settle(BROKER_PATIENCE_MS / 1000)
+            self._rests_until = self._clock() + self._interval_seconds
+        except KafkaError as error:
+            log.warning("commit failed and is repeated: topic=%s error=%s", self._topic, type(error).__name__)
+            self._metrics.add(names.COMMIT_ERROR)
+            self._rests_until = self._clock() + REPEAT_SECONDS
 
     def settle(self, patience_seconds: float) -> None:
         """Wait until the broker has everything; raises KafkaError."""
-        if self._done != self._committed:
-            self._consumer.commit(self._offsets(self._done), timeout_ms=int(patience_seconds * 1000))
-            self._confirm(self._done)
-
-    def _answered(self, ends: Mapping[int, int], answer: Any) -> None:
-        self.awaits_answer = False
-        if isinstance(answer, Exception):
-            log.warning("commit failed and is repeated: topic=%s error=%s", self._topic, type(answer).__name__)
-            self._metrics.add(names.COMMIT_ERROR)
-            self._rests_until = time.monotonic() + self._repeat_seconds
-        else:
-            self._confirm(ends)
-
-    def _confirm(self, ends: Mapping[int, int]) -> None:
+        ends = {partition: end for partition, end in self._done.items() if self._committed.get(partition) != end}
+        if not ends:
+            return
+        offsets = {TopicPartition(self._topic, partition): OffsetAndMetadata(end, "", -1) for partition, end in ends.items()}
+        self._consumer.commit(offsets, timeout_ms=int(patience_seconds * 1000))
         before = self._begins | self._committed
         self._committed.update(ends)
         # The guide counts by offsets, so that gaps count as events.
         self._metrics.add(names.COMMITTED, sum(max(0, end - before.get(partition, end)) for partition, end in ends.items()))
-
-    def _offsets(self, ends: Mapping[int, int]) -> dict[Any, Any]:
-        return {TopicPartition(self._topic, partition): OffsetAndMetadata(end, "", -1) for partition, end in ends.items()}

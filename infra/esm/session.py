@@ -56,11 +56,11 @@ class Session:
         self._frame = EventFrame.of(mapping, workings.cluster.bootstrap_servers)
         self._consumer = open_consumer(mapping, workings.cluster.bootstrap_servers)
         try:
-            self._feed = Feed(self._consumer, mapping.topic, workings.cluster)
+            self._feed = Feed(self._consumer, mapping.topic)
         except BaseException:
             self._consumer.close(autocommit=False, timeout_ms=0)
             raise
-        self._commits = Commits(self._consumer, mapping.topic, self._metrics)
+        self._commits = Commits(self._consumer, mapping.topic, self._metrics, workings.cluster.commit_seconds)
         self._commits.begin(self._feed.positions)
         self._open = OpenBatch(self._frame, mapping.batch_size)
         self._window = Window(mapping.window_seconds, is_provisioned=mapping.provisioned is not None)
@@ -102,7 +102,7 @@ class Session:
 
     def _gather(self) -> None:
         self._feed.hold(self._waiting.partitions | self._blocked.waiting(time.monotonic()))
-        polled = self._feed.poll(self._poll_seconds(), self._open.room, awaits_answer=self._commits.awaits_answer)
+        polled = self._feed.poll(self._poll_seconds(), self._open.room)
         had_records = self._open.has_records
         for partition, records in polled.items():
             for record in records:

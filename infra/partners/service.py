@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any, Self
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from pg8000.exceptions import Error as DatabaseError
 from uuid_utils.compat import uuid7
@@ -17,24 +17,20 @@ from uuid_utils.compat import uuid7
 from chalicelib.messages import topics
 from chalicelib.messages.envelope import Incoming, Outgoing
 from infra.esm.connecting import connected
-from infra.esm.fetched import read_leniently, split
+from infra.esm.fetched import Record, Unreadable
+from infra.esm.fetching import Fetching
 from infra.partners import requests
 from infra.partners.batch import Worked
 from infra.partners.settings import Settings
 from infra.partners.store import Store
-from infra.partners.tripwire import Tripwire
-from infra.partners.watch import CommandWatch
 from infra.stack.ready import announce
 
 GROUP = "campusg-partners"
 COMMAND_TOPICS = (topics.USER_COMMANDS, topics.PAYMENT_COMMANDS, topics.ESCROW_COMMANDS, topics.NOTIFICATION_COMMANDS)
 MAX_BATCH = 1000
-# The embedded broker answers an empty fetch at once instead of holding it, so the pauses are ours: a tenth of the time since the last
-# command, which costs an order on its way hardly anything and a quiet stack little. A broker that holds fetches is slowed by no more than
-# that.
-POLL_MILLISECONDS = 2
-SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.02
-PAUSE_SHARE = 0.1
+POLL_SECONDS = 0.2
+# A commit costs as much as a small batch. What was worked and not committed comes again after a crash, and is answered from the ledger.
+COMMIT_SECONDS = 0.2
 PUBLISH_TIMEOUT_SECONDS = 5.0
 RETRY_PAUSE_SECONDS = 0.3
 FORGET_EVERY_SECONDS = 3600.0
@@ -52,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 class BrokerNotReady(Exception):
-    """The broker ended or has no topics yet; positions and producers of before are worth nothing."""
+    """The broker has no topics yet."""
 
 
 def _worded(error: Exception) -> str:
@@ -82,14 +78,13 @@ class Worker:
         with contextlib.ExitStack() as stack:
             self._store = Store.open(settings.database_url)
             stack.callback(self._store.close)
-            # Before the consumer has any position that a restart of the broker could make wrong.
-            self._tripwire = Tripwire(settings.kafka_brokers)
-            stack.callback(self._tripwire.close)
             self._consumer = _consumer(settings)
             stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
-            self._positions = _take_partitions(self._consumer)
-            self._watch = CommandWatch(settings.kafka_brokers, list(self._positions))
-            stack.callback(self._watch.close)
+            self._fetching = Fetching(self._consumer)
+            stack.callback(self._fetching.close)
+            self._fetching.begin(_take_partitions(self._consumer))
+            self._done: dict[TopicPartition, int] = {}
+            self._next_commit = 0.0
             self._producer = connected(
                 KafkaProducer,
                 bootstrap_servers=list(settings.kafka_brokers),
@@ -112,48 +107,41 @@ class Worker:
 
     def serve(self, stop: Event) -> None:
         """Take what comes, until `stop` is set."""
-        last_polled = time.monotonic()
         while not stop.is_set():
             self._forget_old()
-            polled = self._poll() if self._watch.shows_more(self._positions) else {}
-            # Looked at after the poll: what it brought may come from a position that the broker's restart made wrong.
-            if self._tripwire.tripped:
-                raise BrokerNotReady("the broker closed an idle connection")
-            if polled:
-                self.handle(polled)
-                last_polled = time.monotonic()
-            else:
-                stop.wait(_pause(time.monotonic() - last_polled))
+            self.handle(self._fetching.poll(POLL_SECONDS, MAX_BATCH))
+            if time.monotonic() >= self._next_commit:
+                self._commit()
+        self._commit()
 
-    def _poll(self) -> Mapping[TopicPartition, Sequence[Any]]:
-        polled: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(timeout_ms=POLL_MILLISECONDS, max_records=MAX_BATCH)
-        return polled
-
-    def handle(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Work one poll's records: the ledger's transaction, then the answers, acknowledged, then the offsets.
+    def handle(self, polled: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Work one poll's records: the ledger's transaction, then the answers, acknowledged; the offsets are committed later.
 
         A batch that can't be read is left out: whoever sent its commands sends them again while nobody answers.
         """
-        readable = {partition: self._readable(partition, records) for partition, records in polled.items()}
-        commands = [request for records in readable.values() for record in records if (request := _read(record))]
+        readable = [record for partition, records in polled.items() for record in self._readable(partition, records)]
+        commands = [request for record in readable if (request := _read(record))]
         if commands:
             worked = self._store.work(commands, datetime.now(UTC), lambda: str(uuid7()))
             _log(worked)
             self._publish(worked.replies)
-        self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition], "", -1) for partition in polled}, timeout_ms=5000)
+        self._done.update({partition: self._fetching.positions[partition] for partition in polled})
 
-    def _readable(self, partition: TopicPartition, records: Sequence[Any]) -> Sequence[Any]:
-        sound, unreadable = split(records)
-        if sound:
-            self._positions[partition] = sound[-1].offset + 1
-        if unreadable is not None:
-            start = unreadable.start(self._positions[partition])
-            behind = unreadable.behind(start, self._consumer.end_offsets([partition])[partition])
-            self._positions[partition] = behind
-            self._consumer.seek(partition, behind)
-            place = {"topic": partition.topic, "partition": partition.partition, "offset": start}
-            logger.error("batch can't be read, skipped", extra={**place, "until": behind - 1, "error": unreadable.reason})
-        return sound
+    def _readable(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
+        last = records[-1]
+        if not isinstance(last.value, Unreadable):
+            return records
+        behind = last.value.behind(last.offset, self._consumer.end_offsets([partition])[partition])
+        self._fetching.go_to(partition, behind)
+        place = {"topic": partition.topic, "partition": partition.partition, "offset": last.offset}
+        logger.error("batch can't be read, skipped", extra={**place, "until": behind - 1, "error": last.value.reason})
+        return records[:-1]
+
+    def _commit(self) -> None:
+        if self._done:
+            self._consumer.commit({partition: OffsetAndMetadata(end, "", -1) for partition, end in self._done.items()}, timeout_ms=5000)
+            self._done = {}
+            self._next_commit = time.monotonic() + COMMIT_SECONDS
 
     def _publish(self, replies: Sequence[Outgoing]) -> None:
         sent = [self._producer.send(reply.topic, key=reply.key, value=reply.value, headers=list(reply.headers)) for reply in replies]
@@ -167,12 +155,7 @@ class Worker:
             self._next_forgetting = time.monotonic() + FORGET_EVERY_SECONDS
 
 
-def _pause(quiet_seconds: float) -> float:
-    return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, quiet_seconds * PAUSE_SHARE))
-
-
 def _consumer(settings: Settings) -> KafkaConsumer:
-    read_leniently()
     # Partitions by assign(), never by group membership: the successor of a killed member would wait for its session to run out.
     return connected(
         KafkaConsumer,
@@ -180,27 +163,22 @@ def _consumer(settings: Settings) -> KafkaConsumer:
         group_id=GROUP,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_min_bytes=1,
         **CLIENT_SETTINGS,
     )
 
 
-def _take_partitions(consumer: KafkaConsumer) -> dict[TopicPartition, int]:
-    """Have the consumer hold all partitions of all commands; where it begins in each."""
+def _take_partitions(consumer: KafkaConsumer) -> list[TopicPartition]:
+    """Have the consumer know all partitions of all commands."""
     missing = [topic for topic in COMMAND_TOPICS if not consumer.partitions_for_topic(topic)]
     if missing:
         # Somebody else makes them; a consumer that waits for a topic would see it late.
         raise BrokerNotReady(f"the broker has no topic {missing[0]} yet")
     partitions = [TopicPartition(topic, number) for topic in COMMAND_TOPICS for number in sorted(consumer.partitions_for_topic(topic))]
     consumer.assign(partitions)
-    positions = {partition: consumer.position(partition, timeout_ms=3000) for partition in partitions}
-    for partition, position in positions.items():
-        if position is None:
-            raise KafkaTimeoutError(f"no position in {partition.topic}-{partition.partition}")
-    return positions
+    return partitions
 
 
-def _read(record: Any) -> requests.Request | None:
+def _read(record: Record) -> requests.Request | None:
     headers = tuple((name, value or b"") for name, value in record.headers)
     try:
         return requests.read(Incoming(record.topic, record.partition, record.offset, record.key, record.value, headers))

@@ -35,11 +35,12 @@ from infra.stack import ready
 from infra.stack.clock import Clock
 from infra.stack.dropped import DeadLetters
 from infra.stack.settings import TriggerSettings
-from infra.stack.watch import watch_ends
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "orders_app"
 # Far shorter than on AWS: what a restarted database had stopped goes on within seconds.
 LOCAL_BACKOFF = Backoff(first_seconds=0.1, longest_seconds=2.0)
+# A commit costs as much as a small batch; what comes again after a crash, the service has taken already and passes over.
+COMMIT_SECONDS = 0.2
 # How often what is not urgent is called, as everything is on AWS.
 MINUTE = 60.0
 
@@ -106,7 +107,7 @@ def mapping_of(trigger: Trigger, brokers: str) -> EventSourceMapping:
 def _poller(trigger: Trigger, forks: ForkServer, settings: Settings) -> Poller:
     brokers = settings.kafka_brokers
     mapping, readings = mapping_of(trigger, brokers), read_list(settings.trigger_readings)
-    cluster = Cluster(brokers, watch_ends)
+    cluster = Cluster(brokers, COMMIT_SECONDS)
     return Poller(mapping, _function(trigger, forks), cluster, LOCAL_BACKOFF, readings, destination=DeadLetters())
 
 

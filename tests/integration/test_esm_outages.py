@@ -8,7 +8,7 @@ import pytest
 from kafka.errors import KafkaError
 
 from infra.esm import consumer
-from infra.esm.feed import Cluster, long_polling
+from infra.esm.feed import Cluster
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
@@ -105,12 +105,10 @@ def test_a_broker_killed_and_started_again_in_the_middle_is_served_again_and_com
     assert len(complaints(caplog)) <= 4
 
 
-def test_a_broker_that_lost_its_records_is_read_from_the_beginning_where_it_holds_fetches(
-    fragile_broker: FragileBroker,
-) -> None:
+def test_a_broker_that_lost_its_records_is_read_from_the_beginning(fragile_broker: FragileBroker) -> None:
     topic = Topic(fragile_broker.bootstrap, 1)
     recorder = Recorder()
-    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=long_polling):
+    with polling(topic.mapping(), recorder, topic.bootstrap):
         topic.write(*[b"before"] * 20)
         eventually(lambda: len(recorder.values) == 20, what="the records before")
         fragile_broker.kill()

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from infra.esm.feed import OpenWatch, long_polling
-from infra.stack.watch import watch_ends
 from tests.support.esm import Recorder, Topic, failed, polling, records_of
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -24,19 +22,12 @@ def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     made.close()
 
 
-@pytest.fixture(params=[watch_ends, long_polling], ids=["the feed waits", "the broker waits"])
-def open_watch(request: pytest.FixtureRequest) -> OpenWatch:
-    """Once as with brokers that answer empty fetches at once, once as with those that hold them."""
-    opens: OpenWatch = request.param
-    return opens
-
-
 @pytest.mark.rule("order-per-partition")
 @pytest.mark.rule("commit-after-success")
 @pytest.mark.rule("long-polling")
-def test_records_are_delivered_in_order_by_partition_and_committed_after_success(topic: Topic, open_watch: OpenWatch) -> None:
+def test_records_are_delivered_in_order_by_partition_and_committed_after_success(topic: Topic) -> None:
     recorder = Recorder()
-    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
+    with polling(topic.mapping(), recorder, topic.bootstrap):
         for start in (0, 100):
             for partition in range(3):
                 topic.write(*(b"%d" % number for number in range(start, start + 100)), partition=partition)
@@ -90,7 +81,7 @@ def test_a_record_without_key_and_one_without_value_lack_the_member(topic: Topic
 
 @pytest.mark.rule("retry-whole-batch")
 @pytest.mark.rule("commit-after-success")
-def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(topic: Topic, open_watch: OpenWatch) -> None:
+def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(topic: Topic) -> None:
     recorder = Recorder()
     committed: list[dict[int, int | None]] = []
 
@@ -102,7 +93,7 @@ def test_a_batch_whose_function_raises_is_not_committed_and_comes_again_whole(to
 
     recorder.react = react
     topic.write(b"a", b"b", b"c", partition=1)
-    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
+    with polling(topic.mapping(), recorder, topic.bootstrap):
         eventually(lambda: len(recorder.events) >= 4, what="the fourth delivery")
         eventually(lambda: topic.committed()[1] == 3, what="the commit")
 
@@ -133,9 +124,7 @@ def test_while_a_batch_waits_its_partition_does_and_the_others_go_on(topic: Topi
 
 
 @pytest.mark.rule("partial-retry")
-def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_delivered_again_from_there(
-    topic: Topic, open_watch: OpenWatch
-) -> None:
+def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_delivered_again_from_there(topic: Topic) -> None:
     recorder = Recorder()
     committed: list[dict[int, int | None]] = []
 
@@ -150,7 +139,7 @@ def test_a_partial_failure_is_committed_up_to_the_lowest_failed_offset_and_deliv
 
     recorder.react = react
     topic.write(b"a", b"b", b"c", b"d", partition=0)
-    with polling(topic.mapping(**PARTIAL), recorder, topic.bootstrap, open_watch=open_watch):
+    with polling(topic.mapping(**PARTIAL), recorder, topic.bootstrap):
         eventually(lambda: topic.committed()[0] == 4, what="the last commit")
 
     assert recorder.batches == [[(0, 0), (0, 1), (0, 2), (0, 3)], [(0, 2), (0, 3)], [(0, 2), (0, 3)]]
@@ -232,6 +221,19 @@ def test_committed_offsets_win_over_the_starting_position(topic: Topic, position
         eventually(lambda: len(second.places) == 3, what="the other three")
 
     assert sorted(second.values) == [b"c", b"d", b"e"]
+
+
+@pytest.mark.rule("commit-interval")
+def test_with_an_interval_only_the_end_commits_what_was_delivered_within_it(topic: Topic) -> None:
+    recorder = Recorder()
+    with polling(topic.mapping(), recorder, topic.bootstrap, commit_seconds=60):
+        topic.write(b"a")
+        eventually(lambda: topic.committed()[0] == 1, what="the first commit")
+        topic.write(b"b", b"c")
+        eventually(lambda: len(recorder.places) == 3, what="all records")
+        assert topic.committed()[0] == 1
+
+    assert topic.committed()[0] == 3
 
 
 @pytest.mark.rule("at-least-once")

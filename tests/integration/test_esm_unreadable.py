@@ -8,10 +8,8 @@ import pytest
 from kafka import codec
 
 from infra.esm import metrics as names
-from infra.esm.feed import OpenWatch, long_polling
 from infra.esm.readings import Readings
 from infra.esm.service import Service
-from infra.stack.watch import watch_ends
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 from tests.support.proxy import standing_before
@@ -28,13 +26,6 @@ def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     made = Topic(kafka_server.bootstrap, 2)
     yield made
     made.close()
-
-
-@pytest.fixture(params=[watch_ends, long_polling], ids=["the feed waits", "the broker waits"])
-def open_watch(request: pytest.FixtureRequest) -> OpenWatch:
-    """Once as with brokers that answer empty fetches at once, once as with those that hold them."""
-    opens: OpenWatch = request.param
-    return opens
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,27 +45,23 @@ def test_batches_of_every_codec_are_delivered(topic: Topic) -> None:
 
 
 @pytest.mark.rule("control-batches")
-def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic, open_watch: OpenWatch) -> None:
+def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic) -> None:
     recorder = Recorder()
     control = batch(b"\0" * 6, key=b"\0\0\0\1", attributes=IS_TRANSACTIONAL | IS_CONTROL)
     for written in (batch(b"a", attributes=IS_TRANSACTIONAL), control, batch(), batch(b"d")):
         assert produce(topic.bootstrap, topic.name, written) == 0
-    with polling(topic.mapping(), recorder, topic.bootstrap, open_watch=open_watch):
+    with polling(topic.mapping(), recorder, topic.bootstrap):
         eventually(lambda: recorder.values == [b"a", b"d"], what="the records")
 
 
 @pytest.mark.rule("unreadable-batch-told")
 @pytest.mark.rule("unreadable-batch")
-def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(
-    topic: Topic, caplog: pytest.LogCaptureFixture, open_watch: OpenWatch
-) -> None:
+def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder()
     topic.write(b"a")
     assert produce(topic.bootstrap, topic.name, NO_CODEC) == 0
     topic.write(b"d")
-    with polling(
-        topic.mapping(system_log_level="WARN"), recorder, topic.bootstrap, Readings(unreadable="block"), open_watch=open_watch
-    ) as poller:
+    with polling(topic.mapping(system_log_level="WARN"), recorder, topic.bootstrap, Readings(unreadable="block")) as poller:
         eventually(lambda: topic.committed() == {0: 1, 1: None}, what="the record before")
         # Read again and again, and each time without success.
         eventually(lambda: poller.metrics.snapshot()[names.POLLING_ERROR] >= 3, what="several tries")
@@ -92,13 +79,13 @@ def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(
 
 
 @pytest.mark.rule("unreadable-batch")
-def test_or_it_is_left_out_and_counted_as_dropped(topic: Topic, caplog: pytest.LogCaptureFixture, open_watch: OpenWatch) -> None:
+def test_or_it_is_left_out_and_counted_as_dropped(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder()
     topic.write(b"a")
     assert produce(topic.bootstrap, topic.name, NO_CODEC) == 0
     topic.write(b"d")
     assert produce(topic.bootstrap, topic.name, CUT_OFF) == 0
-    with polling(topic.mapping(), recorder, topic.bootstrap, Readings(unreadable="drop"), open_watch=open_watch) as poller:
+    with polling(topic.mapping(), recorder, topic.bootstrap, Readings(unreadable="drop")) as poller:
         end = topic.ends()[0]
         eventually(lambda: topic.committed()[0] == end, what="the commit behind all")
         assert poller.metrics.snapshot()[names.DROPPED] == end - 2

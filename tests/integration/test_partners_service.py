@@ -298,6 +298,19 @@ def test_answers_not_sent_before_a_crash_are_sent_after_it(world: World, setting
     assert ledger.ledger_of(settings.database_url, "order-1") == before
 
 
+def test_offsets_are_committed_once_in_a_while_and_at_a_clean_end(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "COMMIT_SECONDS", 60.0)
+    with at_work(settings):
+        world.send(message(authorize("order-1"), "order-1"))
+        eventually(lambda: world.committed(topics.PAYMENT_COMMANDS) == 1, what="the first commit")
+        world.send(message(authorize("order-2"), "order-2"))
+        world.answers(2)
+        assert world.committed(topics.PAYMENT_COMMANDS) == 1
+    assert world.committed(topics.PAYMENT_COMMANDS) == 2
+
+
 def test_a_batch_of_500_takes_as_many_statements_as_a_batch_of_one(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store.open(empty_database)
     round_trips: list[str] = []

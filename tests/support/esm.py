@@ -13,14 +13,13 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.esm.destinations import Destination
 from infra.esm.endpoint import EndpointFunction
-from infra.esm.feed import Cluster, OpenWatch
+from infra.esm.feed import Cluster
 from infra.esm.invoke import Function
 from infra.esm.mapping import EventSourceMapping
 from infra.esm.poller import Poller
 from infra.esm.readings import DEFAULT, Readings
 from infra.esm.retry import Backoff
 from infra.stack.broker import ensure_topics
-from infra.stack.watch import watch_ends
 from tests.support.eventually import eventually
 
 
@@ -150,11 +149,11 @@ def polling(
     bootstrap: str,
     readings: Readings = DEFAULT,
     destination: Destination | None = None,
-    open_watch: OpenWatch = watch_ends,
+    commit_seconds: float = 0.0,
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
     function = handler if isinstance(handler, EndpointFunction) else Function(mapping.function_name, handler, 30)
-    cluster, backoff = Cluster(bootstrap, open_watch), Backoff(0.05, 0.2)
+    cluster, backoff = Cluster(bootstrap, commit_seconds), Backoff(0.05, 0.2)
     poller = Poller(mapping, function, cluster, backoff, readings, destination=destination)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()

@@ -11,7 +11,7 @@ from kafka import TopicPartition, codec
 
 from infra.esm.codecs import missing_codecs
 from infra.esm.event import encode_record
-from infra.esm.fetched import FetchedRecords, PartitionRecords, Unreadable, split
+from infra.esm.fetched import Fetched, Record, Unreadable
 from tests.support.record_batches import (
     CODECS,
     IS_CONTROL,
@@ -25,16 +25,23 @@ from tests.support.record_batches import (
 COMMIT_MARKER = struct.pack(">hi", 0, 0)
 
 
+def fetched(*batches: bytes, position: int = 0) -> Fetched:
+    return Fetched(TopicPartition("orders", 0), b"".join(batches), position)
+
+
+def take_all(*batches: bytes, position: int = 0) -> list[Record]:
+    return fetched(*batches, position=position).take(1000)
+
+
 def read(*batches: bytes, position: int = 0, end: int = 1000) -> list[tuple[int, Any]]:
-    """Offset and value of all that a consumer at `position` is handed; of what is unreadable, its offsets and the reason."""
-    got: list[tuple[int, Any]] = []
-    for record in PartitionRecords(position, TopicPartition("orders", 0), FetchedRecords(b"".join(batches))).take():
-        if isinstance(record.value, Unreadable):
-            start = record.value.start(got[-1][0] + 1 if got else position)
-            got.append((start, (record.value.behind(start, end), record.value.reason)))
-        else:
-            got.append((record.offset, record.value))
-    return got
+    """Offset and value of all that a reader from `position` on is handed; of what is unreadable, where to go on and the reason."""
+    return [
+        (
+            record.offset,
+            (record.value.behind(record.offset, end), record.value.reason) if isinstance(record.value, Unreadable) else record.value,
+        )
+        for record in take_all(*batches, position=position)
+    ]
 
 
 @pytest.mark.rule("codecs")
@@ -54,7 +61,7 @@ def test_the_formats_of_old_clients_are_read(magic: int, codecs: tuple[int, ...]
 
 @pytest.mark.rule("old-formats")
 def test_a_record_of_the_oldest_format_has_no_time() -> None:
-    (record,) = PartitionRecords(0, TopicPartition("orders", 0), FetchedRecords(legacy_batch(b"a", magic=0))).take()
+    (record,) = take_all(legacy_batch(b"a", magic=0))
 
     encoded = encode_record(record)
     assert encoded.timestamp == -1
@@ -94,13 +101,13 @@ OF_EACH_CODEC = [(name.partition("-")[0], batch(b"a", b"b", codec=each, offset=5
     ],
     ids=itertools.count(),
 )
-def test_a_batch_that_can_not_be_read_is_told_with_its_place_and_reason_and_its_neighbours_are_read(broken: bytes, reason: str) -> None:
-    got = read(batch(b"before", offset=4), broken, batch(b"after", offset=7))
+def test_a_batch_that_can_not_be_read_is_told_with_its_place_and_reason_behind_the_records_before_it(broken: bytes, reason: str) -> None:
+    (first, *part, (start, (behind, told))) = read(batch(b"before", offset=4), broken, batch(b"after", offset=7))
 
-    assert [place for place in got if not isinstance(place[1], tuple) and place[0] not in (5, 6)] == [(4, b"before"), (7, b"after")]
-    ((start, (behind, told)),) = [place for place in got if isinstance(place[1], tuple)]
-    assert 5 <= start <= 7
-    assert behind >= 7
+    assert first == (4, b"before")
+    assert part == [(5, b"a"), (6, b"b")][: len(part)]
+    assert start == 5 + len(part)
+    assert behind == max(7, start + 1)
     assert reason in told
 
 
@@ -108,7 +115,7 @@ def test_a_batch_that_can_not_be_read_is_told_with_its_place_and_reason_and_its_
 def test_of_a_batch_that_breaks_off_the_records_before_are_read() -> None:
     broken = with_payload(batch(b"a", b"bbbb"), lambda data: data[:-3])
 
-    (first, (start, (behind, reason))) = read(broken, batch(b"c", offset=2))[:2]
+    (first, (start, (behind, reason))) = read(broken, batch(b"c", offset=2))
     assert first == (0, b"a")
     assert (start, behind) == (1, 2)
     assert "malformed" in reason or "can't be read" in reason
@@ -145,7 +152,7 @@ def test_what_has_an_impossible_length_ends_the_answer(length: int) -> None:
 
 @pytest.mark.rule("unreadable-batch-told")
 def test_an_answer_with_a_part_of_a_batch_only_may_be_cured_and_behind_others_means_nothing() -> None:
-    (record,) = PartitionRecords(5, TopicPartition("orders", 0), FetchedRecords(SOUND[:-4])).take()
+    (record,) = take_all(SOUND[:-4], position=5)
 
     assert record.value.may_be_cured
     assert read(batch(b"a", offset=4), SOUND[:-4], position=4) == [(4, b"a")]
@@ -162,10 +169,23 @@ def test_whatever_bytes_are_wrong_reading_ends_without_an_error_and_goes_on_behi
     for place, value in changes:
         data[place % len(data)] = value
 
-    sound, unreadable = split(PartitionRecords(position, TopicPartition("orders", 0), FetchedRecords(bytes(data))).take())
-    if unreadable is not None:
-        start = unreadable.start(sound[-1].offset + 1 if sound else position)
-        assert unreadable.behind(start, start + 10) > start
+    records = take_all(bytes(data), position=position)
+    assert [record.offset for record in records] == sorted({record.offset for record in records})
+    assert all(record.offset >= position for record in records)
+    for record in records:
+        if isinstance(record.value, Unreadable):
+            assert record is records[-1]
+            assert record.value.behind(record.offset, record.offset + 10) > record.offset
+
+
+def test_records_are_taken_in_parts_and_the_position_is_behind_those_taken() -> None:
+    unread = fetched(batch(b"a", b"b", b"c", offset=5), batch(offset=8), position=6)
+
+    assert [record.offset for record in unread.take(1)] == [6]
+    assert (unread.position, unread.is_read) == (7, False)
+    assert [record.offset for record in unread.take(2)] == [7]
+    # A batch may have lost its records; nobody asks for it again.
+    assert (unread.position, unread.is_read) == (9, True)
 
 
 @pytest.mark.rule("codec-missing")
