@@ -36,6 +36,7 @@ class Figure:
         return "met" if met else "missed"
 
 
+TABLES, KINDS = ("orders", "sagas", "order_history", "partner_ids", "outbox"), ("inserted", "updated", "deleted")
 FIGURES: Mapping[str, Sequence[Figure]] = {
     "whole stack, 64 in flight": (
         Figure("stack.64.orders_per_s", "orders", "1/s", at_least=150),
@@ -58,6 +59,27 @@ FIGURES: Mapping[str, Sequence[Figure]] = {
         Figure("latency.p50_ms", "p50", "ms", at_most=28),
         Figure("latency.p99_ms", "p99", "ms", at_most=60),
     ),
+    "engine": (
+        Figure("engine.100.of_ceiling", "batch 100, of the ceiling of one Python process", at_least=0.35),
+        Figure("engine.100.cpu_ms", "batch 100, Python a saga", "ms", at_most=1.0),
+        Figure("engine.100.postgres_cpu_ms", "batch 100, PostgreSQL a saga", "ms", at_most=0.5),
+        Figure("engine.100.of_pgbench", "batch 100, of pgbench with small transactions", at_least=1),
+        *(Figure(f"engine.{batch}.sagas_per_s", f"batch {batch}", "sagas/s") for batch in (1, 10, 100, 500)),
+        *(Figure(f"ceiling.{batch}.sagas_per_s", f"ceiling, batch {batch}", "sagas/s") for batch in (1, 10, 100, 500)),
+        Figure("pgbench.sagas_per_s", "pgbench", "sagas/s"),
+    ),
+    "one POST in process": (
+        Figure("post.cpu_ms", "processor time", "ms", at_most=2.5),
+        Figure("post.p50_ms", "p50", "ms"),
+    ),
+    "reads": (
+        Figure("read.statements", "statements a request, at most", at_most=1),
+        Figure("read.p50_ms", "in process, p50 of the slowest route", "ms", at_most=3),
+        Figure("gateway.read_p50_ms", "over the gateway, p50", "ms"),
+        Figure("gateway.reads_per_s", "over the gateway, one connection", "1/s"),
+        Figure("gateway.read_cpu_ms", "over the gateway, its processor time a request", "ms", at_most=3),
+    ),
+    "growth": (Figure("growth", "times as slow with many finished orders, worst", at_most=1.2),),
     "idle": (
         Figure("idle.cpu_percent", "of one core", "%", at_most=5),
         Figure("idle.statements_per_minute", "statements a minute"),
@@ -67,6 +89,22 @@ FIGURES: Mapping[str, Sequence[Figure]] = {
         Figure("stack.64.rss_mb.gateway", "API: resident, largest process", "MB", at_most=130),
         Figure("stack.64.rss_mb.triggers", "triggers: resident, largest process", "MB", at_most=130),
         Figure("stack.64.pss_mb", "whole stack, proportional", "MB"),
+    ),
+    "cold start, import of the functions": (
+        Figure("cold.http.of_naive", "HTTP, as packaged today, of the naive package", at_most=0.25),
+        Figure("cold.http_compiled.of_naive", "HTTP, with compiled files"),
+        Figure("cold.authorizer.of_naive", "authorizer, as packaged today", at_most=0.12),
+        Figure("cold.authorizer_compiled.of_naive", "authorizer, with compiled files"),
+        Figure("cold.naive.cpu_ms", "naive package", "ms"),
+        Figure("cold.naive.mb", "naive package", "MB"),
+        Figure("cold.http.mb", "HTTP", "MB"),
+        Figure("cold.authorizer.mb", "authorizer", "MB"),
+    ),
+    "bytes, one create_order": (
+        Figure("saga.wal_bytes", "log of PostgreSQL, without whole pages", at_most=15_000),
+        Figure("bytes.payment.authorize", "a command, payment.authorize"),
+        Figure("bytes.order.status_changed", "an event, order.status_changed"),
+        *(Figure(f"saga.{table}.{kind}", f"rows of {table} {kind}") for table in TABLES for kind in KINDS),
     ),
 }
 # How many times the throughput at 64 in flight of earlier code is to be reached, by its commit.

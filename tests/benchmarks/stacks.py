@@ -58,12 +58,16 @@ class Running:
     data_dir: Path
     supervisor: int
     info: Mapping[str, Any]
-    variables: Mapping[str, object]
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return str(self.info["http"]["url"])
 
     @property
     def port(self) -> int:
-        """Where the API is."""
-        return urlsplit(self.info["http"]["url"]).port or 0
+        """The port of the API."""
+        return urlsplit(self.url).port or 0
 
     def token(self, role: str = "customer", sub: str = "cust_1") -> str:
         """A token of its issuer."""
@@ -111,7 +115,7 @@ def running(subject: Subject, data_dir: Path, **variables: object) -> Iterator[R
     process = ServerProcess(command, log)
     try:
         info = _at_work(process, data_dir, log)
-        yield Running(subject, data_dir, process.pid, info, variables)
+        yield Running(subject, data_dir, process.pid, info)
     finally:
         process.stop()
 

@@ -1,6 +1,7 @@
 """The results as lines of text: under which conditions, and each figure beside its goal."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from statistics import median
 
 from infra.console import Line, Styled
@@ -13,13 +14,15 @@ STYLES = {"met": "good", "missed": "bad", "not measured": "under way", "": "time
 def printed(results: Results) -> Iterator[Line]:
     """The table."""
     yield from conditions(results)
-    section = ""
-    for line in goals.lines(results):
-        if line.section != section:
-            section = line.section
-            yield from ("", (Styled(section, "title"),))
-        value = "–" if line.median is None else f"{_number(line.median)} {line.figure.unit}".rstrip()
-        yield _row(line.figure.says, value, line.values, line.figure.goal, line.verdict)
+    for section, of in groupby(goals.lines(results), key=lambda line: line.section):
+        lines = list(of)
+        yield from ("", (Styled(section, "title"),))
+        if not any(line.values for line in lines):
+            yield ("  ", Styled("not measured", STYLES["not measured"]))
+            continue
+        for line in lines:
+            value = "–" if line.median is None else f"{_number(line.median)} {line.figure.unit}".rstrip()
+            yield _row(line.figure.says, value, line.values, line.figure.goal, line.verdict)
     yield from against(results)
 
 

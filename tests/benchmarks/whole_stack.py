@@ -5,10 +5,14 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.load import Load, connect, disconnect, one_after_another, orders_in_flight
+from tests.benchmarks.machine import cpu_seconds
+from tests.benchmarks.routes import READS
 from tests.benchmarks.stacks import MemoryWatch, Running
+from tests.support.api import Api
 
 LEVELS = (1, 16, 64)
 WARM_UP_SECONDS = 2.5
@@ -79,6 +83,25 @@ def idle(stack: Running, seconds: float) -> Mapping[str, float]:
         "idle.statements_per_minute": statements / minutes,
         "idle.sequential_scans_per_minute": sum(scanned.values()) / minutes,
         **{f"idle.sequential_scans_per_minute.{table}": number / minutes for table, number in scanned.items() if number},
+    }
+
+
+def reads(stack: Running, number: int) -> Mapping[str, float]:
+    """Reads over the gateway, one after the other on one connection: how many a second, and the slowest route's median."""
+    created = Api(stack.url, stack.data_dir, "cust_1").order(wait=20).json()
+    medians, requests, seconds, cpu = {}, 0, 0.0, cpu_seconds(stack.pids["gateway"])
+    for path, caller in READS.items():
+        target = path.format(order=created["order"]["orderId"], saga=created["saga"]["sagaId"])
+        [client] = clients = connect(stack.port, stack.token(caller.roles[0], caller.sub), 1)
+        load = _checked(one_after_another(partial(client.get, target), number, 0.0, expected=200))
+        disconnect(clients)
+        medians[path] = load.percentile(0.5)
+        requests, seconds = requests + number, seconds + load.seconds
+    return {
+        "gateway.reads_per_s": requests / seconds,
+        "gateway.read_p50_ms": statistics.median(medians.values()),
+        "gateway.read_cpu_ms": (cpu_seconds(stack.pids["gateway"]) - cpu) * 1000 / requests,
+        **{f"gateway.read_p50_ms.{path}": value for path, value in medians.items()},
     }
 
 
