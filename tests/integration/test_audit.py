@@ -313,12 +313,14 @@ MUTATIONS: dict[str, tuple[str, ...]] = {
     "boolean": ("NOT {0}",),
     "jsonb": ("'{{}}'", "'[]'", "NULL"),
 }
+# Of one column others: the next version may be one that this release knows.
+OWN_MUTATIONS = {("sagas", "definition_version"): ("{0} + 99", "0")}
 # What the audit can't and need not notice: a column, a mutation of it or all, and why.
 HARMLESS: dict[tuple[str, str, str | None], str] = {
     ("orders", "store_location", None): "nobody else keeps it",
     ("orders", "delivery_location", None): "nobody else keeps it",
     ("orders", "accept_by", "{0} + interval '1 day'"): "nobody else keeps the setting that it was made by",
-    ("sagas", "definition_version", "{0} + 1"): "a newer release may have started it",
+    ("sagas", "definition_version", "{0} + 99"): "a newer release may have started it",
     ("sagas", "setbacks", None): "says only how often a sweep has failed",
     ("sagas", "look_at", None): "says only when the sweep looks whether the saga is due; one that is overdue is found by due_at",
     ("sagas", "correlation_id", None): "ties log lines together",
@@ -350,7 +352,7 @@ def test_whatever_becomes_of_any_column_is_noticed_or_known_to_be_harmless(order
     with orders.engine.connect() as session:
         columns = session.execute(COLUMNS).all()
         for table, column, type in columns:
-            for mutation in MUTATIONS[type]:
+            for mutation in OWN_MUTATIONS.get((table, column), MUTATIONS[type]):
                 changed = mutated(session, table, column, mutation.format(column), ids)
                 known = next((key for key in ((table, column, mutation), (table, column, None)) if key in HARMLESS), None)
                 if not changed or changed <= {each.order_id for each in violations(session)}:
