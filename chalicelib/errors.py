@@ -73,7 +73,7 @@ class Invalid(Refusal):
 
 
 class Forbidden(Refusal):
-    """This is not for the caller to do."""
+    """The caller may not do this."""
 
 
 class NotFound(Refusal):

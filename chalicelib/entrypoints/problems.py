@@ -33,7 +33,7 @@ PROBLEMS: Mapping[type[Refusal], ProblemType] = {
     refusals.Unauthorized: UNAUTHORIZED,
     refusals.InvalidToken: replace(UNAUTHORIZED, headers={"WWW-Authenticate": BEARER_REFUSED}),
     refusals.PaymentDeclined: ProblemType("payment-declined", 402, "The payment was declined"),
-    errors.Forbidden: ProblemType("forbidden", 403, "This is not yours to do"),
+    errors.Forbidden: ProblemType("forbidden", 403, "Not allowed"),
     errors.NotFound: ProblemType("not-found", 404, "There is no such thing"),
     errors.WrongStatus: ProblemType("wrong-status", 409, "The order's status doesn't allow this"),
     errors.HeldBySaga: ProblemType("held-by-saga", 409, "A saga holds the order just now"),
