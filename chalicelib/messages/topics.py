@@ -29,7 +29,6 @@ PARTITIONS: dict[str, int] = {
 # unless the broker is to store them uncompressed. No byte of a record takes more than six of its event (a control character in a header's
 # name, as JSON escapes it).
 REPLY_SETTINGS: dict[str, str] = {"compression.type": "uncompressed", "max.message.bytes": "1000000"}
-SETTINGS: dict[str, dict[str, str]] = {topic: REPLY_SETTINGS for topic in (USER_EVENTS, PAYMENT_EVENTS, ESCROW_EVENTS)}
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,8 @@ TRIGGERS = (
     Trigger(PAYMENT_EVENTS, "on_payment_events"),
     Trigger(ESCROW_EVENTS, "on_escrow_events"),
 )
+
+SETTINGS: dict[str, dict[str, str]] = {trigger.topic: REPLY_SETTINGS for trigger in TRIGGERS}
 
 SCHEDULES = (
     Schedule("sweep_timeouts"),
