@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from infra.documents.openapi.routes import ROUTES
 from tests.integration.conftest import Service
 from tests.support.edge import ADMIN, NEW_ORDER, ORDERS, OTHER_CUSTOMER, OWNER, RUNNER, Caller, Edge
 from tests.support.interleaving import Move, complete, falls_silent
@@ -36,6 +37,14 @@ POSTS: dict[str, tuple[str, Move, Caller, str, Any]] = {
     "retry": ("DELIVERED", silent_capture, ADMIN, "/api/sagas/{saga}/retry", None),
     "compensate": ("DELIVERED", lambda scene: complete()(scene) and None, ADMIN, "/api/sagas/{saga}/compensate", {}),
 }
+
+# Those whose tests stand where they are tested otherwise.
+TRIED_ELSEWHERE = {"/api/orders", "/api/dead-letters/{deadLetterId}/redrive", "/api/dead-letters/{deadLetterId}/dismiss"}
+
+
+def test_every_route_that_takes_a_key_is_tried() -> None:
+    tried = {path.format(order="{orderId}", saga="{sagaId}") for _, _, _, path, _ in POSTS.values()}
+    assert {route.path for route in ROUTES if "Idempotency-Key" in route.parameters} == tried | TRIED_ELSEWHERE
 
 
 @pytest.mark.parametrize("route", POSTS)
