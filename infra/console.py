@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TextIO, TypeAlias
 
-SILENCE_SECONDS = 2.0
+PROGRESS_SECONDS = 2.0
 # Codes of ECMA-48, select graphic rendition.
 STYLES = {"time": "2", "good": "32", "bad": "31", "under way": "36", "title": "1"}
 # Printable to Python and drawn as nothing: Unicode's Default_Ignorable_Code_Point without what is a control or format character anyway.
@@ -108,5 +108,5 @@ async def progress(what: str) -> AsyncIterator[None]:
 async def _tell(what: str) -> None:
     begun = time.monotonic()
     while True:
-        await asyncio.sleep(SILENCE_SECONDS)
+        await asyncio.sleep(PROGRESS_SECONDS)
         say(f"  {what} … {time.monotonic() - begun:.0f} s")

@@ -17,7 +17,7 @@ from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
 
 def retry(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
-    """Send the silent command again, or try a refused payout anew; raises NotFound, PreconditionFailed, WrongStatus."""
+    """Send the command that timed out again, or try a refused payout anew; raises NotFound, PreconditionFailed, WrongStatus."""
     with _saga_locked(session, call, saga_id) as (work, saga, definition):
         if not definition.can_retry(saga):
             raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")

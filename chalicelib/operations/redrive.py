@@ -71,7 +71,7 @@ def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redrive
         raise NotFound("there is no such dead letter")
     letter, record = found
     received = receive(record)
-    with _bugs_told():
+    with _bugs_refused():
         before = lock(session, call.rules, **concerned([received]))
     call.once(session)
     for order in before.orders.values():
@@ -83,7 +83,7 @@ def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redrive
     note = {"operator": "redrive", "by": call.viewer.actor(), "deadLetterId": str(dead_letter_id)}
     # Were it kept once more, that would be taken back: any id will do that no letter has.
     delivery = Delivery(received, call.ids, call.ids.saga_id, note)
-    with _bugs_told():
+    with _bugs_refused():
         call.written.extend(_take(session, call.rules, delivery))
         after = lock(session, call.rules, order_ids=before.orders, saga_ids=before.sagas)
     changes = (*_changed(before, after), *_sent(session, list(before.orders), latest))
@@ -116,7 +116,7 @@ def _take(session: sa.Connection, rules: Rules, delivery: Delivery) -> list[Writ
 
 
 @contextmanager
-def _bugs_told() -> Iterator[None]:
+def _bugs_refused() -> Iterator[None]:
     """Whatever the record makes the code or the database raise, the operator is told of as a refusal, and nothing is written."""
     try:
         yield

@@ -49,7 +49,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class SilentCommands:
+class OverdueCommands:
     """Sagas whose pending command was waited for long enough."""
 
     name: str = "SagasDue"
@@ -124,7 +124,7 @@ class UncompletedOrders:
         put_off(session, item.order_id, counted=counted)
 
 
-JOBS: tuple[Job, ...] = (SilentCommands(), UnacceptedOrders(), UncompletedOrders())
+JOBS: tuple[Job, ...] = (OverdueCommands(), UnacceptedOrders(), UncompletedOrders())
 
 
 class Sweeper:

@@ -17,7 +17,7 @@ def _has_no_runner(order: Order, _data: SagaData) -> bool:
 
 
 def _close(order: Order, data: SagaData, moment: Moment) -> Order:
-    """`ending` among the facts says which end it is; the runner's name stays on the order."""
+    """`ending` among the saga data says which end it is; the runner's name stays on the order."""
     closed = move(move_payment(order, PaymentStatus.RELEASED), OrderStatus(data["ending"]), moment.now)
     return replace(closed, cancel_reason=data.get("cancel_reason"))
 

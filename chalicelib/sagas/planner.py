@@ -119,7 +119,7 @@ class _Planning:
         self._undo_next()
 
     def retry(self) -> None:
-        """Go on with a suspended saga: the silent command once more, or a refused payout from its first step."""
+        """Go on with a suspended saga: the command that timed out once more, or a refused payout from its first step."""
         self.status = SagaStatus.COMPENSATING if self.pending and self.pending.undo else SagaStatus.RUNNING
         if self.status is SagaStatus.RUNNING:
             self.error = None
@@ -226,7 +226,7 @@ class _Planning:
         return self.pending, self.definition.step_of(self.pending)
 
     def _heal(self, pending: Pending) -> None:
-        """A late reply wakes a saga that was suspended because it timed out."""
+        """A late reply resumes a saga that was suspended because it timed out."""
         if self.status is not SagaStatus.FAILED:
             return
         self.status = SagaStatus.COMPENSATING if pending.undo else SagaStatus.RUNNING

@@ -141,7 +141,7 @@ def _saga(known: Known) -> list[str]:
     return [
         f"{saga.status} at {saga.current_step or 'its end'}, version {saga.definition_version}",
         f"started {timestamp(saga.started_at)}, {ended}, correlation {saga.context.correlation_id}",
-        f"facts {json.dumps(dict(saga.data), ensure_ascii=False)}",
+        f"data {json.dumps(dict(saga.data), ensure_ascii=False)}",
     ]
 
 

@@ -109,10 +109,10 @@ def test_sagas_that_wait_for_an_operator_or_for_a_late_reply_are_listed_as_suspe
         found = {each.order_id: (each.rule, each.detail) for each in suspended(session)}
     assert found == {
         orders.ids["refused payout"]: (
-            "parked_by_refusal",
+            "suspended_refused",
             "complete_order: release_escrow was refused: the runner is not the one assigned",
         ),
-        orders.ids["suspended by a time out"]: ("parked_by_silence", "cancel_order: refund_escrow had no answer after 5 attempts"),
+        orders.ids["suspended by a time out"]: ("suspended_timed_out", "cancel_order: refund_escrow had no answer after 5 attempts"),
     }
 
 
@@ -249,8 +249,8 @@ BREAKAGES += [
     (audit.FACTS_DISAGREE, "open", order("customer_id = 'cust_9'", "open"), "customer cust_9, but cust_1 was asked about"),
     (audit.FACTS_DISAGREE, "running", order("customer_id = 'cust_9'", "running"), "customer cust_9, but cust_1 was asked about"),
     (audit.FACTS_DISAGREE, "accepted", order("runner_id = 'run_9'", "accepted"), "runner run_9, but run_1 accepted"),
-    (audit.FACTS_DISAGREE, "accepted", order("payment_id = 'pay_9'", "accepted"), "payment pay_9, but the saga was told pay_"),
-    (audit.FACTS_DISAGREE, "accepted", order("escrow_id = 'esc_9'", "accepted"), "hold esc_9, but the saga was told esc_"),
+    (audit.FACTS_DISAGREE, "accepted", order("payment_id = 'pay_9'", "accepted"), "payment pay_9, but the saga knows pay_"),
+    (audit.FACTS_DISAGREE, "accepted", order("escrow_id = 'esc_9'", "accepted"), "hold esc_9, but the saga knows esc_"),
     (audit.FACTS_DISAGREE, "cancelled", order("cancel_reason = 'x'", "cancelled"), "another reason"),
     (audit.FACTS_DISAGREE, "open", order("authorization_expired = true", "open"), "the history tells of 0"),
     (audit.FACTS_DISAGREE, "open", "UPDATE campusg.sagas SET name = 'other' WHERE order_id = :open", "0 sagas have created it"),

@@ -93,7 +93,7 @@ def test_copies_of_a_payout_and_refusals_of_it_are_counted_apart(scene: Scene) -
     assert statuses(scene) == ("DELIVERED", "CAPTURED", "FAILED")
 
 
-def test_a_payout_refused_to_the_last_try_parks_the_saga_and_holds_the_order(scene: Scene) -> None:
+def test_a_payout_refused_to_the_last_try_suspends_the_saga_and_holds_the_order(scene: Scene) -> None:
     captured(scene)
     version = scene.order["version"]
     for number in range(ATTEMPTS):
@@ -144,7 +144,7 @@ def test_a_late_refusal_of_the_silent_payout_counts_as_one(scene: Scene) -> None
 
 
 @pytest.mark.parametrize("silent_before", [False, True])
-def test_a_refused_capture_turns_back_however_late_and_the_order_can_be_completed_again(scene: Scene, *, silent_before: bool) -> None:
+def test_a_refused_capture_is_compensated_however_late_and_the_order_can_be_completed_again(scene: Scene, *, silent_before: bool) -> None:
     scene.answer_next()
     if silent_before:
         falls_silent(scene)

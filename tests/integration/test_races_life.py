@@ -78,7 +78,7 @@ def test_an_expiry_at_any_step_of_the_creation_cancels_the_order(shared_stage: S
         assert expired == 1 or unwilling, race
 
 
-def test_cancel_and_expiry_during_the_creation_together_turn_it_once(shared_stage: Stage) -> None:
+def test_cancel_and_expiry_during_the_creation_together_compensate_it_once(shared_stage: Stage) -> None:
     for race in runs(shared_stage, "NEW", {"creation": [created], "customer": [cancel()], "bank": [expire]}):
         assert statuses(race)[0] == "CANCELLED", race
         undone = [

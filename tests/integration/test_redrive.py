@@ -224,7 +224,7 @@ def test_of_several_at_once_one_wins(brokerless: Service, offline: InProcess, re
     assert brokerless.world.order(placed)["version"] == 2
 
 
-def test_a_batch_that_buries_the_record_once_more_and_a_redrive_never_wait_for_each_other(
+def test_a_batch_that_keeps_the_record_once_more_and_a_redrive_never_wait_for_each_other(
     brokerless: Service, offline: InProcess, released: Callable[[], None]
 ) -> None:
     """The batch holds the order when it comes to the letter's row; so nobody may hold that row who still needs the order."""

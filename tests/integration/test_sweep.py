@@ -125,7 +125,7 @@ def test_a_time_out_undoes_the_silent_step_too_and_cancels_the_order(brokerless:
     assert (saga["status"], saga["error"]["code"]) == ("COMPENSATED", "silent")
 
 
-def test_a_silent_undo_parks_the_saga_holds_the_order_and_heals_by_a_late_answer(brokerless: Service) -> None:
+def test_an_undo_without_reply_suspends_the_saga_and_holds_the_order_until_a_late_answer(brokerless: Service) -> None:
     world = brokerless.world
     placed = world.place()
     answer_pending(brokerless, placed)

@@ -20,7 +20,7 @@ from chalicelib.db.migrations import upgrade
 from chalicelib.ids import new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call
-from chalicelib.operations.sweep import SilentCommands
+from chalicelib.operations.sweep import OverdueCommands
 from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.engine import UnitOfWork
 from chalicelib.sagas.registry import DEFINITIONS
@@ -73,7 +73,7 @@ def refused(run: Run) -> None:
 
 def times_out(run: Run) -> None:
     run.scene.make_due()
-    sweep = Sweep(SilentCommands())
+    sweep = Sweep(OverdueCommands())
     sweep.read(run.scene)
     sweep.act(run.scene)
 

@@ -134,7 +134,7 @@ def acceptance_timeout() -> Sequence[Move]:
 
 def time_out() -> Sequence[Move]:
     """The pending command is due, and the sweep finds it so, and acts."""
-    return (lambda scene: scene.make_due(), *Sweep(sweeps.SilentCommands()).moves)
+    return (lambda scene: scene.make_due(), *Sweep(sweeps.OverdueCommands()).moves)
 
 
 def times_out(scene: Scene) -> None:

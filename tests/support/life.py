@@ -20,7 +20,7 @@ from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import create_order
 from chalicelib.operations.give_back import cancel_acceptance
 from chalicelib.operations.move_status import BY_HAND, move_status
-from chalicelib.operations.sweep import SilentCommands, UnacceptedOrders, UncompletedOrders
+from chalicelib.operations.sweep import OverdueCommands, UnacceptedOrders, UncompletedOrders
 from chalicelib.operations.take_replies import Delivery, take_replies
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import DueOrder
@@ -138,7 +138,7 @@ class Life:
         if saga and saga.pending and saga.due_at:
             self.tables.now = max(self.tables.now, saga.due_at)
             due = Due(saga.saga_id, saga.pending.command_id, published, saga.due_at)
-            SilentCommands().do(self.tables.session, self.rules, [(due, self.ids())])
+            OverdueCommands().do(self.tables.session, self.rules, [(due, self.ids())])
 
     def nobody_accepts(self) -> None:
         if self.order.accept_by:

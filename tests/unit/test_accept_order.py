@@ -117,7 +117,7 @@ def test_an_accept_undone_after_its_time_leaves_the_order_due_at_once(assigning:
 
 
 @pytest.mark.parametrize("validated", [False, True])
-def test_an_operator_turns_an_accept_round_wherever_it_runs(story: Story, validated: bool) -> None:
+def test_an_operator_compensates_an_accept_wherever_it_runs(story: Story, validated: bool) -> None:
     if validated:
         story.is_done()
         story.expects("escrow.assign_runner")
@@ -129,7 +129,7 @@ def test_an_operator_turns_an_accept_round_wherever_it_runs(story: Story, valida
     is_open_again(story, "cancelled")
 
 
-def test_a_silent_undo_parks_the_saga_until_a_late_reply(assigning: Story) -> None:
+def test_an_undo_without_reply_suspends_the_saga_until_a_late_reply(assigning: Story) -> None:
     assigning.falls_silent()
     assigning.expects("escrow.unassign_runner")
     assigning.falls_silent()

@@ -78,7 +78,7 @@ def test_the_first_request_starts_the_saga_the_same_again_joins_it_and_later_fin
     assert (later.started, later.saga.saga_id, later.saga.status) == (False, first.saga.saga_id, SagaStatus.COMPLETED)
 
 
-def test_cancelling_a_creation_turns_it_round_and_again_joins_it() -> None:
+def test_cancelling_a_creation_compensates_it_and_again_joins_it() -> None:
     with in_memory() as tables:
         life = Life(tables, RULES)
         life.go_on()

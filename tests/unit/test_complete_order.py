@@ -90,7 +90,7 @@ def test_a_rejected_runner_costs_nobody_anything(story: Story) -> None:
     story.has_steps(validate_runner="FAILED", capture_payment="SKIPPED", release_escrow="SKIPPED", close="SKIPPED")
 
 
-def test_a_silent_user_service_turns_the_saga_before_any_money_moves(story: Story) -> None:
+def test_a_silent_user_service_has_the_saga_compensated_before_any_money_moves(story: Story) -> None:
     story.falls_silent()
     stays_delivered(story, "silent")
     story.finds("user.runner_validated", Verdict.STALE, to="user.validate_runner")
@@ -101,14 +101,14 @@ def test_an_operator_compensates_a_saga_whose_capture_is_not_yet_written(story: 
     stays_delivered(story, "cancelled")
 
 
-def test_a_refused_capture_turns_the_saga_with_nothing_to_undo(capturing: Story) -> None:
+def test_a_refused_capture_has_the_saga_compensated_with_nothing_to_undo(capturing: Story) -> None:
     capturing.answers("payment.capture_failed", reason="expired")
 
     stays_delivered(capturing, "refused")
     capturing.has_steps(validate_runner="DONE", capture_payment="FAILED", release_escrow="SKIPPED")
 
 
-def test_a_silent_capture_never_turns_the_saga_and_a_late_reply_heals_it(capturing: Story) -> None:
+def test_a_silent_capture_never_has_the_saga_compensated_and_a_late_reply_heals_it(capturing: Story) -> None:
     capturing.falls_silent()
     capturing.is_suspended(error="silent")
     capturing.has_order(order="DELIVERED", payment="AUTHORIZED", active_saga_id=capturing.saga.saga_id)
@@ -278,7 +278,7 @@ def test_compensate_gives_escrow_then_payment_back_and_the_order_stays_delivered
 
 
 @pytest.mark.parametrize("done", [0, 1])
-def test_a_silent_undo_parks_the_saga_until_a_late_reply_or_an_operator(unpayable: Story, done: int) -> None:
+def test_an_undo_without_reply_suspends_the_saga_until_a_late_reply_or_an_operator(unpayable: Story, done: int) -> None:
     undos = ["escrow.refund", "payment.refund"]
     unpayable.is_cancelled()
     for undo in undos[:done]:
@@ -308,7 +308,7 @@ def test_a_refund_of_another_amount_does_not_fit(unpayable: Story) -> None:
 # Past the pivot even the validation, asked anew, never turns the saga
 
 
-def test_a_validation_that_falls_silent_after_a_retry_parks_the_saga(unpayable: Story) -> None:
+def test_a_validation_that_times_out_after_a_retry_suspends_the_saga(unpayable: Story) -> None:
     unpayable.is_retried()
     unpayable.expects("user.validate_runner")
     unpayable.falls_silent()

@@ -215,7 +215,7 @@ def test_a_saga_that_undoes_or_has_ended_can_not_be_compensated(holding: Story, 
     assert holding.saga is before
 
 
-def test_a_silent_undo_parks_the_saga_and_a_late_reply_heals_it(holding: Story) -> None:
+def test_an_undo_without_reply_suspends_the_saga_and_a_late_reply_heals_it(holding: Story) -> None:
     holding.is_cancelled()
     holding.expects("escrow.refund")
     holding.falls_silent()

@@ -135,7 +135,7 @@ def test_a_late_reply_of_the_pivot_heals_the_saga_and_clears_its_error(capturing
     capturing.expects("escrow.release")
 
 
-def test_a_late_refusal_of_the_pivot_turns_the_saga(capturing: Story) -> None:
+def test_a_late_refusal_of_the_pivot_has_the_saga_compensated(capturing: Story) -> None:
     capturing.falls_silent()
     capturing.answers("payment.capture_failed")
 

@@ -97,7 +97,7 @@ RULES: tuple[Rule, ...] = (
 
 CLOCK = sa.text("SELECT clock_timestamp()")
 SUSPENDED = sa.text("""
-    SELECT CASE WHEN awaited_id IS NULL THEN 'parked_by_refusal' ELSE 'parked_by_silence' END AS rule, order_id, saga_id,
+    SELECT CASE WHEN awaited_id IS NULL THEN 'suspended_refused' ELSE 'suspended_timed_out' END AS rule, order_id, saga_id,
         concat(name, ': ', error ->> 'detail') AS detail
     FROM campusg.sagas WHERE ended_at IS NULL AND status = 'FAILED' ORDER BY saga_id LIMIT :most""")
 

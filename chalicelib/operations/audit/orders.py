@@ -59,7 +59,7 @@ TIMES_DISAGREE = Rule(
         FROM campusg.orders o JOIN entered e USING (order_id))
     SELECT order_id, CAST(NULL AS uuid) AS saga_id, concat(names, ': not as in the history') AS detail FROM wrong WHERE names <> ''""",
 )
-# What a saga was told stands among its facts. An order's runner is whoever accepted it last and has neither given it back nor been undone.
+# A saga's data has what partners answered. An order's runner is whoever accepted it last and has neither given it back nor been undone.
 FACTS_DISAGREE = Rule(
     "facts_disagree",
     "an order has the customer, the runner, the ids and the reason that its sagas know",
@@ -93,9 +93,9 @@ FACTS_DISAGREE = Rule(
             CASE WHEN creations <> 1 THEN concat(creations, ' sagas have created it') END,
             CASE WHEN customer <> customer_id THEN concat('customer ', customer_id, ', but ', customer, ' was asked about') END,
             CASE WHEN payment_id IS DISTINCT FROM creation ->> 'payment_id' THEN
-                concat('payment ', payment_id, ', but the saga was told ', creation ->> 'payment_id') END,
+                concat('payment ', payment_id, ', but the saga knows ', creation ->> 'payment_id') END,
             CASE WHEN escrow_id IS DISTINCT FROM creation ->> 'escrow_id' THEN
-                concat('hold ', escrow_id, ', but the saga was told ', creation ->> 'escrow_id') END,
+                concat('hold ', escrow_id, ', but the saga knows ', creation ->> 'escrow_id') END,
             CASE WHEN runner_id IS DISTINCT FROM runner THEN
                 concat('runner ', coalesce(runner_id, 'nobody'), ', but ', coalesce(runner, 'nobody'), ' accepted') END,
             CASE WHEN cancel_reason IS DISTINCT FROM CASE WHEN order_status IN ('CANCELLED', 'TIMED_OUT') THEN reason END

@@ -1,4 +1,4 @@
-"""What holds of a saga's row: its steps are those of its definition, stand as its status says, and agree with what was asked and told.
+"""What holds of a saga's row: its steps are those of its definition, stand as its status says, and agree with what was asked and answered.
 
 Written without the definitions, so that it can find those wrong; a test compares the two.
 """
@@ -13,7 +13,7 @@ STEPS: dict[tuple[str, int], tuple[str, ...]] = {
     ("cancel_acceptance", 1): ("unassign_runner", "reopen", "notify_customer"),
     ("cancel_order", 1): ("unassign_runner", "refund_escrow", "release_payment", "close", "notify"),
 }
-# What a saga keeps of a reply: saga, step, type of the reply, its field, the fact.
+# What a saga keeps of a reply: saga, step, type of the reply, its field, its name among the saga data.
 KEPT: tuple[tuple[str, str, str, str, str], ...] = (
     ("create_order", "validate_customer", "user.customer_validated", "paymentMethodId", "payment_method_id"),
     ("create_order", "authorize_payment", "payment.authorized", "paymentId", "payment_id"),
@@ -47,7 +47,7 @@ SAGA_DISAGREES = Rule(
         SELECT order_id, saga_id, concat_ws('; ',
             CASE WHEN expected IS NULL AND (ended_at IS NOT NULL OR definition_version = 1) AND name NOT IN ({_NAMES})
                 THEN concat('no saga is called ', name) END,
-            CASE WHEN jsonb_typeof(facts) <> 'object' THEN 'its facts are no object' END,
+            CASE WHEN jsonb_typeof(facts) <> 'object' THEN 'its data is no object' END,
             CASE WHEN names IS DISTINCT FROM coalesce(expected, names) THEN concat('its steps are ', names) END,
             CASE WHEN status = 'COMPLETED' AND (all_done IS NOT TRUE OR error IS NOT NULL)
                 THEN 'COMPLETED with an error or undone steps' END,
@@ -84,7 +84,7 @@ SAGA_DISAGREES = Rule(
 )
 REPLIES_DISAGREE = Rule(
     "replies_disagree",
-    "a saga's facts are what the replies said that it has kept, and are not kept where nobody said them",
+    "a saga's data is what the replies said that it has kept, and is not kept where nobody said it",
     f"""
     WITH kept (name, step, type, field, fact) AS ({pairs(KEPT)})
     SELECT s.order_id, s.saga_id, concat(k.fact, ' is ', coalesce(s.facts ->> k.fact, 'not known'), ', but ', k.type, ' said ',
