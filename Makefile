@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow audit why dead-letters redrive dismiss token env declare test test-fast bench lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss token env declare test test-fast bench lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,6 +26,9 @@ demo: venv ## take an order through its whole life and print the timeline
 
 grow: venv ## add finished orders of the past months to the running stack: make grow ORDERS=1000000
 	@$(PY) -m infra.stack grow
+
+waterfall: venv ## draw where an order's milliseconds went: make waterfall ORDER=…
+	@$(PY) -m infra.stack waterfall
 
 audit: venv ## print what must never be true of orders, sagas and money; fails if anything is
 	@$(PY) -m infra.operator audit

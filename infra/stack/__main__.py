@@ -35,6 +35,12 @@ def _grow() -> int:
     return grow()
 
 
+def _waterfall() -> int:
+    from infra.stack.waterfall import waterfall
+
+    return waterfall()
+
+
 def _token() -> int:
     from infra.stack.devkeys import TokenRequestError, requested_token
 
@@ -75,6 +81,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "stop": _stop,
     "demo": _demo,
     "grow": _grow,
+    "waterfall": _waterfall,
     "token": _token,
     "env": _env,
     "kafka": _kafka,

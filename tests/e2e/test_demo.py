@@ -1,9 +1,10 @@
-"""`make demo` on a stack of its own and on a running one, and `make audit` and `make why` on the stack afterwards."""
+"""`make demo` on a stack of its own and on a running one, and `make audit`, `make why` and `make waterfall` on the stack afterwards."""
 
 import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -48,6 +49,15 @@ def test_a_demo_on_a_running_stack_uses_it_and_says_what_does_not_fit_into_a_min
     why = local_command("why", stack.data_dir, ORDER=order_id[1])
     assert why.stdout.splitlines()[0].startswith("complete_order ")
     assert why.stdout.splitlines()[1].startswith("  ended well at ")
+    drawn = local_command("waterfall", stack.data_dir, ORDER=order_id[1])
+    create, accept, complete = re.split(r"\n\n", drawn.stdout.strip())
+    assert [each.split()[0] for each in (create, accept, complete)] == ["create_order", "accept_order", "complete_order"], drawn.stderr
+    assert "POST /api/orders: " in create
+    assert "answered 201" in create
+    for reply in ("user.customer_validated", "payment.authorized", "escrow.held"):
+        assert create.count(f"{reply}: ") >= 2, create
+    unknown = local_command("waterfall", stack.data_dir, ORDER=str(UUID(int=7)))
+    assert (unknown.returncode, unknown.stderr.count("there is no saga of an order 00000000-")) == (1, 1)
 
 
 def test_an_order_that_does_not_end_as_it_should_fails_the_demo(

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,7 +21,7 @@ from infra.operator import audit, dead_letters, why
 from infra.operator.__main__ import COMMANDS as OPERATOR_COMMANDS
 from infra.partners import requests
 from infra.partners.store import Store
-from infra.stack import demo, devkeys
+from infra.stack import demo, devkeys, waterfall
 from infra.stack.__main__ import COMMANDS as STACK_COMMANDS
 from infra.stack.stories import LIFE, Api, StoryError
 from infra.stack.timeline import timeline
@@ -214,8 +214,13 @@ def test_the_demo(stage: Stage, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     step = {"name": NASTY, "status": NASTY, "startedAt": entry["at"], "endedAt": entry["at"], "attempts": 2}
     saga = {"name": NASTY, "status": NASTY, "startedAt": entry["at"], "endedAt": entry["at"], "steps": [step], "error": {"code": NASTY}}
     say(*timeline([entry], [saga]))
+    now = datetime.now(UTC)
+    later = now + timedelta(seconds=1)
+    asked = waterfall.Request("POST", NASTY, "201", now, later)
+    exchange = waterfall.Exchange(NASTY, later, reply=NASTY, replied=later)
+    say(*waterfall.picture(waterfall.Run("create_order", now, later, [now], [exchange], asked)))
 
-    assert harmless(*capsys.readouterr()).count("\\x1b]0;owned") >= 6
+    assert harmless(*capsys.readouterr()).count("\\x1b]0;owned") >= 8
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"demo"}))
