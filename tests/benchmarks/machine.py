@@ -5,6 +5,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -49,13 +50,13 @@ def cpu_seconds(*pids: int) -> float:
     total, left = 0, list(pids)
     while left:
         pid = left.pop()
-        try:
+        # A process may end while it is looked at, and each of its threads by itself.
+        with suppress(FileNotFoundError, ProcessLookupError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15]))
             for task in Path(f"/proc/{pid}/task").iterdir():
-                left += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        total += sum(map(int, fields[11:15]))
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    left += map(int, (task / "children").read_text().split())
     return total / TICK
 
 
