@@ -65,7 +65,7 @@ def whole_stacks(bench: Bench) -> None:
         for subject in bench.subjects:
             bench.calibrate()
             bench.tell(f"whole stack of {subject.name}, round {number + 1} of {bench.rounds}")
-            with running(subject, bench.folder / subject.name, **variables) as stack:
+            with running(subject, bench.folder / f"{subject.name}-{number}", **variables) as stack:
                 whole_stack.warm_up(stack)
                 for level in whole_stack.LEVELS:
                     figures = whole_stack.throughput(stack, level, bench.seconds)
@@ -86,7 +86,12 @@ def _calm(bench: Bench, stack: Running) -> None:
     shown = ("SWEEP_SECONDS", "TRIGGER_READINGS", "STEP_TIMEOUT_SECONDS", "DATABASE_POOL_SIZE")
     bench.results.conditions["settings"] = {name: variables[name] for name in shown if name in variables}
     bench.tell(f"  idle, {bench.idle_seconds:.0f} s")
-    bench.results.add_all(whole_stack.idle(stack, bench.idle_seconds))
+    figures = whole_stack.idle(stack, bench.idle_seconds)
+    bench.results.add_all(figures)
+    scans = {name.rpartition(".")[2]: number for name, number in figures.items() if name.startswith("idle.sequential_scans_per_minute.")}
+    if scans:
+        told = ", ".join(f"{table} {number:.0f}" for table, number in scans.items())
+        bench.results.notes.append(f"idle, sequential scans a minute: {told}")
     figures = whole_stack.reads(stack, READS_OVER_GATEWAY)
     bench.results.add_all(figures)
     bench.tell(f"  reads over the gateway: {figures['gateway.reads_per_s']:.0f}/s, p50 {figures['gateway.read_p50_ms']:.1f} ms")
