@@ -42,7 +42,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     # A validator of ours has worded it.
     if error["type"] == "value_error":
         return str(context["error"])
-    words = {name: str(value).replace("'", "").replace(" or ", ", ") for name, value in context.items()}
+    # A limit of a float is one itself: nobody writes 3600.0.
+    words = {name: str(value).removesuffix(".0").replace("'", "").replace(" or ", ", ") for name, value in context.items()}
     return SENTENCES.get(error["type"], OTHERWISE).format(**words)
 
 

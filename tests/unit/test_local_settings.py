@@ -81,6 +81,11 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         read_settings({name: value})
 
 
+def test_a_limit_is_named_as_people_write_it() -> None:
+    with pytest.raises(SettingsError, match=r"^ACCEPT_TIMEOUT_SECONDS: must be at most 31536000$"):
+        read_settings({"ACCEPT_TIMEOUT_SECONDS": "40000000"})
+
+
 def test_the_password_is_not_in_the_repr() -> None:
     assert "secret" not in repr(read_settings({"DATABASE_URL": "postgresql+pg8000://user:secret@host/db"}))
 
