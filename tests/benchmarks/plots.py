@@ -10,6 +10,8 @@ LEFT, RIGHT, TOP, BOTTOM = 76, 196, 48, 58
 INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 # Okabe and Ito's palette, which colour-blind readers can tell apart; a second round of it is dashed.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666", "#000000")
+# Of a legend's label, a character takes so many pixels; where the longest needs more room, the plot is wider.
+CHARACTER = 7.2
 STYLE = "text{font:13px sans-serif;fill:#222}.small{font-size:12px}.title{font-size:15px;font-weight:bold}"
 
 
@@ -81,7 +83,7 @@ def line_plot(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
         body += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in places]
         body += _legend(number, each.label, colour)
-    return _document(body)
+    return _document(body, [each.label for each in series])
 
 
 def stacked_bars(title: str, x: str, y: Axis, names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> str:
@@ -101,7 +103,7 @@ def stacked_bars(title: str, x: str, y: Axis, names: Sequence[str], parts: Mappi
             below += values[number]
     for place, label in enumerate(reversed(list(parts))):
         body += _legend(place, label, COLOURS[(len(parts) - 1 - place) % len(COLOURS)])
-    return _document(body)
+    return _document(body, list(parts))
 
 
 def short(value: float) -> str:
@@ -149,13 +151,14 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "small") -> st
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(text)}</text>'
 
 
-def _document(body: Sequence[str]) -> str:
-    size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
+def _document(body: Sequence[str], labels: Sequence[str]) -> str:
+    width = max(WIDTH, WIDTH - RIGHT + 44 + round(CHARACTER * max(map(len, labels))))
+    size = f'width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}"'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
             f"<style>{STYLE}</style>",
-            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+            f'<rect width="{width}" height="{HEIGHT}" fill="#fff"/>',
             *body,
             "</svg>\n",
         ]

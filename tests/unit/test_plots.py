@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks.plots import INNER_HEIGHT, LEFT, TOP, Axis, Scale, Series, line_plot, short, stacked_bars
+from tests.benchmarks.plots import INNER_HEIGHT, LEFT, TOP, WIDTH, Axis, Scale, Series, line_plot, short, stacked_bars
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,6 +32,12 @@ def test_what_lies_outside_the_axis_is_drawn_at_its_edge() -> None:
     scale = Scale.of(Axis("share", least=0.0, most=2.0), [0.5, 80.0], 100)
 
     assert (scale.at(80), scale.at(-1), scale.at(1)) == (100, 0, 50)
+
+
+def test_a_long_label_has_room() -> None:
+    plot = line_plot("limits", Axis("x"), Axis("y"), [Series("operations of the instance's link to its volume", [(0, 0), (1, 1)])])
+
+    assert float(ElementTree.fromstring(plot).get("width", "0")) > WIDTH
 
 
 def test_bars_are_as_high_as_their_parts_together() -> None:
