@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss token env declare test test-fast bench lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss token env declare test test-fast bench scale lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -63,6 +63,9 @@ test-fast: venv ## run the tests that need no database and no broker
 
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks
+
+scale: venv ## say what AWS would carry, what breaks first and what it costs, also for one load: make scale ORDERS_PER_MINUTE=…
+	@$(PY) -m tests.benchmarks.scale
 
 lint: venv ## check style, types and imports
 	@$(PY) -m ruff check .
