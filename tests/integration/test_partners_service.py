@@ -339,6 +339,11 @@ def test_500_commands_at_once_are_all_answered(world: World, settings: Settings)
     assert len(ledger.open_money(settings.database_url)) == 500
 
 
+def test_long_statements_are_not_held_back(empty_database: str) -> None:
+    with contextlib.closing(connect(empty_database)) as connection:
+        assert connection._usock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_what_is_seven_days_old_is_forgotten_unless_its_money_is_open(empty_database: str) -> None:
     store = Store.open(empty_database)
     for order_id, command in (
