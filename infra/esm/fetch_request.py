@@ -24,9 +24,11 @@ CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 300.0
 # Kafka's own defaults for `fetch.max.bytes` and `max.partition.fetch.bytes`; a larger batch comes all the same, alone.
 MOST_BYTES, MOST_PARTITION_BYTES = 50 * 1024 * 1024, 1024 * 1024
-# Of a consumer, not of a replica; as soon as there is a byte; uncommitted transactions too; without a fetch session.
-_CONSUMER, _LEAST_BYTES, _READ_UNCOMMITTED, _NO_SESSION = -1, 1, 0, (0, -1)
 _UNKNOWN = -1
+# Not a replica.
+_CONSUMER = struct.pack(">i", -1)
+# As soon as there is a byte; uncommitted transactions too; without a fetch session.
+_LIMITS = struct.pack(">iibii", 1, MOST_BYTES, 0, 0, -1)
 _CORRELATION_BYTES = 4
 
 
@@ -47,9 +49,9 @@ class Connection:
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(LONGEST_WAIT_SECONDS + PATIENCE_SECONDS)
-        self._head = struct.pack(">hhi", FETCH, VERSION, 0) + _string(client_id)
+        self._before_wait = struct.pack(">hhi", FETCH, VERSION, 0) + _string(client_id) + _CONSUMER
+        self._behind_wait = b""
         self._offsets: Mapping[TopicPartition, int] = {}
-        self._topics = b""
         self._empty = b""
         self._asked_at = time.monotonic()
         self.is_asked = False
@@ -71,13 +73,12 @@ class Connection:
 
     def ask(self, offsets: Mapping[TopicPartition, int], wait_seconds: float) -> None:
         """Ask for records of these partitions, each from its offset on; where there are none, the broker may hold the request so long."""
-        if offsets != self._offsets:
-            self._offsets, self._topics = offsets, _topics(offsets)
+        if offsets is not self._offsets:
+            self._offsets, self._behind_wait = offsets, _LIMITS + _topics(offsets)
         # An answer that came too early would have the rest of the time asked for once more.
-        wait_ms = math.ceil(min(wait_seconds, LONGEST_WAIT_SECONDS) * 1000)
-        limits = struct.pack(">iiiibii", _CONSUMER, wait_ms, _LEAST_BYTES, MOST_BYTES, _READ_UNCOMMITTED, *_NO_SESSION)
-        size = len(self._head) + len(limits) + len(self._topics)
-        self._socket.sendall(struct.pack(">i", size) + self._head + limits + self._topics)
+        wait = math.ceil(min(wait_seconds, LONGEST_WAIT_SECONDS) * 1000).to_bytes(4, "big")
+        size = len(self._before_wait) + len(wait) + len(self._behind_wait)
+        self._socket.sendall(size.to_bytes(4, "big") + self._before_wait + wait + self._behind_wait)
         self._asked_at = time.monotonic()
         self.is_asked = True
 

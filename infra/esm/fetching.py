@@ -21,7 +21,7 @@ from .fetch_request import LONGEST_WAIT_SECONDS, Answer, Connection
 from .fetched import Fetched, Record
 
 # Between two fetches that were answered at once without a record: short after records, longer while nothing comes.
-SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.025
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.04
 PAUSE_PER_IDLE_SECOND = 0.02
 # After a partition's leader could not be asked.
 TROUBLE_PAUSE_SECONDS = 0.1
@@ -40,6 +40,8 @@ class Fetching:
         self._connections: dict[int, Connection] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._fetched: dict[TopicPartition, Fetched] = {}
+        self._held: Collection[TopicPartition] = ()
+        self._wanted: dict[Connection, dict[TopicPartition, int]] = {}
         self._last_records = time.monotonic()
 
     def begin(self, partitions: Collection[TopicPartition]) -> None:
@@ -55,6 +57,7 @@ class Fetching:
             if position is None:
                 raise KafkaTimeoutError(f"no position for {partition.topic}-{partition.partition}")
             self._positions[partition] = position
+        self._wanted.clear()
 
     def close(self) -> None:
         """End the connections."""
@@ -70,6 +73,7 @@ class Fetching:
         """Read from this offset on."""
         self._positions[partition] = offset
         self._fetched.pop(partition, None)
+        self._wanted.clear()
 
     def poll(self, wait_seconds: float, most: int, held: Collection[TopicPartition] = ()) -> dict[TopicPartition, list[Record]]:
         """By partition, the next records in their order, `most` together and none of those `held`; none after `wait_seconds`.
@@ -94,6 +98,7 @@ class Fetching:
                 break
             # Whoever was served stands behind the others.
             fetched = self._fetched.pop(partition)
+            self._wanted.clear()
             records = fetched.take(most)
             self._positions[partition] = fetched.position
             if not fetched.is_read:
@@ -107,7 +112,9 @@ class Fetching:
         """Fetch once, and say for how long to rest then."""
         begun = time.monotonic()
         is_troubled = self._ask(wait_seconds, held)
+        is_empty = True
         for answer in self._answers(wait_seconds):
+            self._wanted.clear()
             if self._positions[answer.partition] != answer.offset:
                 continue
             if answer.error_code:
@@ -115,10 +122,11 @@ class Fetching:
                 is_troubled = True
             else:
                 self._fetched[answer.partition] = Fetched(answer.partition, answer.data, answer.offset)
+                is_empty = False
         now = time.monotonic()
         if is_troubled:
             return TROUBLE_PAUSE_SECONDS
-        if self._fetched or now - begun > wait_seconds / 2:
+        if not is_empty or now - begun > wait_seconds / 2:
             return 0.0
         return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, (now - self._last_records) * PAUSE_PER_IDLE_SECOND))
 
@@ -127,19 +135,30 @@ class Fetching:
         for node, connection in list(self._connections.items()):
             if connection.rests and not connection.is_asked:
                 self._connections.pop(node).close()
-        wanted: dict[Connection, dict[TopicPartition, int]] = {}
+                self._wanted.clear()
         is_troubled = False
+        if not self._wanted or held != self._held:
+            self._held = held
+            is_troubled = self._plan(held)
+        for leader, offsets in self._wanted.items():
+            if not leader.is_asked:
+                leader.ask(offsets, wait_seconds)
+        if is_troubled:
+            self._wanted.clear()
+        return is_troubled
+
+    def _plan(self, held: Collection[TopicPartition]) -> bool:
+        """Find out whom to ask for what, which stays so as long as no records come; whether there is a partition without a leader."""
+        is_troubled = False
+        self._wanted = {}
         for partition, offset in self._positions.items():
             if partition in held or partition in self._fetched:
                 continue
             try:
-                wanted.setdefault(self._leader(partition), {})[partition] = offset
+                self._wanted.setdefault(self._leader(partition), {})[partition] = offset
             except LeaderNotAvailableError:
                 self._cluster.request_update()
                 is_troubled = True
-        for leader, offsets in wanted.items():
-            if not leader.is_asked:
-                leader.ask(offsets, wait_seconds)
         return is_troubled
 
     def _answers(self, wait_seconds: float) -> Iterator[Answer]:
