@@ -17,8 +17,9 @@ from kafka.errors import (
     for_code,
 )
 
-from .fetch_request import LONGEST_WAIT_SECONDS, Answer, Connection
+from .fetch_request import LONGEST_WAIT_SECONDS, Answer, FetchConnection
 from .fetched import Fetched, Record
+from .leaders import Leaders
 
 # Between two fetches that were answered at once without a record: short after records, longer while nothing comes.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.04
@@ -36,12 +37,11 @@ class Fetching:
     def __init__(self, consumer: Any) -> None:
         """Nothing is read yet. The consumer stays the caller's to close."""
         self._consumer = consumer
-        self._cluster = consumer._cluster
-        self._connections: dict[int, Connection] = {}
+        self._leaders = Leaders(consumer, lambda host, port: FetchConnection(host, port, consumer.config["client_id"]))
         self._positions: dict[TopicPartition, int] = {}
         self._fetched: dict[TopicPartition, Fetched] = {}
         self._held: Collection[TopicPartition] = ()
-        self._wanted: dict[Connection, dict[TopicPartition, int]] = {}
+        self._wanted: dict[FetchConnection, dict[TopicPartition, int]] = {}
         self._last_records = time.monotonic()
 
     def begin(self, partitions: Collection[TopicPartition]) -> None:
@@ -51,7 +51,7 @@ class Fetching:
         positions a new one has, nobody reads on from the old ones.
         """
         for partition in partitions:
-            self._leader(partition)
+            self._leaders.of(partition)
         for partition in partitions:
             position = self._consumer.position(partition, timeout_ms=OFFSETS_PATIENCE_MS)
             if position is None:
@@ -61,8 +61,7 @@ class Fetching:
 
     def close(self) -> None:
         """End the connections."""
-        for connection in self._connections.values():
-            connection.close()
+        self._leaders.close()
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -132,12 +131,8 @@ class Fetching:
 
     def _ask(self, wait_seconds: float, held: Collection[TopicPartition]) -> bool:
         """Ask every leader that owes no answer; whether there is a partition without one."""
-        for node, connection in list(self._connections.items()):
-            if connection.rests and not connection.is_asked:
-                self._connections.pop(node).close()
-                self._wanted.clear()
         is_troubled = False
-        if not self._wanted or held != self._held:
+        if self._leaders.close_idle() or not self._wanted or held != self._held:
             self._held = held
             is_troubled = self._plan(held)
         for leader, offsets in self._wanted.items():
@@ -155,17 +150,18 @@ class Fetching:
             if partition in held or partition in self._fetched:
                 continue
             try:
-                self._wanted.setdefault(self._leader(partition), {})[partition] = offset
+                self._wanted.setdefault(self._leaders.of(partition), {})[partition] = offset
             except LeaderNotAvailableError:
-                self._cluster.request_update()
+                self._leaders.look_again()
                 is_troubled = True
         return is_troubled
 
     def _answers(self, wait_seconds: float) -> Iterator[Answer]:
-        asked = [connection for connection in self._connections.values() if connection.is_asked]
+        connections = self._leaders.connections
+        asked = [connection for connection in connections if connection.is_asked]
         if not asked:
             time.sleep(wait_seconds)
-        elif len(self._connections) > 1:
+        elif len(connections) > 1:
             # One leader's records do not wait for the answers of the others.
             ready, _, _ = select.select(asked, [], [], wait_seconds)
             if any(connection.is_overdue for connection in asked if connection not in ready):
@@ -185,16 +181,4 @@ class Fetching:
         elif error is UnknownTopicOrPartitionError or not issubclass(error, RetriableError):
             raise error(f"{partition.topic}-{partition.partition}")
         elif issubclass(error, InvalidMetadataError):
-            self._cluster.request_update()
-
-    def _leader(self, partition: TopicPartition) -> Connection:
-        """The connection to the partition's leader; raises LeaderNotAvailableError, UnknownTopicOrPartitionError, OSError."""
-        node = self._cluster.leader_for_partition(partition)
-        if node is None:
-            raise UnknownTopicOrPartitionError(f"{partition.topic}-{partition.partition}")
-        if node not in self._connections:
-            broker = self._cluster.broker_metadata(node)
-            if broker is None:
-                raise LeaderNotAvailableError(f"{partition.topic}-{partition.partition}")
-            self._connections[node] = Connection(broker.host, broker.port, self._consumer.config["client_id"])
-        return self._connections[node]
+            self._leaders.look_again()

@@ -11,7 +11,7 @@ from kafka import TopicPartition
 from kafka.errors import NotLeaderForPartitionError
 from kafka.protocol.consumer import FetchResponse
 
-from infra.esm import fetch_request
+from infra.esm import fetch_request, leaders
 from infra.esm.consumer import open_consumer
 from infra.esm.feed import Feed
 from infra.esm.fetch_request import FETCH, VERSION
@@ -61,7 +61,7 @@ class Broker(NamedTuple):
     port: int
 
 
-class Leaders:
+class Metadata:
     """A cluster's metadata as the test has it: who leads each partition, now and after the next look."""
 
     def __init__(self, leaders: dict[int, Proxy], later: dict[int, Proxy] | None = None) -> None:
@@ -90,10 +90,10 @@ def wait_seconds(frame: bytes) -> float:
     return float(wait_ms / 1000)
 
 
-def fetching(consumer: Any, leaders: Leaders, topic: Topic) -> Fetching:
+def fetching(consumer: Any, metadata: Metadata, topic: Topic) -> Fetching:
     """Reads all partitions of the topic, from the leaders that the test names."""
     made = Fetching(consumer)
-    made._cluster = leaders
+    made._leaders._cluster = metadata
     made.begin([TopicPartition(topic.name, number) for number in range(topic.partitions)])
     return made
 
@@ -187,7 +187,7 @@ def test_one_leader_s_records_do_not_wait_for_another_that_holds_its_fetch(topic
     holding = Holding()
     port = int(topic.bootstrap.rpartition(":")[2])
     with standing_before(port, answer=holding) as first, standing_before(port) as second:
-        reader = fetching(consumer, Leaders({0: first, 1: second, 2: first}), topic)
+        reader = fetching(consumer, Metadata({0: first, 1: second, 2: first}), topic)
         topic.write(b"a", b"b", partition=1)
         begun = time.monotonic()
         assert values(reader.poll(5, 1)) == [b"a"]
@@ -211,8 +211,8 @@ def test_where_a_leader_has_moved_the_new_one_is_asked_and_the_other_partitions_
 
     port = int(topic.bootstrap.rpartition(":")[2])
     with standing_before(port, answer=refuse) as old, standing_before(port) as new:
-        leaders = Leaders({0: old, 1: new, 2: new}, later={0: new, 1: new, 2: new})
-        reader = fetching(consumer, leaders, topic)
+        metadata = Metadata({0: old, 1: new, 2: new}, later={0: new, 1: new, 2: new})
+        reader = fetching(consumer, metadata, topic)
         topic.write(b"a")
         topic.write(b"b", partition=1)
         found = values(reader.poll(5, 10))
@@ -221,12 +221,12 @@ def test_where_a_leader_has_moved_the_new_one_is_asked_and_the_other_partitions_
         reader.close()
 
     assert sorted(found) == [b"a", b"b"]
-    assert leaders.updates == 1
+    assert metadata.updates == 1
 
 
 def test_a_broker_that_closes_the_connection_is_an_error_of_the_connection(topic: Topic, consumer: Any) -> None:
     with standing_before(int(topic.bootstrap.rpartition(":")[2])) as proxy:
-        reader = fetching(consumer, Leaders(dict.fromkeys(range(3), proxy)), topic)
+        reader = fetching(consumer, Metadata(dict.fromkeys(range(3), proxy)), topic)
         reader.poll(0, 1)
         proxy.cut()
         with pytest.raises(OSError, match=r"closed|reset|Broken pipe"):
@@ -236,20 +236,20 @@ def test_a_broker_that_closes_the_connection_is_an_error_of_the_connection(topic
 
 def test_a_connection_that_nothing_came_by_for_long_is_opened_anew(topic: Topic, consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with standing_before(int(topic.bootstrap.rpartition(":")[2])) as proxy:
-        reader = fetching(consumer, Leaders(dict.fromkeys(range(3), proxy)), topic)
+        reader = fetching(consumer, Metadata(dict.fromkeys(range(3), proxy)), topic)
         topic.write(b"a")
         proxy.cut()
-        monkeypatch.setattr(fetch_request, "IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(leaders, "IDLE_SECONDS", 0.0)
         assert values(reader.poll(1, 1)) == [b"a"]
         reader.close()
 
 
-@pytest.mark.parametrize("leaders", [1, 2])
-def test_a_broker_that_says_nothing_more_is_given_up(topic: Topic, consumer: Any, monkeypatch: pytest.MonkeyPatch, leaders: int) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_broker_that_says_nothing_more_is_given_up(topic: Topic, consumer: Any, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(fetch_request, "PATIENCE_SECONDS", -0.3)
     port = int(topic.bootstrap.rpartition(":")[2])
     with standing_before(port) as first, standing_before(port) as second:
-        reader = fetching(consumer, Leaders({0: first, 1: [first, second][leaders - 1], 2: first}), topic)
+        reader = fetching(consumer, Metadata({0: first, 1: [first, second][number - 1], 2: first}), topic)
         first.forget()
         with pytest.raises(TimeoutError):
             reader.poll(1, 1)
