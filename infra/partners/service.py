@@ -8,19 +8,21 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Any, Self
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from pg8000.exceptions import Error as DatabaseError
 from uuid_utils.compat import uuid7
 
 from chalicelib.messages import topics
-from chalicelib.messages.envelope import Incoming, Outgoing
+from chalicelib.messages.envelope import Incoming
 from infra.esm.connecting import connected
 from infra.esm.fetched import Record, Unreadable
 from infra.esm.fetching import Fetching
 from infra.partners import requests
+from infra.partners.answers import SOURCES
 from infra.partners.batch import Worked
+from infra.partners.replies import Replies
 from infra.partners.settings import Settings
 from infra.partners.store import Store
 from infra.stack.ready import announce
@@ -31,7 +33,6 @@ MAX_BATCH = 1000
 POLL_SECONDS = 0.2
 # A commit costs as much as a small batch. What was worked and not committed comes again after a crash, and is answered from the ledger.
 COMMIT_SECONDS = 0.2
-PUBLISH_TIMEOUT_SECONDS = 5.0
 RETRY_PAUSE_SECONDS = 0.3
 FORGET_EVERY_SECONDS = 3600.0
 CLIENT_SETTINGS: Mapping[str, Any] = {
@@ -85,15 +86,8 @@ class Worker:
             self._fetching.begin(_take_partitions(self._consumer))
             self._done: dict[TopicPartition, int] = {}
             self._next_commit = 0.0
-            self._producer = connected(
-                KafkaProducer,
-                bootstrap_servers=list(settings.kafka_brokers),
-                max_block_ms=3000,
-                delivery_timeout_ms=5000,
-                **CLIENT_SETTINGS,
-            )
-            # What isn't acknowledged by now is sent again in the next life.
-            stack.callback(self._producer.close, timeout=0)
+            self._replies = Replies(self._consumer, list(SOURCES))
+            stack.callback(self._replies.close)
             self._next_forgetting = time.monotonic()
             self._closing = stack.pop_all()
 
@@ -124,7 +118,7 @@ class Worker:
         if commands:
             worked = self._store.work(commands, datetime.now(UTC), lambda: str(uuid7()))
             _log(worked)
-            self._publish(worked.replies)
+            self._replies.send(worked.replies)
         self._done.update({partition: self._fetching.positions[partition] for partition in polled})
 
     def _readable(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
@@ -142,12 +136,6 @@ class Worker:
             self._consumer.commit({partition: OffsetAndMetadata(end, "", -1) for partition, end in self._done.items()}, timeout_ms=5000)
             self._done = {}
             self._next_commit = time.monotonic() + COMMIT_SECONDS
-
-    def _publish(self, replies: Sequence[Outgoing]) -> None:
-        sent = [self._producer.send(reply.topic, key=reply.key, value=reply.value, headers=list(reply.headers)) for reply in replies]
-        deadline = time.monotonic() + PUBLISH_TIMEOUT_SECONDS
-        for future in sent:
-            future.get(timeout=max(0.0, deadline - time.monotonic()))
 
     def _forget_old(self) -> None:
         if time.monotonic() >= self._next_forgetting:

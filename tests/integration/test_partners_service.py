@@ -285,7 +285,7 @@ def test_answers_not_sent_before_a_crash_are_sent_after_it(world: World, setting
 
     world.send(message(authorize("order-1"), "order-1", id="command-1"))
     with monkeypatch.context() as patched, Worker(settings) as worker:
-        patched.setattr(worker, "_publish", crash)
+        patched.setattr(worker._replies, "send", crash)
         with pytest.raises(KafkaTimeoutError):
             worker.serve(threading.Event())
     before = ledger.ledger_of(settings.database_url, "order-1")
