@@ -28,16 +28,18 @@ set lock_timeout = '5s'; set idle_in_transaction_session_timeout = '5s'
 """
 BEGIN = f"begin; select pg_advisory_xact_lock({LOCK})"
 
-LOAD = """
-select 'answer', to_jsonb(a)::text from partners.answers a where a.command_id = any(cast(:commands as text[]))
+# As JSON: pg8000 writes an array one character after the other.
+COMMANDS, ORDERS = (f"any(array(select jsonb_array_elements_text(cast(:{name} as jsonb))))" for name in ("commands", "orders"))
+LOAD = f"""
+select 'answer', to_jsonb(a)::text from partners.answers a where a.command_id = {COMMANDS}
 union all
-select 'order', to_jsonb(o)::text from partners.orders o where o.order_id = any(cast(:orders as text[]))
+select 'order', to_jsonb(o)::text from partners.orders o where o.order_id = {ORDERS}
 union all
 select 'payment', text from (
-    select to_jsonb(p)::text as text from partners.payments p where p.order_id = any(cast(:orders as text[])) order by p.payment_id) p
+    select to_jsonb(p)::text as text from partners.payments p where p.order_id = {ORDERS} order by p.payment_id) p
 union all
 select 'hold', text from (
-    select to_jsonb(h)::text as text from partners.holds h where h.order_id = any(cast(:orders as text[])) order by h.escrow_id) h
+    select to_jsonb(h)::text as text from partners.holds h where h.order_id = {ORDERS} order by h.escrow_id) h
 """
 
 SAVE = """
@@ -121,7 +123,8 @@ class Store:
 
     def _known(self, requests: Sequence[Request]) -> Known:
         rows = self._load.run(
-            commands=list({request.command_id for request in requests}), orders=list({request.order_id for request in requests})
+            commands=_json(list({request.command_id for request in requests})),
+            orders=_json(list({request.order_id for request in requests})),
         )
         found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for kind, text in rows:
@@ -212,5 +215,5 @@ def _answer(row: dict[str, Any]) -> Answered:
     return Answered(row["command_id"], row["order_id"], row["type"], record)
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
+def _json(rows: list[Any]) -> str:
     return json.dumps(rows, ensure_ascii=False, default=str)
