@@ -18,9 +18,9 @@ from infra.stack.process import ServerCommand, ServerError, ServerProcess, last_
 START_PATIENCE_SECONDS = 20.0
 CONNECT_PATIENCE_SECONDS = 6.0
 CREATE_PATIENCE_SECONDS = 20.0
-# The embedded broker keeps everything in memory and writes all of it to disk now and then; an hour is longer than any outage that a
-# local run plays through, and bounds both.
-EMBEDDED_TOPIC_CONFIG: Mapping[str, str] = {"retention.ms": str(60 * 60 * 1000)}
+# The embedded broker keeps everything in memory and writes all of it to disk every few seconds while anything changes. Two minutes are
+# longer than any outage that a local run plays through; what is lost of a longer one is asked for again. Only whole segments are dropped.
+EMBEDDED_TOPIC_CONFIG: Mapping[str, str] = {"retention.ms": "120000", "segment.ms": "15000"}
 
 
 class BrokerError(ServerError):
@@ -88,8 +88,8 @@ def ensure_topics(
 ) -> None:
     """Create the topics (name to number of partitions) that are missing, with the broker's own replication factor.
 
-    `config` goes to the topics made now, and `own` to those that it names; others keep theirs. Raises BrokerError naming KAFKA_BROKERS and
-    the address if no broker answers within `patience` seconds, or naming the topic if it has another number of partitions.
+    `config` goes to all these topics, and `own` to those made now that it names; otherwise topics keep theirs. Raises BrokerError naming
+    KAFKA_BROKERS and the address if no broker answers within `patience` seconds, or the topic if it has another number of partitions.
     """
     admin = _connect(brokers, patience)
     try:
@@ -98,6 +98,9 @@ def ensure_topics(
         configs = {name: {**(config or {}), **(own or {}).get(name, {})} for name in missing}
         _create(admin, {name: {"num_partitions": topics[name], "configs": configs[name]} for name in missing})
         _check_partitions(admin, {name: topics[name] for name in topics.keys() & existing})
+        if config:
+            changed = [ConfigResource(ConfigResourceType.TOPIC, name, config) for name in sorted(topics.keys() & existing)]
+            admin.alter_configs(changed, raise_on_unknown=False)
     except KafkaError as error:
         raise BrokerError(f"KAFKA_BROKERS: the broker at {brokers} does not make the topics: {error}") from error
     finally:

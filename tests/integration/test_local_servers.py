@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from infra.stack import postgres
-from infra.stack.broker import BrokerError, ensure_topics, start_broker
+from infra.stack.broker import EMBEDDED_TOPIC_CONFIG, BrokerError, ensure_topics, start_broker
 from infra.stack.launch import MAPPED
 from infra.stack.logfile import LogFile
 from infra.stack.ports import free_port
@@ -130,6 +131,19 @@ def test_a_broker_keeps_its_topics_through_a_crash_or_has_them_made_again(tmp_pa
 
     assert again.bootstrap == broker.bootstrap
     second.stop()
+
+
+def test_the_embedded_broker_s_topics_drop_what_is_old_also_those_made_with_other_settings(bare_kafka: KafkaBroker) -> None:
+    ensure_topics(bare_kafka.bootstrap, {"orders": 1}, {"retention.ms": "3600000"}, {"orders": {"max.message.bytes": "1000"}})
+    bare_kafka.create_topics({"orders": 1, "more": 1})
+
+    admin = KafkaAdminClient(bootstrap_servers=bare_kafka.bootstrap)
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in ("orders", "more")]
+    found = admin.describe_configs(asked, config_filter="all")["topic"]
+    admin.close()
+    for settings in found.values():
+        assert {name: settings[name]["value"] for name in EMBEDDED_TOPIC_CONFIG} == EMBEDDED_TOPIC_CONFIG
+    assert found["orders"]["max.message.bytes"]["value"] == "1000"
 
 
 def test_a_topic_with_another_number_of_partitions_is_named(bare_kafka: KafkaBroker) -> None:
