@@ -106,10 +106,15 @@ def test_a_killed_part_comes_back_and_every_order_ends(stack: Stack, part: str) 
             within=30,
             what=f"the end of {path}",
         )
-    sequences = read_sequences(stack.run_json()["kafka"]["bootstrap"])
-    for path in order_paths:
-        order = _read(caller, path)
-        assert first_copies(sequences[order["orderId"]]) == list(range(1, order["version"] + 1))
+    orders = [_read(caller, path) for path in order_paths]
+
+    def are_told() -> bool:
+        sequences = read_sequences(stack.run_json()["kafka"]["bootstrap"])
+        return all(first_copies(sequences[order["orderId"]]) == list(range(1, order["version"] + 1)) for order in orders)
+
+    # What was committed when the part died is published by the relay.
+    eventually(are_told, within=30, what="an event of each change")
+    for order in orders:
         undone = order["orderStatus"] == "CANCELLED"
         assert money_of(stack, order["orderId"]) - {"RELEASED", "REFUNDED"} == (set() if undone else {"AUTHORIZED", "HELD"})
 
