@@ -29,6 +29,7 @@ from chalicelib.entrypoints.refusals import (
     UnsupportedCoding,
     UnsupportedMediaType,
 )
+from chalicelib.entrypoints.unrouted import refuse
 from chalicelib.errors import NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import MessageContext, from_json
@@ -117,6 +118,20 @@ class CampusApp(Chalice):
             return register(guarded)
 
         return decorate
+
+    def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
+        asked = event.get("requestContext", {})
+        methods = self.routes.get(asked.get("resourcePath"), {})
+        if "resourcePath" not in asked or asked["httpMethod"] in methods:
+            routed: dict[str, Any] = super().__call__(event, context)
+            return routed
+        request = _request_of(chalice.app.Request(event, context))
+        cors = self.api.cors if isinstance(self.api.cors, CORSConfig) else None
+        allowed = {*methods, "OPTIONS"} if methods and cors else set(methods)
+        response = refuse(request.path, request.correlation_id, allowed)
+        response.headers.update({"X-Correlation-Id": request.correlation_id, **(cors.get_access_control_headers() if cors else {})})
+        refused: dict[str, Any] = response.to_dict(self.api.binary_types)
+        return refused
 
     def http_request(self) -> Request:
         """The current request as our endpoints take it: one and the same, however often it is asked for."""

@@ -35,6 +35,7 @@ PROBLEMS: Mapping[type[Refusal], ProblemType] = {
     refusals.PaymentDeclined: ProblemType("payment-declined", 402, "The payment was declined"),
     errors.Forbidden: ProblemType("forbidden", 403, "Not allowed"),
     errors.NotFound: ProblemType("not-found", 404, "There is no such thing"),
+    refusals.MethodNotAllowed: ProblemType("method-not-allowed", 405, "The path doesn't have this method"),
     errors.WrongStatus: ProblemType("wrong-status", 409, "The order's status doesn't allow this"),
     errors.HeldBySaga: ProblemType("held-by-saga", 409, "A saga holds the order just now"),
     errors.Taken: ProblemType("taken", 409, "Another runner was faster"),

@@ -11,6 +11,10 @@ class BadHeader(Refusal):
     """A header can't be understood."""
 
 
+class MethodNotAllowed(Refusal):
+    """The path doesn't have the request's method."""
+
+
 class TooLarge(Refusal):
     """The body has too many bytes."""
 

@@ -12,14 +12,13 @@ from chalice.config import Config
 from chalice.local import InvalidAuthorizerError, LambdaContext, LocalGateway, NotAuthorizedError
 
 from chalicelib.entrypoints.challenges import BEARER
+from chalicelib.entrypoints.unrouted import NOTHING_HERE, listing, only_these
 from chalicelib.errors import Unavailable
 from infra.gateway.authorizer import Authorizer
 from infra.gateway.events import Event, proxy_event
 from infra.gateway.messages import Request, Response
-from infra.gateway.problems import UNEXPECTED, Problem, chalice_problem, unauthorized
+from infra.gateway.problems import RETRY_SECONDS, UNCHECKED_TOKEN, UNEXPECTED, Problem, chalice_problem, unauthorized
 
-# As the gateway response AUTHORIZER_FAILURE asks.
-RETRY_SOON = {"Retry-After": "2"}
 # The connection's own, which the server decides.
 HOP_BY_HOP = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 
@@ -72,9 +71,9 @@ class Gateway(LocalGateway):
         try:
             match = self.event_converter._route_matcher.match_route(path)
         except ValueError:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path.") from None
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE) from None
         if not all(match.captured.values()):
-            raise Problem(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+            raise Problem(HTTPStatus.NOT_FOUND, NOTHING_HERE)
         return match.route, match.captured
 
     def _answer_without_route(self, route: str, event: Event) -> Response:
@@ -82,8 +81,8 @@ class Gateway(LocalGateway):
         has_cors = any(entry.cors is not None for entry in methods.values())
         if has_cors and event["httpMethod"] == "OPTIONS":
             return Response(HTTPStatus.OK, list(self._autogen_options_headers(event).items()))
-        allowed = ", ".join(sorted([*methods, "OPTIONS"] if has_cors else methods))
-        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"This path has only: {allowed}.", {"Allow": allowed})
+        allowed = listing([*methods, "OPTIONS"] if has_cors else methods)
+        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, only_these(allowed), {"Allow": allowed})
 
     def _authorize(self, event: Event, context: LambdaContext) -> Event:
         try:
@@ -92,7 +91,7 @@ class Gateway(LocalGateway):
             raise unauthorized(BEARER) from None
         except Unavailable as error:
             logger.warning("the authorizer can't work just now: %s", error)
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The token can't be checked just now; try again.", RETRY_SOON) from error
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, UNCHECKED_TOKEN, {"Retry-After": RETRY_SECONDS}) from error
         except InvalidAuthorizerError as error:
             raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED) from error
         except ChaliceViewError as error:

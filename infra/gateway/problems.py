@@ -23,7 +23,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     401: _kind(refusals.Unauthorized),
     403: _kind(errors.Forbidden),
     404: _kind(errors.NotFound),
-    405: ("method-not-allowed", "The path doesn't have this method"),
+    405: _kind(refusals.MethodNotAllowed),
     409: _kind(errors.WrongStatus),
     413: _kind(refusals.TooLarge),
     415: _kind(refusals.UnsupportedMediaType),
@@ -33,6 +33,10 @@ KINDS: Mapping[int, tuple[str, str]] = {
 }
 CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authenticate")}
 UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."
+NO_TOKEN = "The request carries no bearer token."
+BAD_TOKEN = "The request's bearer token is not valid here."
+UNCHECKED_TOKEN = "The token can't be checked just now; try again."
+RETRY_SECONDS = "2"
 
 
 class Problem(Exception):
@@ -47,8 +51,7 @@ class Problem(Exception):
 
 def unauthorized(challenge: str) -> Problem:
     """401 with what `WWW-Authenticate` is to say."""
-    detail = "The request carries no bearer token." if challenge == BEARER else "The request's bearer token is not valid here."
-    return Problem(401, detail, {"WWW-Authenticate": challenge})
+    return Problem(401, NO_TOKEN if challenge == BEARER else BAD_TOKEN, {"WWW-Authenticate": challenge})
 
 
 def problem_response(problem: Problem, about: About) -> Response:

@@ -101,8 +101,7 @@ def test_who_is_not_known_is_told_how_to_say_who_they_are() -> None:
 
 def test_every_refusal_has_a_row_in_the_one_table_and_each_row_is_a_problem_of_the_contract() -> None:
     assert set(PROBLEMS) == kinds()
-    # The gateway words the one that is missing: no function is called for such a request.
-    assert {each.slug for each in PROBLEMS.values()} == set(TYPES) - {"method-not-allowed"}
+    assert {each.slug for each in PROBLEMS.values()} == set(TYPES)
     assert {each.status for each in PROBLEMS.values()} <= set(range(400, 600))
     assert all(each.title for each in PROBLEMS.values())
 
