@@ -51,8 +51,7 @@ token: venv ## print a JWT: make -s token ROLE=customer SUB=cust_1
 env: venv ## print the variables of the running stack as export lines
 	@$(PY) -m infra.stack env
 
-declare: venv ## write anew what is made from the code: chalicelib/static, infra/aws, diagrams and tables in infra/docs
-	@$(PY) -m infra.aws
+declare: venv ## write anew what is made from the code: chalicelib/static, diagrams and tables in infra/docs
 	@$(PY) -m infra.documents
 
 test: venv ## run all tests, some files at a time

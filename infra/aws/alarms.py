@@ -1,18 +1,21 @@
-"""What CloudWatch wakes a person for, as literals, and the same in Terraform's JSON syntax."""
+"""What CloudWatch wakes a person for, as literals, and as resources of the service stack."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chalicelib.messages.topics import TRIGGERS, Trigger
 from chalicelib.observability import NAMESPACE, SERVICE
+from infra.aws.functions import FUNCTIONS, PREFIX, Function
+from infra.aws.gateway import API_STAGE
+from infra.aws.intrinsics import Value, camel, either, ref, sub
 
-OURS: Mapping[str, str] = {"service": SERVICE}
+OURS: Mapping[str, str | Value] = {"service": SERVICE, "stage": ref("Stage")}
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Rings when the metric's greatest value was above `threshold` in each of `minutes` minutes.
+    """Rings when the metric's statistic, by default its greatest value, was above `threshold` in each of `minutes` minutes.
 
     `missing` says what a minute without any value means: a metric that is written every minute, zero included, and then stays away is
     trouble by itself.
@@ -22,15 +25,53 @@ class Alarm:
     metric: str
     description: str
     namespace: str = NAMESPACE
-    dimensions: Mapping[str, str] = field(default_factory=lambda: OURS)
+    dimensions: Mapping[str, str | Value] = field(default_factory=lambda: OURS)
     threshold: int = 0
     minutes: int = 1
     missing: Literal["breaching", "notBreaching"] = "breaching"
+    statistic: Literal["Maximum", "Sum", "p99"] = "Maximum"
+
+    @property
+    def logical_id(self) -> str:
+        return f"{camel(self.name)}Alarm"
+
+
+def mapping_id(trigger: Trigger) -> str:
+    """The logical id of the trigger's event source mapping."""
+    return f"{camel(trigger.function)}Mapping"
+
+
+def of_function(function: Function) -> tuple[Alarm, ...]:
+    """The alarms of one function; what is called again by itself may fail for a while, as when the database is away."""
+    dimensions = {"FunctionName": ref(function.logical_id)}
+    aws: Any = {"namespace": "AWS/Lambda", "dimensions": dimensions, "missing": "notBreaching"}
+    return (
+        Alarm(
+            f"{function.name}_errors",
+            "Errors",
+            "the function raised, ran out of time or memory, or could not start: `make logs`",
+            minutes=5 if function.repeated else 1,
+            statistic="Sum",
+            **aws,
+        ),
+        Alarm(
+            f"{function.name}_throttles", "Throttles", "Lambda refuses calls: the account's concurrency is used up", statistic="Sum", **aws
+        ),
+        Alarm(
+            f"{function.name}_slow",
+            "Duration",
+            f"the slowest of a hundred calls take more than four fifths of the {function.timeout_seconds} s that there are",
+            threshold=function.timeout_seconds * 800,
+            minutes=5,
+            statistic="p99",
+            **aws,
+        ),
+    )
 
 
 def of_trigger(trigger: Trigger) -> tuple[Alarm, ...]:
     """The alarms of one event source mapping (metrics: AWS Lambda developer guide, event source mapping metrics)."""
-    mapping = {"EventSourceMappingUUID": f"${{aws_lambda_event_source_mapping.{trigger.function}.uuid}}"}
+    mapping = {"EventSourceMappingUUID": ref(mapping_id(trigger))}
     return (
         Alarm(
             f"{trigger.function}_dropped",
@@ -81,32 +122,39 @@ ALARMS = (
         # Written only where a transaction met it.
         missing="notBreaching",
     ),
+    Alarm(
+        "api_failing",
+        "5XXError",
+        "API Gateway answers with 500 or more: the function fails, is throttled, or the database is away",
+        "AWS/ApiGateway",
+        {"ApiName": sub(PREFIX), "Stage": API_STAGE},
+        threshold=10,
+        minutes=2,
+        missing="notBreaching",
+        statistic="Sum",
+    ),
+    *(alarm for function in FUNCTIONS for alarm in of_function(function)),
     *(alarm for trigger in TRIGGERS for alarm in of_trigger(trigger)),
 )
 
 
-def terraform(alarms: Sequence[Alarm]) -> dict[str, Any]:
-    """The alarms in Terraform's JSON syntax; whom they tell is a variable."""
-    told = {"type": "list(string)", "default": [], "description": "ARNs of the SNS topics that alarms are sent to"}
-    return {
-        "variable": {"alarm_topic_arns": told},
-        "resource": {"aws_cloudwatch_metric_alarm": {alarm.name: _resource(alarm) for alarm in alarms}},
+def resource(alarm: Alarm) -> Value:
+    """The alarm as a resource of the service stack."""
+    statistic = "ExtendedStatistic" if alarm.statistic.startswith("p") else "Statistic"
+    told = either("TellsSomebody", ref("AlarmTopicArns"))
+    properties = {
+        "AlarmName": sub(f"{PREFIX}-{alarm.name}"),
+        "AlarmDescription": alarm.description,
+        "Namespace": alarm.namespace,
+        "MetricName": alarm.metric,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in alarm.dimensions.items()],
+        statistic: alarm.statistic,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": alarm.threshold,
+        "Period": 60,
+        "EvaluationPeriods": alarm.minutes,
+        "TreatMissingData": alarm.missing,
+        "AlarmActions": told,
+        "OKActions": told,
     }
-
-
-def _resource(alarm: Alarm) -> dict[str, Any]:
-    return {
-        "alarm_name": f"campusg-{alarm.name}",
-        "alarm_description": alarm.description,
-        "namespace": alarm.namespace,
-        "metric_name": alarm.metric,
-        "dimensions": dict(alarm.dimensions),
-        "statistic": "Maximum",
-        "comparison_operator": "GreaterThanThreshold",
-        "threshold": alarm.threshold,
-        "period": 60,
-        "evaluation_periods": alarm.minutes,
-        "treat_missing_data": alarm.missing,
-        "alarm_actions": "${var.alarm_topic_arns}",
-        "ok_actions": "${var.alarm_topic_arns}",
-    }
+    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}

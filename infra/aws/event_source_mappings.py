@@ -1,18 +1,29 @@
 """Event source mappings as AWS is asked for them, from the one declaration of triggers.
 
-The emulator at home reads `request`; the deployment reads the same request in Terraform's words.
+The emulator at home reads `request`; `resource` is the same request as CloudFormation has it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.messages.topics import Trigger
+from infra.aws.intrinsics import NO_VALUE, Value, either, ref, sub
 
-CLUSTER_ARN = "${var.kafka_cluster_arn}"
 METRICS = ("EventCount", "ErrorCount", "KafkaMetrics")
-# Where Terraform's AWS provider doesn't just write AWS's name in small letters.
-TERRAFORM_NAMES = {"filters": "filter", "destination": "destination_arn"}
+# The mappings of one group and network share their event poller units, and so their price.
+POLLER_GROUP = "campusg-orders"
+
+
+def _access(kind: str, prefix: str, parameter: str, number: int) -> Value:
+    return {"Type": kind, "URI": sub(f"{prefix}:${{Id}}", Id={"Fn::Select": [number, ref(parameter)]})}
+
+
+# Where the pollers stand that read from brokers other than MSK's.
+NETWORK = [
+    _access("VPC_SUBNET", "subnet", "SubnetIds", 0),
+    _access("VPC_SUBNET", "subnet", "SubnetIds", 1),
+    _access("VPC_SECURITY_GROUP", "security_group", "SecurityGroupIds", 0),
+]
 
 
 def request(trigger: Trigger, cluster: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +46,7 @@ def request(trigger: Trigger, cluster: Mapping[str, Any]) -> dict[str, Any]:
     return asked | _provisioned(trigger)
 
 
-def managed(cluster_arn: str) -> Mapping[str, Any]:
+def managed(cluster_arn: str | Value) -> Mapping[str, Any]:
     """A cluster of Amazon MSK."""
     return {"EventSourceArn": cluster_arn}
 
@@ -45,12 +56,18 @@ def self_managed(bootstrap_servers: Sequence[str]) -> Mapping[str, Any]:
     return {"SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": list(bootstrap_servers)}}}
 
 
-def terraform(triggers: Sequence[Trigger]) -> dict[str, Any]:
-    """The mappings in Terraform's JSON syntax, beside the functions that `chalice package --pkg-format terraform` declares."""
-    return {
-        "variable": {"kafka_cluster_arn": {"type": "string", "description": "ARN of the MSK cluster whose topics call the functions"}},
-        "resource": {"aws_lambda_event_source_mapping": {trigger.function: _resource(trigger) for trigger in triggers}},
+def resource(trigger: Trigger, function_id: str) -> Value:
+    """The mapping as a resource of the service stack, for MSK where its ARN is given, else for the brokers that are."""
+    brokers = {"Fn::Split": [",", ref("KafkaBrokers")]}
+    msk, other = request(trigger, managed(ref("KafkaClusterArn"))), request(trigger, self_managed([]))
+    # CloudFormation's own name for it.
+    other["SelfManagedEventSource"] = {"Endpoints": {"KafkaBootstrapServers": brokers}}
+    other["SourceAccessConfigurations"] = either("InNetwork", NETWORK)
+    properties = {
+        name: msk[name] if msk.get(name) == other.get(name) else either("UsesMsk", msk.get(name, NO_VALUE), other.get(name, NO_VALUE))
+        for name in (msk | other)
     }
+    return {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties | {"FunctionName": ref(function_id)}}
 
 
 def _provisioned(trigger: Trigger) -> dict[str, Any]:
@@ -59,27 +76,9 @@ def _provisioned(trigger: Trigger) -> dict[str, Any]:
         return {}
     least, most = trigger.pollers
     return {
-        "ProvisionedPollerConfig": {"MinimumPollers": least, "MaximumPollers": most},
+        "ProvisionedPollerConfig": {"MinimumPollers": least, "MaximumPollers": most, "PollerGroupName": POLLER_GROUP},
         "MaximumRetryAttempts": trigger.retries,
         "MaximumRecordAgeInSeconds": trigger.record_age_seconds,
         "BisectBatchOnFunctionError": trigger.bisect,
         "FunctionResponseTypes": ["ReportBatchItemFailures"] if trigger.report_item_failures else [],
     }
-
-
-def _resource(trigger: Trigger) -> dict[str, Any]:
-    resource: dict[str, Any] = _in_terraforms_words(request(trigger, managed(CLUSTER_ARN)))
-    return resource | {"function_name": f"${{aws_lambda_function.{trigger.function}.arn}}"}
-
-
-def _in_terraforms_words(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_terraform_name(name): _in_terraforms_words(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_in_terraforms_words(each) for each in value]
-    return value
-
-
-def _terraform_name(name: str) -> str:
-    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-    return TERRAFORM_NAMES.get(snake, snake)

@@ -1,7 +1,7 @@
 """One declaration of triggers and alarms feeds the emulator and the deployment."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import botocore.session
@@ -9,9 +9,10 @@ import pytest
 from botocore.validate import ParamValidator
 
 from chalicelib.messages.topics import TRIGGERS, Trigger
-from infra.aws import event_source_mappings
-from infra.aws.__main__ import files
-from infra.aws.alarms import ALARMS
+from infra.aws import chalice_project, event_source_mappings
+from infra.aws.alarms import ALARMS, mapping_id
+from infra.aws.intrinsics import NO_VALUE, camel
+from infra.esm.request import from_aws
 from infra.stack.triggers import mapping_of
 
 ARN = "arn:aws:kafka:us-east-1:123456789012:cluster/campusg/751d2973-a626-431c-9d4e-d7975eb44dd7-2"
@@ -30,15 +31,15 @@ RICH = Trigger(
 
 @pytest.fixture(scope="module")
 def deployed() -> Mapping[str, Any]:
-    """The mappings as Terraform reads them, by function."""
-    (text,) = [text for path, text in files().items() if path.name == "event_source_mappings.tf.json"]
-    found: Mapping[str, Any] = json.loads(text)["resource"]["aws_lambda_event_source_mapping"]
-    return found
+    """The mappings as CloudFormation makes them for an MSK cluster, by function."""
+    resources = chalice_project.template()["Resources"]
+    return {trigger.function: for_msk(resources[mapping_id(trigger)]["Properties"]) for trigger in TRIGGERS}
 
 
-def test_the_files_for_terraform_say_what_the_code_declares() -> None:
-    for path, text in files().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: make declare"
+def for_msk(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties where the cluster is MSK's."""
+    chosen = {name: value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value for name, value in properties.items()}
+    return {name: value for name, value in chosen.items() if value != NO_VALUE}
 
 
 @pytest.mark.parametrize("trigger", [*TRIGGERS, RICH], ids=lambda trigger: trigger.function)
@@ -54,32 +55,27 @@ def test_every_request_is_one_that_lambdas_api_knows(trigger: Trigger, cluster: 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.function)
 def test_the_emulator_and_the_deployment_are_told_the_same(trigger: Trigger, deployed: Mapping[str, Any]) -> None:
-    at_home, on_aws = mapping_of(trigger, "127.0.0.1:9092"), deployed[trigger.function]
+    named = deployed[trigger.function] | {"FunctionName": trigger.function, "EventSourceArn": ARN}
+    at_home, on_aws = mapping_of(trigger, "127.0.0.1:9092"), from_aws(named, 0.0)
 
-    assert at_home.topics == tuple(on_aws["topics"])
-    assert at_home.group_id == on_aws["amazon_managed_kafka_event_source_config"]["consumer_group_id"]
-    assert at_home.starting_position == on_aws["starting_position"]
-    assert at_home.batch_size == on_aws["batch_size"]
-    assert at_home.window_seconds == on_aws["maximum_batching_window_in_seconds"]
-    assert at_home.function_response_types == tuple(on_aws["function_response_types"])
-    assert at_home.maximum_retry_attempts == on_aws["maximum_retry_attempts"]
-    assert at_home.maximum_record_age_in_seconds == on_aws["maximum_record_age_in_seconds"]
-    assert at_home.bisect_batch_on_function_error == on_aws["bisect_batch_on_function_error"]
-    assert on_aws["function_name"] == f"${{aws_lambda_function.{at_home.function_name}.arn}}"
+    assert replace(at_home, bootstrap_servers=(), event_source_arn=ARN) == on_aws
+    assert deployed[trigger.function]["FunctionName"] == {"Ref": camel(trigger.function)}
+    assert deployed[trigger.function]["EventSourceArn"] == {"Ref": "KafkaClusterArn"}
 
 
-def test_no_trigger_is_left_out_of_the_deployment(deployed: Mapping[str, Any]) -> None:
-    assert sorted(deployed) == sorted(trigger.function for trigger in TRIGGERS)
+def test_mappings_share_their_pollers_and_report_single_records(deployed: Mapping[str, Any]) -> None:
+    assert {mapping["ProvisionedPollerConfig"]["PollerGroupName"] for mapping in deployed.values()} == {"campusg-orders"}
+    assert all(mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for mapping in deployed.values())
 
 
-def test_every_parameter_has_its_name_in_terraform() -> None:
-    (resource,) = event_source_mappings.terraform([RICH])["resource"]["aws_lambda_event_source_mapping"].values()
+def test_brokers_other_than_msks_are_read_from_where_the_functions_stand() -> None:
+    properties = event_source_mappings.resource(RICH, "OnOrders")["Properties"]
 
-    assert resource["filter_criteria"] == {"filter": [{"pattern": RICH.filters[0]}]}
-    assert resource["destination_config"] == {"on_failure": {"destination_arn": RICH.destination}}
-    assert resource["provisioned_poller_config"] == {"minimum_pollers": 2, "maximum_pollers": 6}
-    assert resource["metrics_config"] == {"metrics": ["EventCount", "ErrorCount", "KafkaMetrics"]}
-    assert resource["event_source_arn"] == "${var.kafka_cluster_arn}"
+    _, for_msk, otherwise = properties["SelfManagedEventSource"]["Fn::If"]
+    assert for_msk == NO_VALUE
+    assert otherwise == {"Endpoints": {"KafkaBootstrapServers": {"Fn::Split": [",", {"Ref": "KafkaBrokers"}]}}}
+    access = properties["SourceAccessConfigurations"]["Fn::If"][2]["Fn::If"][1]
+    assert [each["Type"] for each in access] == ["VPC_SUBNET", "VPC_SUBNET", "VPC_SECURITY_GROUP"]
 
 
 def test_a_mapping_on_demand_asks_for_nothing_that_only_a_provisioned_one_has() -> None:
