@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss token env declare test test-fast bench scale lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env declare test test-fast bench scale lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,6 +44,9 @@ redrive: venv ## have it taken after all: make redrive ID=… or ERROR=…; DRY=
 
 dismiss: venv ## say that it will never be taken: make dismiss ID=… REASON="…"
 	@$(PY) -m infra.operator dismiss
+
+roles: venv ## make the owner's and the functions' role in DATABASE_URL: make roles DATABASE_OWNER_ROLE=… DATABASE_FUNCTIONS_ROLE=…
+	@$(PY) -m infra.operator roles
 
 token: venv ## print a JWT: make -s token ROLE=customer SUB=cust_1
 	@$(PY) -m infra.stack token

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 NAMESPACE = "CampusG/Orders"
 SERVICE = "campusg-orders"
+# Which of several deployments this is: stages share an account, and so namespaces and often a reader's query.
+STAGE = os.environ.get("STAGE", "").strip() or "local"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -28,7 +31,8 @@ class _About(logging.Filter):
 
 
 # In ASCII: at a terminal, no character of what partners and customers wrote may steer it. No message of ours is JSON to be read first.
-logger = Logger(service=SERVICE, json_serializer=json.JSONEncoder(default=str, separators=(",", ":")).encode, json_deserializer=str)
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+logger = Logger(service=SERVICE, json_serializer=_encode, json_deserializer=str, stage=STAGE)
 logger.addFilter(_About())
 # kafka-python has a dozen lines of INFO for every connection, which are shown wherever the root logger is set so, as by `chalice local`.
 logging.getLogger("kafka").setLevel(logging.WARNING)
@@ -52,6 +56,7 @@ def count(numbers: Mapping[str, int], *, zeros: bool = False) -> None:
     POWERTOOLS_METRICS_DISABLED is set.
     """
     metrics = EphemeralMetrics(namespace=NAMESPACE, service=SERVICE)
+    metrics.add_dimension("stage", STAGE)
     for name, number in numbers.items():
         if number or zeros:
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=number)

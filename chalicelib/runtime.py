@@ -8,7 +8,8 @@ from functools import lru_cache
 from threading import Lock
 from uuid import UUID
 
-from chalicelib.db.connection import Database, make_engine, verified_tls
+from chalicelib.db.access import open_engine
+from chalicelib.db.connection import Database
 from chalicelib.ids import new_id, new_id_source
 from chalicelib.messaging.producer import Producer
 from chalicelib.messaging.publisher import Publisher
@@ -20,7 +21,7 @@ from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.engine import Rules
 from chalicelib.sagas.queries import SagaWithOrder, read_resting, resting
 from chalicelib.sagas.retry import RetryPolicy
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, token_settings
 
 
 class Runtime:
@@ -31,10 +32,7 @@ class Runtime:
         policy = RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
         timeouts = Timeouts(timedelta(seconds=settings.accept_timeout_seconds), timedelta(seconds=settings.complete_timeout_seconds))
         self.rules = Rules(policy, timeouts, cancel_expired)
-        # Without it the driver takes TLS where it is offered, and checks nobody's certificate.
-        self.database_tls = verified_tls(settings.database_ca_file) if settings.on_aws or settings.database_ca_file else None
-        url, size = settings.database_url.get_secret_value(), settings.database_pool_size
-        self.database = Database(make_engine(url, pool_size=size, ssl_context=self.database_tls))
+        self.database = Database(open_engine(settings))
         self.producer = Producer(settings.kafka_brokers, settings.kafka_security)
         self.publisher = Publisher(self.database, self.producer, new_id)
         self.deaths = DeathWatch(self.database)
@@ -60,8 +58,9 @@ def runtime() -> Runtime:
 
 
 def forget() -> None:
-    """Let the next call of `runtime` read the environment anew; for tests."""
+    """Have the environment read anew by whoever asks next; for tests."""
     _made.cache_clear()
+    token_settings.cache_clear()
 
 
 @lru_cache(maxsize=1)

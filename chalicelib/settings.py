@@ -1,8 +1,10 @@
 """Settings: read once from the environment, typed, and refused when wrong. Secrets are `SecretStr` and never shown."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from chalicelib.errors import SettingsError
 from chalicelib.validation import found
 
 A_YEAR = 31_536_000
+REFUSED = "is for development and refused on AWS"
 
 HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -66,21 +69,10 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class SharedSettings(BaseModel):
-    """Settings that mean the same to a function and to a whole stack.
-
-    Each field is an environment variable of the same name in capitals.
-    """
+class FromEnvironment(BaseModel):
+    """Settings each field of which is an environment variable of the same name in capitals."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, extra="ignore")
-
-    step_timeout_seconds: float = Field(default=10, gt=0, le=3600)
-    step_max_attempts: int = Field(default=5, ge=1, le=100)
-    accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
-    complete_timeout_seconds: float = Field(default=86400, gt=0, le=A_YEAR)
-    purge_after_days: int = Field(default=0, ge=0, le=36_500)
-    rate_limit_per_minute: int = Field(default=0, ge=0)
-    cors_allow_origin: Annotated[str, AfterValidator(_origin)] = "*"
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -92,36 +84,124 @@ class SharedSettings(BaseModel):
             raise SettingsError("; ".join(wrong)) from None
 
 
-class Settings(SharedSettings):
-    """What the functions need to know."""
+class SharedSettings(FromEnvironment):
+    """Settings that mean the same to a function and to a whole stack, and of which none must be given."""
 
-    database_url: DatabaseUrl
+    stage: str = Field(default="local", pattern=r"^[A-Za-z0-9-]{1,32}$")
+    step_timeout_seconds: float = Field(default=10, gt=0, le=3600)
+    step_max_attempts: int = Field(default=5, ge=1, le=100)
+    accept_timeout_seconds: float = Field(default=1800, gt=0, le=A_YEAR)
+    complete_timeout_seconds: float = Field(default=86400, gt=0, le=A_YEAR)
+    purge_after_days: int = Field(default=0, ge=0, le=36_500)
+    rate_limit_per_minute: int = Field(default=0, ge=0)
+    cors_allow_origin: Annotated[str, AfterValidator(_origin)] = "*"
+
+
+class Guarded(FromEnvironment):
+    """Settings some values of which are for development, and refused on Lambda unless that is asked for in so many words."""
+
+    # Lambda sets it itself.
+    aws_lambda_function_name: str | None = None
+    allow_development_settings: Literal["0", "1"] = "0"
+
+    @property
+    def for_development(self) -> bool:
+        """Whether settings for development are taken: off Lambda, or where they are allowed there, as on an emulator."""
+        return self.aws_lambda_function_name is None or self.allow_development_settings == "1"
+
+
+class SignedSettings(Guarded):
+    """Settings that may ask for requests to be signed, which is done for a region."""
+
+    # Lambda sets it itself.
+    aws_default_region: str | None = None
+
+    def check_region(self, what: str) -> None:
+        """Raise ValueError where nobody says for which region `what` signs."""
+        if not self.aws_default_region:
+            raise ValueError(f"AWS_DEFAULT_REGION is missing: {what} signs for a region, and AWS_REGION alone is not read")
+
+
+class DatabaseSettings(SignedSettings):
+    """Where the database is, and as whom it is spoken to: by a URL, by a secret, or by a host and a user who signs in by IAM."""
+
+    database_url: DatabaseUrl | None = None
+    database_host: str | None = Field(default=None, pattern=f"^{HOST}$")
+    database_port: int = Field(default=5432, ge=1, le=65535)
+    database_name: str = "campusg"
+    database_user: str | None = None
+    database_secret_arn: str | None = Field(default=None, pattern=r"^arn:[!-~]+:secretsmanager:[!-~]+$")
     database_pool_size: int = Field(default=1, ge=1, le=100)
     database_ca_file: Path | None = None
+
+    @property
+    def database_is_verified(self) -> bool:
+        """Whether the database's server must show a certificate that somebody vouches for."""
+        return not self.for_development or self.database_url is None or self.database_ca_file is not None
+
+    @model_validator(mode="after")
+    def _one_way_to_the_database(self) -> Self:
+        if self.database_url:
+            if self.database_host or self.database_user or self.database_secret_arn:
+                raise ValueError("DATABASE_URL must not be given with DATABASE_HOST, DATABASE_USER or DATABASE_SECRET_ARN")
+            return self
+        if self.database_secret_arn:
+            if self.database_user:
+                raise ValueError("DATABASE_USER must not be given with DATABASE_SECRET_ARN, which has a user")
+            self.check_region("DATABASE_SECRET_ARN")
+            return self
+        if not self.database_host or not self.database_user:
+            raise ValueError("DATABASE_URL is missing (or DATABASE_HOST with DATABASE_USER or DATABASE_SECRET_ARN)")
+        self.check_region("DATABASE_USER")
+        return self
+
+
+class MigrationSettings(DatabaseSettings):
+    """What the function `migrate` needs to know: the database, as its owner, and as whom the other functions work if not as that one."""
+
+    database_functions_role: str | None = None
+
+
+class RoleSettings(DatabaseSettings):
+    """What the function `make_roles` needs to know: the database, as its master user, and the roles to be made."""
+
+    database_owner_role: str
+    database_functions_role: str
+
+
+class BrokerSettings(SignedSettings):
+    """Where Kafka is, and how it is spoken to."""
+
     kafka_brokers: Brokers
     kafka_security: Literal["PLAINTEXT", "TLS", "MSK_IAM"] = "PLAINTEXT"
-    aws_default_region: str | None = None
+
+    @model_validator(mode="after")
+    def _safe_broker(self) -> Self:
+        if self.kafka_security == "PLAINTEXT" and not self.for_development:
+            raise ValueError(f"KAFKA_SECURITY must be TLS or MSK_IAM: PLAINTEXT {REFUSED}")
+        if self.kafka_security == "MSK_IAM":
+            self.check_region("MSK_IAM")
+        return self
+
+
+class Settings(BrokerSettings, DatabaseSettings, SharedSettings):
+    """What the functions need to know that work on orders."""
+
+
+class TokenSettings(Guarded):
+    """What the authorizer needs to know."""
+
     jwt_issuer: str = "campusg-local"
     jwt_audience: str = "campusg-orders"
     jwks_url: Annotated[str, AfterValidator(_issuer)] | None = None
     dev_jwks_file: Path | None = None
-    aws_lambda_function_name: str | None = None
-
-    @property
-    def on_aws(self) -> bool:
-        """Whether this runs on Lambda, which sets the variable itself."""
-        return self.aws_lambda_function_name is not None
 
     @model_validator(mode="after")
-    def _safe(self) -> Self:
-        if self.on_aws and self.dev_jwks_file:
-            raise ValueError("DEV_JWKS_FILE is for development and refused on AWS")
-        if self.on_aws and self.kafka_security == "PLAINTEXT":
-            raise ValueError("KAFKA_SECURITY must be TLS or MSK_IAM: PLAINTEXT is for development and refused on AWS")
-        if self.kafka_security == "MSK_IAM" and not self.aws_default_region:
-            raise ValueError("AWS_DEFAULT_REGION is missing: MSK_IAM signs for a region, and AWS_REGION alone is not read")
+    def _keys_of_the_issuer(self) -> Self:
+        if self.dev_jwks_file and not self.for_development:
+            raise ValueError(f"DEV_JWKS_FILE {REFUSED}")
         if self.jwks_url and not self._is_trusted(self.jwks_url):
-            where = "on AWS" if self.on_aws else "beyond this machine"
+            where = "beyond this machine" if self.for_development else "on AWS"
             raise ValueError(f"JWKS_URL must be https {where}: who could change the key set on its way could sign any token")
         if not self.jwks_url and not self.dev_jwks_file:
             raise ValueError("JWKS_URL is missing (in development DEV_JWKS_FILE)")
@@ -130,4 +210,10 @@ class Settings(SharedSettings):
     def _is_trusted(self, jwks_url: str) -> bool:
         """Whether the keys that come from there are the issuer's (RFC 8725, section 3.10)."""
         url = urlsplit(jwks_url)
-        return url.scheme == "https" or (not self.on_aws and _is_loopback(url.hostname or ""))
+        return url.scheme == "https" or (self.for_development and _is_loopback(url.hostname or ""))
+
+
+@lru_cache(maxsize=1)
+def token_settings() -> TokenSettings:
+    """The authorizer's settings, read once; raises SettingsError where the environment is wrong."""
+    return TokenSettings.read(os.environ)

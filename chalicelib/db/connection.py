@@ -55,7 +55,7 @@ def verified_tls(ca_file: Path | None) -> ssl.SSLContext:
         raise SettingsError("DATABASE_CA_FILE: must be a file of certificates in PEM form") from error
 
 
-def make_engine(url: str, *, pool_size: int, ssl_context: ssl.SSLContext | None = None, discreet: bool = True) -> sa.Engine:
+def make_engine(url: str | sa.URL, *, pool_size: int, ssl_context: ssl.SSLContext | None = None, discreet: bool = True) -> sa.Engine:
     """An engine for a `postgresql+pg8000://` URL; connecting and every read give up after ten seconds.
 
     Its errors say SQLSTATE and constraint and nothing else, as they get into logs and dead letters; unless `discreet` is False: then they

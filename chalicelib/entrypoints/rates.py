@@ -13,8 +13,10 @@ def admit(caller: str | None) -> tuple[dict[str, str], RateLimited | None]:
 
     Nothing is counted without a caller or without a limit.
     """
+    if not caller:
+        return {}, None
     limit = runtime().settings.rate_limit_per_minute
-    if not limit or not caller:
+    if not limit:
         return {}, None
     with runtime().database.transaction() as session:
         requests, seconds_left = count_request(session, caller)

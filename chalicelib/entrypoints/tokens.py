@@ -14,8 +14,7 @@ from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
 from chalicelib.entrypoints.jwks import Issuer, Key, choose, read_keys
 from chalicelib.messages.wire import PERSON_ID
 from chalicelib.observability import logger
-from chalicelib.runtime import runtime
-from chalicelib.settings import Settings
+from chalicelib.settings import TokenSettings, token_settings
 
 LEEWAY_SECONDS = 30
 
@@ -30,7 +29,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
     if scheme.lower() != "bearer" or not token:
         return _denied(BEARER)
     try:
-        claims = verify(token.strip(), runtime().settings)
+        claims = verify(token.strip(), token_settings())
     except jwt.InvalidTokenError as error:
         logger.info("A token was refused", extra={"reason": type(error).__name__})
         return _denied(BEARER_REFUSED)
@@ -41,7 +40,7 @@ def _denied(challenge: str) -> AuthResponse:
     return AuthResponse(routes=[], principal_id="nobody", context={CHALLENGE: challenge})
 
 
-def verify(token: str, settings: Settings) -> dict[str, Any]:
+def verify(token: str, settings: TokenSettings) -> dict[str, Any]:
     """The token's claims, with `sub` a valid id and `roles` a list of strings.
 
     Raises jwt.InvalidTokenError, and Unavailable where the issuer's keys can't be had.
@@ -65,7 +64,7 @@ def verify(token: str, settings: Settings) -> dict[str, Any]:
     return claims
 
 
-def _key(token: str, settings: Settings) -> tuple[str, Key]:
+def _key(token: str, settings: TokenSettings) -> tuple[str, Key]:
     """The algorithm that the token names, and the key that may verify it."""
     header = jwt.get_unverified_header(token)
     key_id, algorithm = header.get("kid"), header.get("alg")

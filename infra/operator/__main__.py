@@ -36,12 +36,22 @@ def _dismiss() -> int:
     return dismiss()
 
 
+def _roles() -> int:
+    from chalicelib.entrypoints.roles import make_roles
+    from infra.console import say
+
+    make_roles({}, None)
+    say("both roles are made; migrate as the owner's role next")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[], int]] = {
     "audit": _audit,
     "why": _why,
     "dead-letters": _dead_letters,
     "redrive": _redrive,
     "dismiss": _dismiss,
+    "roles": _roles,
 }
 
 if __name__ == "__main__":

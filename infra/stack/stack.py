@@ -29,9 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HTTP_PORT = 8000
 DATABASE_POOL_SIZE = 20
 RESTART_PATIENCE_SECONDS = 1.0
-# What a part must not take from the shell `make run` was called in: it would be another port, another issuer of tokens, or "on AWS".
+# What a part must not take from the shell `make run` was called in: it would be another port, another issuer of tokens, another database,
+# or "on AWS".
 NOT_INHERITED = frozenset(
-    {"HTTP_PORT", "PARTNERS", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "AWS_LAMBDA_FUNCTION_NAME", "KAFKA_SECURITY", "READY_FD"}
+    {
+        *("HTTP_PORT", "PARTNERS", "READY_FD", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "KAFKA_SECURITY"),
+        *("DATABASE_HOST", "DATABASE_USER", "DATABASE_SECRET_ARN", "AWS_LAMBDA_FUNCTION_NAME"),
+    }
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from chalicelib.db import roles
 from chalicelib.db.connection import make_engine
 from chalicelib.db.migrations import upgrade
 from chalicelib.ids import new_id
@@ -21,15 +22,16 @@ from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
-from tests.support.database import Placed, World
+from tests.support.database import FUNCTIONS_ROLE, Placed, World
 from tests.support.edge import Edge, InProcess, serving
 from tests.support.kafka_records import Record, Sent, answer, lambda_event, on_topic
 from tests.support.operator_command import OperatorCommand
 from tests.support.scene import Stage
 from tests.support.servers import KafkaBroker, PostgresServer
 
+FUNCTIONS_PASSWORD = "of-the-tests"
 # The rules of a service that is started without any setting of its own.
-RULES = Runtime(Settings.read({"DATABASE_URL": "postgresql+pg8000://h/d", "KAFKA_BROKERS": "h:1", "JWKS_URL": "https://h"})).rules
+RULES = Runtime(Settings.read({"DATABASE_URL": "postgresql+pg8000://h/d", "KAFKA_BROKERS": "h:1"})).rules
 
 
 class Context:
@@ -49,6 +51,19 @@ def database_url(postgres_server: PostgresServer, migrated_template: str) -> Ite
     upgrade(url)
     yield url
     postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def functions_url(database_url: str, postgres_server: PostgresServer) -> str:
+    """The same database for the functions' role, which has the rights that it has on AWS, and no others."""
+    url = sa.make_url(database_url)
+    engine = make_engine(url, pool_size=1)
+    with engine.begin() as session:
+        roles.make_roles(session, str(url.username), FUNCTIONS_ROLE)
+        roles.grant(session, FUNCTIONS_ROLE)
+        session.execute(sa.text(f"ALTER ROLE {FUNCTIONS_ROLE} PASSWORD '{FUNCTIONS_PASSWORD}'"))
+    engine.dispose()
+    return url.set(username=FUNCTIONS_ROLE, password=FUNCTIONS_PASSWORD).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +117,16 @@ class Service:
 
 
 @pytest.fixture
-def service(world: World, database_url: str, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
+def service(world: World, functions_url: str, kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
     """All functions, on the database of `world`."""
-    yield from serve(world, database_url, kafka.bootstrap, monkeypatch, jwks_file(tmp_path))
+    yield from serve(world, functions_url, kafka.bootstrap, monkeypatch, jwks_file(tmp_path))
 
 
 @pytest.fixture
-def brokerless(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
+def brokerless(world: World, functions_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
     """All functions, where nothing is published: what they write stays in the outbox to be looked at."""
     monkeypatch.setattr(Producer, "resting", property(lambda self: True))
-    yield from serve(world, database_url, "127.0.0.1:1", monkeypatch, jwks_file(tmp_path))
+    yield from serve(world, functions_url, "127.0.0.1:1", monkeypatch, jwks_file(tmp_path))
 
 
 def serve(world: World, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch, keys: Path) -> Iterator[Service]:

@@ -109,15 +109,11 @@ def test_a_request_that_outlasts_statement_timeout_is_503(brokerless: Service, o
     assert answered.headers["Retry-After"]
 
 
-def test_two_that_lock_each_others_orders_for_good_count_nothing(
-    brokerless: Service, placed: list[Placed], records: list[Record], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_that_lock_each_others_orders_for_good_count_nothing(brokerless: Service, placed: list[Placed], records: list[Record]) -> None:
     """A real deadlock: somebody else takes the locks in the other order, once the batch has its own."""
     locked, lock_order = threading.Event(), "SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"
     first, last = (each(placed, key=lambda one: one.order_id) for each in (min, max))
     world = brokerless.world
-    patience = "SELECT set_config('deadlock_timeout', '50ms', true)"
-    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(patience))
 
     def lock_backwards() -> None:
         with world.engine.begin() as other:
@@ -129,7 +125,9 @@ def test_two_that_lock_each_others_orders_for_good_count_nothing(
     thread = threading.Thread(target=lock_backwards)
     thread.start()
     assert locked.wait(5)
-    response = brokerless.on_events(*records)
+    with role_set(world, "deadlock_timeout", "50ms"):
+        brokerless.runtime.database.close()
+        response = brokerless.on_events(*records)
     thread.join(10)
     again = [record for record in records if record.place in failed_places(response)]
     assert again == [] or brokerless.on_events(*again) == NOBODY

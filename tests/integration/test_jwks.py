@@ -15,8 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from chalicelib.entrypoints import jwks, tokens
-from chalicelib.errors import SettingsError
-from chalicelib.settings import Settings
+from chalicelib.settings import TokenSettings
 from infra.stack.ports import free_port
 from tests.integration.conftest import Service
 from tests.support import gateway
@@ -37,10 +36,13 @@ def issuer() -> Iterator[Issuer]:
 def edge(edge: Edge, brokerless: Service, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Edge:
     """The service as on AWS: its keys come from a URL. The gateway remembers no token, so that each request asks our function."""
     monkeypatch.setattr(brokerless.app.token_auth.config, "ttl_seconds", 0)
-    settings = brokerless.runtime.settings
-    changes = {"jwks_url": issuer.url, "dev_jwks_file": None, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
-    brokerless.runtime.settings = settings.model_copy(update=changes)
+    use(monkeypatch, issuer.url)
     return edge
+
+
+def use(monkeypatch: pytest.MonkeyPatch, jwks_url: str) -> None:
+    settings = TokenSettings(jwks_url=jwks_url, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+    monkeypatch.setattr(tokens, "token_settings", lambda: settings)
 
 
 def ask(edge: Edge, token: str) -> Answer:
@@ -122,9 +124,8 @@ def test_keys_of_no_use_are_the_issuers_trouble_until_the_set_is_fetched_anew(ed
     assert status(edge, issuer.token("key-1")) == 200
 
 
-def test_an_issuer_that_can_not_be_reached_is_our_trouble_too(edge: Edge, issuer: Issuer, brokerless: Service) -> None:
-    away = {"jwks_url": f"http://127.0.0.1:{free_port()}/jwks.json"}
-    brokerless.runtime.settings = brokerless.runtime.settings.model_copy(update=away)
+def test_an_issuer_that_can_not_be_reached_is_our_trouble_too(edge: Edge, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, f"http://127.0.0.1:{free_port()}/jwks.json")
     assert status(edge, issuer.token("key-1")) == 503
     assert gateway.call(edge.port, "GET", "/health").status == 200
 
@@ -224,16 +225,3 @@ def test_clocks_may_differ_by_the_leeway(edge: Edge, issuer: Issuer) -> None:
     now = datetime.now(UTC)
     assert status(edge, issuer.token("key-1", exp=now - LEEWAY / 2)) == 200
     assert status(edge, issuer.token("key-1", nbf=now + LEEWAY / 2)) == 200
-
-
-def test_keys_of_development_are_refused_on_aws() -> None:
-    environment = {
-        "DATABASE_URL": "postgresql+pg8000://u@h/d",
-        "KAFKA_BROKERS": "h:1",
-        "DEV_JWKS_FILE": "/keys/jwks.json",
-        "AWS_LAMBDA_FUNCTION_NAME": "orders",
-    }
-    with pytest.raises(SettingsError, match="DEV_JWKS_FILE"):
-        Settings.read({**environment, "JWKS_URL": "https://issuer.example/jwks.json"})
-    with pytest.raises(SettingsError, match="DEV_JWKS_FILE"):
-        Settings.read(environment)

@@ -9,7 +9,8 @@ from alembic import command
 
 from chalicelib.db import migrations
 from chalicelib.db.connection import make_engine
-from chalicelib.db.migrations import ROLE_SETTINGS, upgrade
+from chalicelib.db.migrations import upgrade
+from chalicelib.db.roles import ROLE_SETTINGS
 
 TABLES = {"alembic_version", "dead_letters", "delivery_failures", "order_history", "orders", "outbox", "outbox_buckets", "sagas"}
 

@@ -23,6 +23,8 @@ from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.engine import Rules, unit_of_work
 from tests.support.kafka_records import Sent
 
+# As whom the functions work.
+FUNCTIONS_ROLE = "campusg_functions"
 NEW_ORDER = NewOrder(
     customer_id="cust_1",
     items=(FoodItem("Chicken rice", Decimal("4.50"), 2),),

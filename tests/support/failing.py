@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sqlalchemy as sa
-
-from tests.support.database import Placed, World
+from tests.support.database import FUNCTIONS_ROLE, Placed, World
 
 ROWS = {"orders": "order_id", "sagas": "order_id", "outbox": "ordering_key", "readiness": "one"}
 SECRET = "a row that nobody else may see"
@@ -40,15 +38,12 @@ def _trigger(world: World, does: str, table: str, only: Placed | None) -> Iterat
 
 @contextmanager
 def role_set(world: World, setting: str, value: str) -> Iterator[None]:
-    """New connections of the role to this database have the setting while the block runs; the engine's own are closed before and after."""
-    names = world.rows("SELECT quote_ident(session_user) AS role, quote_ident(current_database()) AS database")[0]
-    role = f"ALTER ROLE {names['role']} IN DATABASE {names['database']}"
+    """New connections of the functions' role to this database have the setting while the block runs."""
+    [database] = world.rows("SELECT quote_ident(current_database()) AS name")
+    role = f"ALTER ROLE {FUNCTIONS_ROLE} IN DATABASE {database['name']}"
     [before] = world.rows(f"SHOW {setting}")
     world.rows(f"{role} SET {setting} = '{value}'")
     try:
         yield
     finally:
-        with world.engine.connect() as session:
-            session.execute(sa.text("SET TRANSACTION READ WRITE"))
-            session.execute(sa.text(f"{role} SET {setting} = '{next(iter(before.values()))}'"))
-            session.commit()
+        world.rows(f"{role} SET {setting} = '{next(iter(before.values()))}'")

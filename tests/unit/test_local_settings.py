@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import SettingsError
-from chalicelib.settings import Settings, SharedSettings
+from chalicelib.settings import Settings, SharedSettings, TokenSettings
 from infra.stack.settings import read_settings
 
 OPERATIONS = Path(__file__).parents[2] / "infra/docs/operations.md"
 # Whose default is a sentence, and what AWS sets.
 OPEN = {
     *("data_dir", "http_port", "database_url", "kafka_brokers", "trigger_readings", "jwks_url", "dev_jwks_file", "database_ca_file"),
-    *("aws_default_region", "aws_lambda_function_name"),
+    *("aws_default_region", "aws_lambda_function_name", "database_host", "database_user", "database_secret_arn"),
 }
 
 
@@ -104,7 +104,7 @@ def test_the_operators_table_says_the_defaults() -> None:
     section = OPERATIONS.read_text().partition("\n## Settings\n")[2].partition("\n### ")[0]
     rows = [[cell.strip() for cell in row.split("|")[1:3]] for row in section.splitlines() if row.startswith("| `")]
     told = {name: default for names, defaults in rows for name, default in zip(names.split(", "), defaults.split(", "), strict=True)}
-    fields = {**Settings.model_fields, **type(read_settings({})).model_fields}
+    fields = {**Settings.model_fields, **TokenSettings.model_fields, **type(read_settings({})).model_fields}
     for name, field in fields.items():
         default = told.pop(f"`{name.upper()}`", None)
         if name in OPEN:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -20,7 +19,7 @@ from jwt.algorithms import ECAlgorithm
 
 from chalicelib.entrypoints import jwks, tokens
 from chalicelib.entrypoints.challenges import BEARER, BEARER_REFUSED, CHALLENGE
-from chalicelib.settings import Settings
+from chalicelib.settings import TokenSettings
 from tests.support.jwks_server import public_jwk
 
 KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -28,11 +27,11 @@ LEEWAY = timedelta(seconds=tokens.LEEWAY_SECONDS)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> TokenSettings:
     file = tmp_path / "jwks.json"
     jwk = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
     file.write_text(json.dumps({"keys": [{**jwk, "kid": "key-1", "alg": "ES256", "use": "sig"}]}))
-    return Settings.read({"DATABASE_URL": "postgresql+pg8000://u@h/d", "KAFKA_BROKERS": "h:1", "DEV_JWKS_FILE": str(file)})
+    return TokenSettings.read({"DEV_JWKS_FILE": str(file)})
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -61,17 +60,17 @@ def by_hand(header: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
     return (text + b"." + base64.urlsafe_b64encode(sign(text)).rstrip(b"=")).decode()
 
 
-def test_a_good_token_is_believed(settings: Settings) -> None:
+def test_a_good_token_is_believed(settings: TokenSettings) -> None:
     believed = tokens.verify(signed(sub="aZ0_.:@|-", roles=["customer", "runner"]), settings)
 
     assert (believed["sub"], believed["roles"]) == ("aZ0_.:@|-", ["customer", "runner"])
 
 
-def test_one_audience_of_several_and_no_role_at_all_are_good_too(settings: Settings) -> None:
+def test_one_audience_of_several_and_no_role_at_all_are_good_too(settings: TokenSettings) -> None:
     assert tokens.verify(signed(aud=["other", "campusg-orders"], roles=[]), settings)["roles"] == []
 
 
-def test_clocks_may_differ_a_little(settings: Settings) -> None:
+def test_clocks_may_differ_a_little(settings: TokenSettings) -> None:
     assert tokens.verify(signed(exp=datetime.now(UTC) - LEEWAY / 2), settings)
 
 
@@ -97,7 +96,7 @@ BAD_CLAIMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", BAD_CLAIMS)
-def test_a_signed_token_with_bad_claims_is_refused(settings: Settings, what: str) -> None:
+def test_a_signed_token_with_bad_claims_is_refused(settings: TokenSettings, what: str) -> None:
     with pytest.raises(jwt.InvalidTokenError):
         tokens.verify(signed(**BAD_CLAIMS[what]), settings)
 
@@ -133,7 +132,7 @@ FORGED: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_a_forged_token_is_refused(settings: Settings, what: str) -> None:
+def test_a_forged_token_is_refused(settings: TokenSettings, what: str) -> None:
     with pytest.raises(jwt.InvalidTokenError):
         tokens.verify(FORGED[what](), settings)
 
@@ -152,10 +151,10 @@ def member(name: str, **changes: Any) -> dict[str, Any]:
     return {word: value for word, value in key.items() if value is not None}
 
 
-def of_set(tmp_path: Path, *members: Any) -> Settings:
+def of_set(tmp_path: Path, *members: Any) -> TokenSettings:
     file = tmp_path / "set.json"
     file.write_text(json.dumps({"keys": members}))
-    return Settings.read({"DATABASE_URL": "postgresql+pg8000://u@h/d", "KAFKA_BROKERS": "h:1", "DEV_JWKS_FILE": str(file)})
+    return TokenSettings.read({"DEV_JWKS_FILE": str(file)})
 
 
 BELIEVED: dict[str, tuple[str, str, str | None, list[Any]]] = {
@@ -234,9 +233,9 @@ def test_what_has_no_key_is_no_set(text: bytes) -> None:
 
 
 @pytest.fixture
-def authorized(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[str, Any]]:
+def authorized(settings: TokenSettings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], dict[str, Any]]:
     """What the authorizer answers to an Authorization header: its caller and the policy's effect."""
-    monkeypatch.setattr(tokens, "runtime", lambda: SimpleNamespace(settings=settings))
+    monkeypatch.setattr(tokens, "token_settings", lambda: settings)
     arn = "arn:aws:execute-api:eu-west-1:123456789012:abc/local/GET/api/orders"
 
     def ask(value: str | None) -> dict[str, Any]:
