@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env declare test test-fast bench scale lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env declare test test-fast bench bench-coldstart scale lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,6 +68,9 @@ bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINS
 
 scale: venv ## say what AWS would carry, what breaks first and what it costs, also for one load: make scale ORDERS_PER_MINUTE=…
 	@$(PY) -m tests.benchmarks.scale
+
+bench-coldstart: venv ## measure what importing each function takes, beside a package made without a thought of it
+	@$(PY) -m tests.benchmarks --only cold
 
 lint: venv ## check style, types and imports
 	@$(PY) -m ruff check .

@@ -1,18 +1,13 @@
-"""The HTTP edge: one Chalice subclass that maps every error of ours to a problem, and the request as the endpoints see it.
+"""The HTTP edge: the request as the endpoints see it, and every error as a problem."""
 
-A middleware never sees an exception that a route raises, because Chalice turns it into a response before; so `route` is overridden.
-"""
-
-import functools
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import chalice.app
-from chalice.app import Chalice, CORSConfig, Response
+from chalice.app import Response
 
 from chalicelib.db.states import Kind, kind_of, name_of
 from chalicelib.entrypoints.headers import header_fields, media_type, members
@@ -29,7 +24,6 @@ from chalicelib.entrypoints.refusals import (
     UnsupportedCoding,
     UnsupportedMediaType,
 )
-from chalicelib.entrypoints.unrouted import refuse
 from chalicelib.errors import NotFound, Refusal, Replayed
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import MessageContext, from_json
@@ -37,18 +31,10 @@ from chalicelib.messages.trace import begin_trace, traceparent_of
 from chalicelib.messages.wire import CORRELATION_ID, id_of
 from chalicelib.observability import about, logger
 from chalicelib.orders.access import Viewer, admitted
-from chalicelib.settings import SharedSettings
 
 BODY_LIMIT = 64 * 1024
-REQUEST_HEADERS = ("Idempotency-Key", "If-Match", "If-None-Match", "Prefer", "X-Correlation-Id", "traceparent")
-RESPONSE_HEADERS = (
-    *("Accept-Encoding", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied"),
-    *("RateLimit", "RateLimit-Policy", "Retry-After", "X-Correlation-Id"),
-)
 # Health checks would drown the rest.
 LOGGED = "/api/"
-# Where Chalice's request keeps ours.
-OURS = "campusgRequest"
 
 
 @dataclass(frozen=True)
@@ -99,58 +85,6 @@ class Request:
             raise NotJson(f"the body is not JSON: {error}") from error
 
 
-class CampusApp(Chalice):
-    """Chalice, but every error of ours and every bug comes out of a route as a problem, and every answer has its correlation id."""
-
-    def __init__(self, app_name: str) -> None:
-        super().__init__(app_name)
-        self.api.cors = cors_config(SharedSettings.read(os.environ).cors_allow_origin)
-
-    def route(self, path: str, **kwargs: Any) -> Callable[..., Any]:
-        kwargs.setdefault("content_types", ["*/*"])
-        register = super().route(path, **kwargs)
-
-        def decorate(view: Callable[..., Response]) -> Any:
-            @functools.wraps(view)
-            def guarded(**path_parameters: str) -> Response:
-                return _answer(self.http_request(), functools.partial(view, **path_parameters))
-
-            return register(guarded)
-
-        return decorate
-
-    def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
-        asked = event.get("requestContext", {})
-        methods = self.routes.get(asked.get("resourcePath"), {})
-        if "resourcePath" not in asked or asked["httpMethod"] in methods:
-            routed: dict[str, Any] = super().__call__(event, context)
-            return routed
-        request = _request_of(chalice.app.Request(event, context))
-        cors = self.api.cors if isinstance(self.api.cors, CORSConfig) else None
-        allowed = {*methods, "OPTIONS"} if methods and cors else set(methods)
-        response = refuse(request.path, request.correlation_id, allowed)
-        response.headers.update({"X-Correlation-Id": request.correlation_id, **(cors.get_access_control_headers() if cors else {})})
-        refused: dict[str, Any] = response.to_dict(self.api.binary_types)
-        return refused
-
-    def http_request(self) -> Request:
-        """The current request as our endpoints take it: one and the same, however often it is asked for."""
-        request = self.current_request
-        if request is None:
-            raise LookupError("no request is being served")
-        if OURS not in request.context:
-            request.context[OURS] = _request_of(request)
-        ours: Request = request.context[OURS]
-        return ours
-
-
-def cors_config(origin: str) -> CORSConfig | bool:
-    """Who may call from a browser; `none` is nobody. Tokens are sent by hand, never by cookie, so any origin does no harm."""
-    if origin == "none":
-        return False
-    return CORSConfig(allow_origin=origin, allow_headers=list(REQUEST_HEADERS), expose_headers=list(RESPONSE_HEADERS), max_age=600)
-
-
 def uuid_of(text: str, what: str) -> UUID:
     """An id from a path; raises NotFound where it is no UUID, as nothing can have that id."""
     try:
@@ -165,7 +99,8 @@ def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> 
     return Response(text, {"Content-Type": "application/json", **(headers or {})}, status)
 
 
-def _request_of(request: chalice.app.Request) -> Request:
+def request_of(request: chalice.app.Request) -> Request:
+    """Chalice's request as ours."""
     headers = header_fields(request.to_original_event())
     given = headers.get("x-correlation-id", "")
     query = request.query_params
@@ -183,7 +118,8 @@ def _request_of(request: chalice.app.Request) -> Request:
     )
 
 
-def _answer(request: Request, view: Callable[[], Response]) -> Response:
+def answered(request: Request, view: Callable[[], Response]) -> Response:
+    """What a route answers, with its correlation id; an error of ours, or a bug, is worded as a problem."""
     with about(request.context.fields):
         return _worded(request, view)
 

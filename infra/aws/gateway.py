@@ -7,8 +7,8 @@ from typing import Any
 
 from chalice.app import CORSConfig
 
+from chalicelib.entrypoints.application import cors_config
 from chalicelib.entrypoints.challenges import BEARER, CHALLENGE
-from chalicelib.entrypoints.http import cors_config
 from chalicelib.entrypoints.unrouted import NOTHING_HERE
 from infra.aws.functions import PREFIX
 from infra.aws.intrinsics import Value, ref, sub

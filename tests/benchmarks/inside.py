@@ -120,7 +120,7 @@ def reads(number: int) -> Mapping[str, Mapping[str, float]]:
 
 def jobs(number: int) -> Mapping[str, Mapping[str, float]]:
     """The scheduled functions with nothing to do."""
-    schedules = service().app.schedules
+    schedules = service().app.entrypoints.schedules
     names = ("sweep_timeouts", "relay_outbox", "purge_expired", "audit_invariants")
     return {name: _timed(getattr(schedules, name), number) for name in names}
 

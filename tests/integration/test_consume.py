@@ -104,7 +104,7 @@ def test_a_late_reply_to_a_step_that_was_undone_meanwhile_changes_nothing(broker
     world.rows("UPDATE campusg.sagas SET pending = jsonb_set(pending, '{attempts}', '5')")
     world.make_due()
     world.forget_outbox()
-    brokerless.app.schedules.sweep_timeouts()
+    brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert (world.saga(placed)["status"], world.pending(placed).type) == ("COMPENSATING", "payment.release")
     before = unchanged(brokerless, placed)
     take(brokerless, late)

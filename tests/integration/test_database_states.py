@@ -141,9 +141,9 @@ def test_a_sweep_raises_while_the_database_is_away_and_pushes_nothing_back(broke
     world.forget_outbox()
     world.make_due()
     with raising(world, code, "outbox"), pytest.raises(sa.exc.DBAPIError):
-        brokerless.app.schedules.sweep_timeouts()
+        brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert {world.saga(each)["setbacks"] for each in placed} == {0}
-    brokerless.app.schedules.sweep_timeouts()
+    brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert {world.saga(each)["pending"]["attempts"] for each in placed} == {2}
 
 
@@ -155,7 +155,7 @@ def test_a_saga_that_meets_a_slow_database_alone_waits_without_a_count_and_the_o
     world.forget_outbox()
     world.make_due()
     with raising(world, code, "outbox", placed[0]):
-        brokerless.app.schedules.sweep_timeouts()
+        brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert [world.saga(each)["pending"]["attempts"] for each in placed] == [1, 2, 2, 2]
     assert world.saga(placed[0])["setbacks"] == 0
 
@@ -166,9 +166,9 @@ def test_a_saga_that_can_not_even_be_pushed_back_stops_no_other(brokerless: Serv
     world.forget_outbox()
     world.make_due()
     with slow(world, 0.4, "sagas", placed[0]):
-        brokerless.app.schedules.sweep_timeouts()
+        brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert [world.saga(each)["pending"]["attempts"] for each in placed] == [1, 2, 2, 2]
-    brokerless.app.schedules.sweep_timeouts()
+    brokerless.app.entrypoints.schedules.sweep_timeouts()
     assert world.saga(placed[0])["pending"]["attempts"] == 2
 
 
@@ -180,7 +180,7 @@ def test_whatever_else_the_database_raises_is_the_works_fault_and_its_rows_stay_
         for _ in range(DELIVERIES):
             brokerless.on_events(records[0])
         assert offline.post(f"{ORDERS}/{placed[0].order_id}/cancel", ADMIN, {}).status == 500
-        brokerless.app.schedules.sweep_timeouts()
+        brokerless.app.entrypoints.schedules.sweep_timeouts()
     [letter] = brokerless.world.dead_letters()
     assert (letter["error_class"], letter["error"]) == ("check_violation", "SQLSTATE 23514 (check_violation)")
     said = lines(caplog)

@@ -85,8 +85,8 @@ def test_an_order_and_a_dead_letter_are_kept_as_they_came_whatever_the_server_is
     assert http.get(f"/api/dead-letters/{letter['dead_letter_id']}", ADMIN).json()["value"] == "/wAgbm8gSlNPTg=="
     assert http.get("/health/ready").json()["dependencies"]["database"]["status"] == "ok"
     service.world.make_due()
-    service.app.schedules.sweep_timeouts()
-    service.app.schedules.audit_invariants()
+    service.app.entrypoints.schedules.sweep_timeouts()
+    service.app.entrypoints.schedules.audit_invariants()
 
 
 def refusals(url: str) -> tuple[str, str]:

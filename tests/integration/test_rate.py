@@ -3,7 +3,8 @@
 import pytest
 
 from chalicelib.entrypoints import schedules
-from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, CampusApp, answer
+from chalicelib.entrypoints.application import REQUEST_HEADERS, RESPONSE_HEADERS, CampusApp
+from chalicelib.entrypoints.http import answer
 from chalicelib.errors import SettingsError
 from tests.integration.conftest import Service
 from tests.support import gateway

@@ -34,7 +34,7 @@ def maybe_held(service: Service) -> Placed:
     [placed] = asked_to(service, "escrow.hold")
     service.world.rows("UPDATE campusg.sagas SET pending = jsonb_set(pending, '{attempts}', '5')")
     service.world.make_due()
-    service.app.schedules.sweep_timeouts()
+    service.app.entrypoints.schedules.sweep_timeouts()
     service.world.forget_outbox()
     assert "escrowId" not in service.world.pending(placed).data
     return placed
@@ -182,7 +182,7 @@ def test_a_reply_to_a_command_that_the_saga_sent_is_stale_whatever_became_of_it(
     maybe_done = answer(authorize)
     world.rows("UPDATE campusg.sagas SET pending = jsonb_set(pending, '{attempts}', '5')")
     world.make_due()
-    brokerless.app.schedules.sweep_timeouts()
+    brokerless.app.entrypoints.schedules.sweep_timeouts()
     undo = answer(world.pending(placed))
     assert undo.topic == "payment-events"
 

@@ -55,7 +55,7 @@ def sweeping(service: Service, number: int) -> Statements:
     service.world.forget_outbox()
     service.world.make_due()
     with counted(service.runtime.database._engine) as seen:
-        service.app.schedules.sweep_timeouts()
+        service.app.entrypoints.schedules.sweep_timeouts()
     assert service.world.outbox() == []
     attempts = service.world.rows("SELECT (pending ->> 'attempts')::int AS attempts, count(*) AS number FROM campusg.sagas GROUP BY 1")
     assert attempts == [{"attempts": 2, "number": number}]

@@ -19,7 +19,7 @@ def sweep(service: Service, most_at_once: int | None = None) -> None:
     """What the clock's function does, in batches of its own size or of a smaller one."""
     made = service.runtime
     if most_at_once is None:
-        service.app.schedules.sweep_timeouts()
+        service.app.entrypoints.schedules.sweep_timeouts()
     else:
         Sweeper(made.database, made.rules, made.publisher.publish, new_id_source, most_at_once).sweep()
 

@@ -103,7 +103,7 @@ def test_every_command_reply_event_and_notification_is_in_the_callers_trace(serv
 def test_a_resent_command_has_the_same_span(service: Service, http: InProcess) -> None:
     place(http, trace(1))
     service.world.make_due()
-    service.app.schedules.sweep_timeouts()
+    service.app.entrypoints.schedules.sweep_timeouts()
 
     first, second = service.topic("user-commands")
     assert first == second

@@ -90,7 +90,7 @@ class Fates:
     def sweep(self) -> None:
         """Have the clock come when every deadline has passed."""
         self.service.world.make_due()
-        self.service.app.schedules.sweep_timeouts()
+        self.service.app.entrypoints.schedules.sweep_timeouts()
 
     def compensate(self, order_id: UUID) -> UUID:
         answer = self.http.post(f"/api/sagas/{self.saga_of(order_id)}/compensate", ADMIN, {})

@@ -13,6 +13,7 @@ from chalice.config import Config
 from chalice.deploy import models
 from chalice.deploy.appgraph import ApplicationGraphBuilder
 
+from chalicelib.entrypoints import NEEDED
 from chalicelib.messages.topics import PARTITIONS, SCHEDULES, TRIGGERS
 
 PROJECT = Path(__file__).parents[2] / "orders_app"
@@ -69,6 +70,7 @@ def test_no_function_of_the_app_is_left_out(module: ModuleType, functions: dict[
 
     assert {function.handler for function in functions.values()} == {HTTP_HANDLER, *(f"app.{name}" for name in registered)}
     assert "token_auth" in registered
+    assert {"app", *registered} == set(NEEDED)
 
 
 def test_what_a_handler_runs_is_a_plain_function_of_app_py(module: ModuleType) -> None:

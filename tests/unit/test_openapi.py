@@ -15,7 +15,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from chalicelib.entrypoints import documents, parameters
-from chalicelib.entrypoints.http import REQUEST_HEADERS, RESPONSE_HEADERS, Request
+from chalicelib.entrypoints.application import REQUEST_HEADERS, RESPONSE_HEADERS
+from chalicelib.entrypoints.http import Request
 from chalicelib.entrypoints.problems import PROBLEM, PROBLEMS, problem
 from chalicelib.entrypoints.refusals import Unexpected
 from chalicelib.errors import FieldError, Refusal
