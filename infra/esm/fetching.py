@@ -23,7 +23,7 @@ from .leaders import Leaders
 
 # Between two fetches that were answered at once without a record: short after records, longer while nothing comes.
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.04
-PAUSE_PER_IDLE_SECOND = 0.02
+PAUSE_PER_IDLE_SECOND = 0.05
 # After a partition's leader could not be asked.
 TROUBLE_PAUSE_SECONDS = 0.1
 OFFSETS_PATIENCE_MS = 2000
@@ -51,7 +51,7 @@ class Fetching:
         positions a new one has, nobody reads on from the old ones.
         """
         for partition in partitions:
-            self._leaders.of(partition)
+            self._leaders.of(partition, OFFSETS_PATIENCE_MS / 1000)
         for partition in partitions:
             position = self._consumer.position(partition, timeout_ms=OFFSETS_PATIENCE_MS)
             if position is None:
@@ -152,7 +152,6 @@ class Fetching:
             try:
                 self._wanted.setdefault(self._leaders.of(partition), {})[partition] = offset
             except LeaderNotAvailableError:
-                self._leaders.look_again()
                 is_troubled = True
         return is_troubled
 

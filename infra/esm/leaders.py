@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from kafka import TopicPartition
-from kafka.errors import LeaderNotAvailableError, UnknownTopicOrPartitionError
+from kafka.errors import LeaderNotAvailableError
 
 CONNECT_SECONDS = 5.0
 # Less than the ten minutes after which brokers close a connection that nothing comes by.
 IDLE_SECONDS = 300.0
+# Between two looks whether a leader is known.
+LOOK_SECONDS = 0.02
 
 
 class Connection:
@@ -69,17 +71,18 @@ class Leaders(Generic[C]):
         """All that are open."""
         return list(self._connections.values())
 
-    def of(self, partition: TopicPartition) -> C:
-        """The connection to the partition's leader; raises LeaderNotAvailableError, UnknownTopicOrPartitionError, OSError."""
-        node = self._cluster.leader_for_partition(partition)
-        if node is None:
-            raise UnknownTopicOrPartitionError(f"{partition.topic}-{partition.partition}")
-        if node not in self._connections:
-            broker = self._cluster.broker_metadata(node)
-            if broker is None:
+    def of(self, partition: TopicPartition, patience_seconds: float = 0.0) -> C:
+        """The connection to the partition's leader, waited for where nobody knows it yet; raises LeaderNotAvailableError, OSError."""
+        deadline = time.monotonic() + patience_seconds
+        while (broker := self._cluster.broker_metadata(self._cluster.leader_for_partition(partition))) is None:
+            # Also where the topic is not known any more: metadata that was asked for before the topic was set may come after it.
+            self.look_again()
+            if time.monotonic() >= deadline:
                 raise LeaderNotAvailableError(f"{partition.topic}-{partition.partition}")
-            self._connections[node] = self._connect(broker.host, broker.port)
-        return self._connections[node]
+            time.sleep(LOOK_SECONDS)
+        if broker.node_id not in self._connections:
+            self._connections[broker.node_id] = self._connect(broker.host, broker.port)
+        return self._connections[broker.node_id]
 
     def look_again(self) -> None:
         """Ask for the topics' metadata anew; what comes is seen later."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaTimeoutError, for_code
+from kafka.errors import for_code
 from kafka.partitioner import murmur2
 from kafka.protocol.producer import ProduceResponse
 from kafka.record.default_records import DefaultRecordBatchBuilder
@@ -29,18 +29,11 @@ ALL_IN_SYNC = -1
 class Replies:
     """The way to the reply topics. After an error it can't be used any more."""
 
-    def __init__(self, consumer: Any, topics: Sequence[str]) -> None:
-        """Know these topics' partitions; `consumer`, whose own topics are set, keeps their metadata. Raises KafkaTimeoutError."""
-        self._cluster = consumer._cluster
+    def __init__(self, consumer: Any, partitions: Mapping[str, Sequence[int]]) -> None:
+        """`partitions` are those of the reply topics, whose metadata `consumer` keeps. Nothing is connected yet."""
+        self._partitions = partitions
         self._leaders = Leaders(consumer, lambda host, port: Connection(host, port, PATIENCE_SECONDS))
         self._head = head(PRODUCE, VERSION, consumer.config["client_id"])
-        for topic in topics:
-            self._cluster.add_topic(topic)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(self._cluster.partitions_for_topic(topic) for topic in topics):
-            if time.monotonic() > deadline:
-                raise KafkaTimeoutError("the broker does not tell of the reply topics")
-            time.sleep(0.005)
 
     def close(self) -> None:
         """End the connections."""
@@ -54,7 +47,7 @@ class Replies:
             batches, waiting = self._batches(waiting)
             leaders: defaultdict[Connection, dict[TopicPartition, bytes]] = defaultdict(dict)
             for partition, batch in batches.items():
-                leaders[self._leaders.of(partition)][partition] = batch
+                leaders[self._leaders.of(partition, PATIENCE_SECONDS)][partition] = batch
             for leader, those in leaders.items():
                 leader.send(self._head + _produce(those))
             for leader in leaders:
@@ -77,7 +70,7 @@ class Replies:
         return {partition: bytes(builder.build()) for partition, builder in builders.items()}, left
 
     def _partition(self, reply: Outgoing) -> TopicPartition:
-        numbers = sorted(self._cluster.partitions_for_topic(reply.topic))
+        numbers = self._partitions[reply.topic]
         return TopicPartition(reply.topic, numbers[_hash(reply.key or b"") % len(numbers)])
 
 

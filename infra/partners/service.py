@@ -83,10 +83,11 @@ class Worker:
             stack.callback(self._consumer.close, autocommit=False, timeout_ms=300)
             self._fetching = Fetching(self._consumer)
             stack.callback(self._fetching.close)
-            self._fetching.begin(_take_partitions(self._consumer))
+            partitions = _take_partitions(self._consumer)
+            self._fetching.begin([TopicPartition(topic, number) for topic in COMMAND_TOPICS for number in partitions[topic]])
             self._done: dict[TopicPartition, int] = {}
             self._next_commit = 0.0
-            self._replies = Replies(self._consumer, list(SOURCES))
+            self._replies = Replies(self._consumer, partitions)
             stack.callback(self._replies.close)
             self._next_forgetting = time.monotonic()
             self._closing = stack.pop_all()
@@ -155,15 +156,15 @@ def _consumer(settings: Settings) -> KafkaConsumer:
     )
 
 
-def _take_partitions(consumer: KafkaConsumer) -> list[TopicPartition]:
-    """Have the consumer know all partitions of all commands."""
-    missing = [topic for topic in COMMAND_TOPICS if not consumer.partitions_for_topic(topic)]
+def _take_partitions(consumer: KafkaConsumer) -> dict[str, list[int]]:
+    """Have the consumer know all partitions of commands and replies; their numbers by topic."""
+    found = {topic: sorted(consumer.partitions_for_topic(topic) or ()) for topic in (*COMMAND_TOPICS, *SOURCES)}
+    missing = [topic for topic, numbers in found.items() if not numbers]
     if missing:
         # Somebody else makes them; a consumer that waits for a topic would see it late.
         raise BrokerNotReady(f"the broker has no topic {missing[0]} yet")
-    partitions = [TopicPartition(topic, number) for topic in COMMAND_TOPICS for number in sorted(consumer.partitions_for_topic(topic))]
-    consumer.assign(partitions)
-    return partitions
+    consumer.assign([TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers])
+    return found
 
 
 def _read(record: Record) -> requests.Request | None:

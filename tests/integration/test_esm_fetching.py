@@ -57,6 +57,7 @@ class Holding:
 
 
 class Broker(NamedTuple):
+    node_id: int
     host: str
     port: int
 
@@ -73,7 +74,7 @@ class Metadata:
         return self._leaders[partition.partition].port
 
     def broker_metadata(self, node: int) -> Broker:
-        return Broker(HOST, node)
+        return Broker(node, HOST, node)
 
     def request_update(self) -> None:
         self.updates += 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import LeaderNotAvailableError, MessageSizeTooLargeError
 from kafka.partitioner import DefaultPartitioner
 
 from chalicelib.messages.envelope import Outgoing
@@ -36,7 +36,7 @@ def consumer(topic: Topic) -> Iterator[Any]:
 
 @pytest.fixture
 def way(topic: Topic, consumer: Any) -> Iterator[Replies]:
-    opened = Replies(consumer, [topic.name])
+    opened = Replies(consumer, {topic.name: [0, 1, 2]})
     yield opened
     opened.close()
 
@@ -81,7 +81,18 @@ def test_what_the_broker_refuses_is_an_error(topic: Topic, way: Replies) -> None
 
 def test_a_topic_that_is_not_there_is_an_error_and_is_not_made(topic: Topic, consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "PATIENCE_SECONDS", 0.3)
-    with pytest.raises(KafkaTimeoutError):
-        Replies(consumer, [topic.name, f"{topic.name}-absent"])
+    absent = f"{topic.name}-absent"
+    consumer.assign([TopicPartition(absent, 0)])
+    way = Replies(consumer, {absent: [0]})
+    with pytest.raises(LeaderNotAvailableError):
+        way.send([Outgoing(absent, b"order", b"{}", ())])
 
-    assert f"{topic.name}-absent" not in consumer.topics()
+    assert absent not in consumer.topics()
+
+
+def test_leaders_that_were_forgotten_are_asked_for_again(topic: Topic, consumer: Any, way: Replies) -> None:
+    # As by an answer to a request for metadata that was under way when the topics were set.
+    consumer._cluster._partitions.clear()
+    way.send([reply(topic, "order", b"{}")])
+
+    assert len(stored(consumer, 1)) == 1
