@@ -12,7 +12,7 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Respon
 from chalicelib import entrypoints
 from chalicelib.entrypoints.application import CampusApp
 
-app = CampusApp(app_name="campusg-orders")
+app = CampusApp()
 
 
 @app.authorizer(ttl_seconds=60)

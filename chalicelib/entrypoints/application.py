@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import chalice.app
 from chalice.app import Chalice, CORSConfig, Response
 
+from chalicelib.observability import SERVICE
 from chalicelib.settings import SharedSettings
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ OURS = "campusgRequest"
 class CampusApp(Chalice):
     """Chalice, but every error of ours and every bug comes out of a route as a problem, and every answer has its correlation id."""
 
-    def __init__(self, app_name: str) -> None:
-        super().__init__(app_name)
+    def __init__(self) -> None:
+        # Chalice logs by the application's name, and adds a handler to that logger unless it has one. Ours was made with observability.
+        super().__init__(SERVICE)
         self.api.cors = cors_config(SharedSettings.read(os.environ).cors_allow_origin)
 
     def route(self, path: str, **kwargs: Any) -> Callable[..., Any]:

@@ -131,7 +131,7 @@ def shared(answered: Answer) -> dict[str, str]:
 def test_an_origin_that_no_browser_sends_is_refused_at_start(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     monkeypatch.setenv("CORS_ALLOW_ORIGIN", origin)
     with pytest.raises(SettingsError, match=r"^CORS_ALLOW_ORIGIN: must be \*, none or one origin"):
-        CampusApp("browsers")
+        CampusApp()
 
 
 @pytest.mark.parametrize(("origin", "preflight"), [("none", (405, None)), (BROWSER, (200, BROWSER)), ("*", (200, "*"))])
@@ -139,7 +139,7 @@ def test_browsers_can_be_kept_out_or_let_in_from_one_place_or_from_anywhere(
     monkeypatch: pytest.MonkeyPatch, origin: str, preflight: tuple[int, str | None]
 ) -> None:
     monkeypatch.setenv("CORS_ALLOW_ORIGIN", origin)
-    app = CampusApp("browsers")
+    app = CampusApp()
     app.route("/here")(lambda: answer(200, {}))
     app.route("/unspeakable")(lambda: answer(200, {}, {"X-Split": "one\rtwo"}))
     with gateway.serving(app) as server:
