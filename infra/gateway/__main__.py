@@ -1,7 +1,8 @@
-"""`python -m infra.gateway`: serve the order service's API on 127.0.0.1:$HTTP_PORT until SIGTERM or Ctrl-C."""
+"""`python -m infra.gateway`: serve the order service's API on $HTTP_HOST:$HTTP_PORT until SIGTERM or Ctrl-C."""
 
 import contextlib
 import errno
+import ipaddress
 import logging
 import os
 import signal
@@ -29,13 +30,22 @@ def main(project: Path = PROJECT) -> None:
     logger.setLevel(logging.INFO)
     # Waited for below, never handled: a handler could run, and block, in the middle of anything. The threads inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
-    port = port_setting(os.environ)
+    host, port = host_setting(os.environ), port_setting(os.environ)
     app, config = load_project(project)
     try:
-        server = create_server(app, config, port)
+        server = create_server(app, config, port, host=host)
     except OSError as error:
-        sys.exit(listen_failure(port, error))
+        sys.exit(listen_failure(host, port, error))
     serve(server)
+
+
+def host_setting(environment: Mapping[str, str]) -> str:
+    """The address in `HTTP_HOST`, 127.0.0.1 without one. Exits with a message that names the variable where it is no IPv4 address."""
+    value = environment.get("HTTP_HOST") or HOST
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        sys.exit(f"HTTP_HOST must be an IPv4 address, not {value!r}")
 
 
 def port_setting(environment: Mapping[str, str]) -> int:
@@ -46,28 +56,28 @@ def port_setting(environment: Mapping[str, str]) -> int:
     return int(value)
 
 
-def listen_failure(port: int, error: OSError) -> str:
+def listen_failure(host: str, port: int, error: OSError) -> str:
     """Why it can't listen, for a person."""
     if error.errno == errno.EADDRINUSE:
-        return f"HTTP_PORT {port} is already in use on {HOST}"
-    return f"HTTP_PORT {port} can't be listened on at {HOST}: {error.strerror}"
+        return f"HTTP_PORT {port} is already in use on {host}"
+    return f"HTTP_PORT {port} can't be listened on at {host}: {error.strerror}"
 
 
 def serve(server: GatewayServer) -> None:
     """Serve until one of the ending signals, which must be blocked, arrives."""
     server.start()
-    logger.info("the API listens on http://%s:%d", HOST, server.server_port)
-    warm_up(server.server_port)
+    logger.info("the API listens on http://%s:%d", server.host, server.server_port)
+    warm_up(server)
     announce()
     signal.sigwait(ENDING_SIGNALS)
     if not server.stop(GRACE_SECONDS):
         logger.warning("requests still running after %g seconds are given up", GRACE_SECONDS)
 
 
-def warm_up(port: int) -> None:
+def warm_up(server: GatewayServer) -> None:
     """Ask for readiness once: what the application imports and connects on first use is then there for the first customer."""
     with contextlib.suppress(OSError):
-        urllib.request.urlopen(f"http://{HOST}:{port}/health/ready", timeout=WARM_UP_SECONDS).close()
+        urllib.request.urlopen(f"http://{server.host}:{server.server_port}/health/ready", timeout=WARM_UP_SECONDS).close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from contextlib import closing, suppress
 
 from infra.gateway.api import Gateway
 from infra.gateway.connection import Connection, Timeouts
-from infra.stack.ports import HOST
 
 # With 5, the default elsewhere, the 6th of a burst waits a second for its SYN to be sent again.
 BACKLOG = 128
@@ -19,19 +18,20 @@ logger = logging.getLogger(__name__)
 
 
 class GatewayServer:
-    """A server on 127.0.0.1:`server_port`, once `start` was called; `running` is the number of requests it works on.
+    """A server on `host`:`server_port`, once `start` was called; `running` is the number of requests it works on.
 
     Each of its threads accepts a connection, serves it to its end, and accepts the next. Whenever none is left to accept, one more is
     started; beyond some spare ones they end. The constructor raises OSError where the port can't be listened on.
     """
 
-    def __init__(self, gateway: Gateway, port: int, timeouts: Timeouts) -> None:
+    def __init__(self, gateway: Gateway, host: str, port: int, timeouts: Timeouts) -> None:
         self._gateway, self._timeouts = gateway, timeouts
+        self.host = host
         self._is_stopping = False
         self.running = 0
         self._accepting = 0
         self._changed = threading.Condition()
-        self._listener = socket.create_server((HOST, port), backlog=BACKLOG)
+        self._listener = socket.create_server((host, port), backlog=BACKLOG)
         self.server_port = int(self._listener.getsockname()[1])
 
     def start(self) -> None:

@@ -139,18 +139,24 @@ def test_make_hands_variables_on_and_a_signal_sent_to_make_ends_the_stack(tmp_pa
     assert not (data_dir / "run.json").exists()
 
 
-def test_a_database_and_a_broker_that_were_given_are_used_and_left_running(
+def test_a_database_and_a_broker_that_were_given_are_used_and_left_running_and_no_address_is(
     tmp_path: Path, empty_database: str, bare_kafka: KafkaBroker
 ) -> None:
-    running = Stack.start(tmp_path / "data", DATABASE_URL=empty_database, KAFKA_BROKERS=bare_kafka.bootstrap)
+    running = Stack.start(tmp_path / "data", DATABASE_URL=empty_database, KAFKA_BROKERS=bare_kafka.bootstrap, HTTP_HOST="0.0.0.0")
 
     run = running.run_json()
 
     assert run["postgres"] == {"url": empty_database, "pid": None}
     assert run["kafka"] == {"bootstrap": bare_kafka.bootstrap, "pid": None}
+    assert _listening(running.pid("http")) == {"127.0.0.1"}
     _place_order(running)
     assert running.stop() == 0
     check_reachable(bare_kafka.bootstrap)
+
+
+def _listening(pid: int) -> set[str]:
+    """The addresses on which a process listens."""
+    return {each.laddr.ip for each in psutil.Process(pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
 
 
 def _as_admin(stack: Stack) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.gateway.__main__ import port_setting
+from infra.gateway.__main__ import host_setting, port_setting
 from infra.stack.ports import HOST, accepts, free_port
 from tests.support.eventually import eventually
 from tests.support.gateway import call, connected, read_answer
@@ -105,3 +105,22 @@ def test_a_port_that_is_taken_is_named() -> None:
 def test_a_port_that_is_none_is_named(value: str) -> None:
     with pytest.raises(SystemExit, match=f"^HTTP_PORT must be a port number, not {value!r}$"):
         port_setting({"HTTP_PORT": value})
+
+
+def test_it_listens_on_the_address_that_it_is_given() -> None:
+    with running(port := free_port(), {"HTTP_HOST": "127.0.0.2"}) as process:
+        assert accepts("127.0.0.2", port)
+        assert not accepts(HOST, port)
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+    assert f"the API listens on http://127.0.0.2:{port}" in log
+
+
+def test_without_an_address_it_listens_on_this_machine_alone() -> None:
+    assert host_setting({}) == host_setting({"HTTP_HOST": ""}) == HOST
+
+
+@pytest.mark.parametrize("value", ["localhost", "::1", "0.0.0.256"])
+def test_an_address_that_is_none_is_named(value: str) -> None:
+    with pytest.raises(SystemExit, match=f"^HTTP_HOST must be an IPv4 address, not {value!r}$"):
+        host_setting({"HTTP_HOST": value})

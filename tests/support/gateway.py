@@ -19,7 +19,7 @@ from tests.support.answers import Answer
 @contextmanager
 def serving(app: Chalice, timeouts: Timeouts | None = None) -> Iterator[GatewayServer]:
     """A gateway for this application, stopped at the end."""
-    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), 0, timeouts)
+    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), 0, timeouts=timeouts)
     server.start()
     yield server
     server.stop(grace_seconds=5)
