@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from chalicelib.observability import SERVICE
 from infra.gateway.project import create_server, load_project
 from infra.gateway.server import GatewayServer
 from infra.stack.ports import HOST
@@ -28,6 +29,8 @@ def main(project: Path = PROJECT) -> None:
     """Serve until a signal, then let running requests end for up to two seconds. Exits with 1 where it can't listen."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logger.setLevel(logging.INFO)
+    # The service's logger, made before that handler, writes its lines itself.
+    logging.getLogger(SERVICE).propagate = False
     # Waited for below, never handled: a handler could run, and block, in the middle of anything. The threads inherit the mask.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     host, port = host_setting(os.environ), port_setting(os.environ)

@@ -7,7 +7,6 @@ import argparse
 import ctypes
 import gc
 import importlib
-import logging
 import os
 import signal
 import socket
@@ -42,8 +41,6 @@ def _serve(connection: socket.socket) -> None:
     connection.set_inheritable(False)
     for module in (*PARTS.values(), *MORE):
         importlib.import_module(module)
-    # The service's logger writes its lines itself. Root handlers that are there when it is made leave them out; the parts' come later.
-    logging.getLogger(importlib.import_module("chalicelib.observability").logger.name).propagate = False
     stamps = dict(_stamps())
     gc.collect()
     gc.freeze()

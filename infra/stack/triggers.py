@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chalicelib.errors import SettingsError
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS, Schedule, Trigger
+from chalicelib.observability import SERVICE
 from chalicelib.settings import Brokers
 from infra.aws import event_source_mappings
 from infra.esm.environment import FunctionConfiguration, IsolatedFunction
@@ -56,6 +57,8 @@ class Settings(TriggerSettings):
 def main() -> None:
     """Call the functions until SIGTERM; ends with a message where a setting is wrong or a function is missing."""
     configure()
+    # The service's logger writes its lines itself.
+    logging.getLogger(SERVICE).propagate = False
     # Until everything is loaded there is nothing to bring to an end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if str(APP_FOLDER) not in sys.path:
