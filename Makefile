@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env declare test test-fast bench bench-coldstart scale lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -53,6 +53,15 @@ token: venv ## print a JWT: make -s token ROLE=customer SUB=cust_1
 
 env: venv ## print the variables of the running stack as export lines
 	@$(PY) -m infra.stack env
+
+migrate: venv ## make or change the tables of a database, as the function `migrate` does: make migrate DATABASE_URL=…
+	@$(PY) -m infra.stack migrate
+
+topics: venv ## make the topics that another broker lacks: make topics KAFKA_BROKERS=…
+	@$(PY) -m infra.stack topics
+
+keys: venv ## make the key pair that tokens of DATA_DIR are signed with, if it is missing
+	@$(PY) -m infra.stack keys
 
 declare: venv ## write anew what is made from the code: chalicelib/static, diagrams and tables in infra/docs
 	@$(PY) -m infra.documents

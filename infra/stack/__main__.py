@@ -64,6 +64,24 @@ def _env() -> int:
     return 0
 
 
+def _migrate() -> int:
+    from infra.stack.setup import migrate
+
+    return migrate()
+
+
+def _topics() -> int:
+    from infra.stack.setup import topics
+
+    return topics()
+
+
+def _keys() -> int:
+    from infra.stack.setup import keys
+
+    return keys()
+
+
 def _kafka() -> int:
     from infra.stack.apache_kafka import run
 
@@ -84,6 +102,9 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "waterfall": _waterfall,
     "token": _token,
     "env": _env,
+    "migrate": _migrate,
+    "topics": _topics,
+    "keys": _keys,
     "kafka": _kafka,
     "kafka-jars": _kafka_jars,
 }

@@ -7,13 +7,10 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from infra.console import complain, progress, say
+from infra.console import progress, say
 from infra.esm.forks import ForkFailed
 from infra.stack import ports
-from infra.stack.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics, unbounded_topics
-from infra.stack.checks import hidden, reason
+from infra.stack.broker import EmbeddedBroker
 from infra.stack.devkeys import jwks_file
 from infra.stack.logfile import LogFile
 from infra.stack.part_forks import PartForks
@@ -21,6 +18,7 @@ from infra.stack.postgres import EmbeddedPostgres
 from infra.stack.process import Launch, Process, ServerCommand, ServerError, launcher
 from infra.stack.runfile import RunInfo, publish, withdraw
 from infra.stack.settings import StackSettings
+from infra.stack.setup import make_tables, make_topics
 from infra.stack.supervisor import Part, PartError, PartSpec
 from infra.stack.threads import in_thread
 
@@ -105,7 +103,7 @@ class Stack:
             self.broker.prepare()
         await _all(*(self._start(part) for part in (self._postgres, self._broker, self._preload) if part is not None))
         async with progress("making tables and topics"):
-            await _all(in_thread(self._migrate), in_thread(self._make_topics))
+            await _all(in_thread(lambda: make_tables(self.database_url)), in_thread(self._make_topics))
         await _all(
             *(self._start(part) for part in (self._partners, self._triggers) if part is not None),
             self._start_gateway(),
@@ -166,20 +164,8 @@ class Stack:
             postgres_pid=self._postgres.pid if self._postgres else None,
         )
 
-    def _migrate(self) -> None:
-        from chalicelib.db.migrations import upgrade
-
-        try:
-            upgrade(self.database_url)
-        except SQLAlchemyError as error:
-            raise StackError(f"DATABASE_URL {hidden(self.database_url)}: the tables can't be made: {reason(error)}") from error
-
     def _make_topics(self) -> None:
-        from chalicelib.messages.topics import PARTITIONS, SETTINGS
-
-        ensure_topics(self.bootstrap, PARTITIONS, EMBEDDED_TOPIC_CONFIG if self.broker else None, SETTINGS)
-        if self.broker is None and (sentences := unbounded_topics(self.bootstrap, SETTINGS)):
-            complain(*sentences)
+        make_topics(self.bootstrap, embedded=self.broker is not None)
 
     def _postgres_part(self, server: EmbeddedPostgres) -> Part:
         return self._part("postgres", server.command, is_ready=server.is_ready, after_start=server.ensure_database, stop_patience=3.0)
