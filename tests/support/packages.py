@@ -55,9 +55,9 @@ def install(wheel: Path, folder: Path, extra: str) -> Environment:
     site = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     [metadata] = site.glob("*.dist-info/METADATA")
     required = re.findall(r"^Requires-Dist: (.*)$", metadata.read_text(), re.MULTILINE)
-    _link(_applying(required), site)
+    link(_applying(required), site)
     made.extra.mkdir()
-    _link([each for each in _applying(required, extra) if each.marker is not None], made.extra)
+    link([each for each in _applying(required, extra) if each.marker is not None], made.extra)
     return made
 
 
@@ -67,14 +67,15 @@ def blocks(document: Path) -> Iterator[tuple[str, str | None, str]]:
         yield block["language"], block["name"], block["text"]
 
 
+def link(requirements: list[Requirement], folder: Path) -> None:
+    """Link what these require, and what that requires, from the environment that runs the tests into a folder of packages."""
+    for entry in sorted({entry for requirement in requirements for entry in _entries(requirement, set())}):
+        (folder / entry).symlink_to(Path(sysconfig.get_path("purelib")) / entry)
+
+
 def _applying(requirements: list[str], extra: str = "") -> list[Requirement]:
     read = [Requirement(text) for text in requirements]
     return [each for each in read if each.marker is None or each.marker.evaluate({"extra": extra})]
-
-
-def _link(requirements: list[Requirement], folder: Path) -> None:
-    for entry in sorted({entry for requirement in requirements for entry in _entries(requirement, set())}):
-        (folder / entry).symlink_to(Path(sysconfig.get_path("purelib")) / entry)
 
 
 def _entries(requirement: Requirement, seen: set[str]) -> set[str]:

@@ -1,23 +1,36 @@
-"""docker-compose.yml, as far as it can be judged without an engine: the specification's schema, and what the schema can't say."""
+"""docker-compose.yml, as far as it can be judged without an engine: the specification's schema, and what the schema can't say.
+
+The services' commands are run by tests/integration/test_image.py.
+"""
 
 import copy
 import hashlib
 import json
 import re
-from pathlib import Path
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
 import yaml
+from pydantic import BaseModel
 
-ROOT = Path(__file__).parents[2]
-COMPOSE = ROOT / "docker-compose.yml"
+from chalicelib import settings
+from infra.gateway.__main__ import host_setting, port_setting
+from infra.stack.__main__ import COMMANDS
+from infra.stack.devkeys import AUDIENCE, ISSUER
+from infra.stack.settings import StackSettings, read_settings
+from tests.support.image import COMPOSE, ROOT, VARIABLE, with_defaults
+
 SCHEMA = ROOT / "tests" / "data" / "compose-spec.json"
 
 PINNED = re.compile(r"[a-z/]+:\d+\.\d+(\.\d+)?(-[a-z0-9.]+)?")
-VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+SERVERS = {"kafka", "postgres"}
+ONE_SHOT = {"topics", "migrations", "keys"}
+SERVING = {"api", "triggers", "partners"}
+# Settings that a container may be given besides; what reads them is named.
+OTHERS = {"HTTP_HOST": "infra.gateway", "POWERTOOLS_METRICS_DISABLED": "aws_lambda_powertools"}
 SINGLE_NODE_SETTINGS = (
     "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR",
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR",
@@ -25,11 +38,6 @@ SINGLE_NODE_SETTINGS = (
     "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR",
     "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR",
 )
-
-
-def with_defaults(text: str) -> str:
-    """The text as Compose reads it where no variable is set."""
-    return VARIABLE.sub(lambda match: match[2], text)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +54,13 @@ def kafka(compose: Any) -> dict[str, str]:
 def postgres(compose: Any) -> dict[str, str]:
     environment: dict[str, str] = compose["services"]["postgres"]["environment"]
     return environment
+
+
+@pytest.fixture(scope="module")
+def environment(compose: Any) -> dict[str, str]:
+    """What every service of our own is given."""
+    [given] = {json.dumps(compose["services"][name]["environment"]) for name in ONE_SHOT | SERVING}
+    return {name: str(value) for name, value in json.loads(given).items()}
 
 
 def listeners(setting: str) -> dict[str, str]:
@@ -86,13 +101,16 @@ def test_the_schema_finds_mistakes(compose: Any, mistake: dict[str, Any]) -> Non
 
 def test_every_variable_has_a_default() -> None:
     settings = "\n".join(line for line in COMPOSE.read_text().splitlines() if not line.lstrip().startswith("#"))
-    assert {match[1] for match in VARIABLE.finditer(settings)} == {"KAFKA_PORT", "POSTGRES_PORT", "POSTGRES_PASSWORD"}
+    assert {match[1] for match in VARIABLE.finditer(settings)} == {
+        *("KAFKA_PORT", "POSTGRES_PORT", "POSTGRES_PASSWORD", "HTTP_PORT"),
+        *("ACCEPT_TIMEOUT_SECONDS", "COMPLETE_TIMEOUT_SECONDS", "STEP_TIMEOUT_SECONDS", "STEP_MAX_ATTEMPTS", "SWEEP_SECONDS"),
+    }
     assert "$" not in with_defaults(settings)
 
 
 def test_images_are_pinned_to_a_version(compose: Any) -> None:
-    for service in compose["services"].values():
-        assert PINNED.fullmatch(service["image"]), service["image"]
+    for name in SERVERS:
+        assert PINNED.fullmatch(compose["services"][name]["image"]), name
 
 
 def test_the_embedded_postgresql_has_the_same_version(compose: Any) -> None:
@@ -102,22 +120,29 @@ def test_the_embedded_postgresql_has_the_same_version(compose: Any) -> None:
 
 
 def test_ports_are_open_to_this_machine_only(compose: Any) -> None:
-    for service in compose["services"].values():
-        assert service["ports"]
+    services = {name: service for name, service in compose["services"].items() if "ports" in service}
+    assert services.keys() == SERVERS | {"api"}
+    for service in services.values():
         assert {address for address, _, _ in published(service)} == {"127.0.0.1"}
 
 
 def test_every_service_has_a_health_check_that_ends(compose: Any) -> None:
-    for service in compose["services"].values():
-        check = service["healthcheck"]
+    assert compose["services"].keys() == SERVERS | ONE_SHOT | SERVING
+    for name in SERVERS | SERVING:
+        check = compose["services"][name]["healthcheck"]
         assert check["test"][0] == "CMD"
         assert {"interval", "timeout", "retries", "start_period"} <= check.keys()
 
 
 def test_data_outlives_the_containers(compose: Any) -> None:
-    mounts = {name: service["volumes"] for name, service in compose["services"].items()}
-    assert mounts == {"kafka": ["kafka-data:/var/lib/kafka/data"], "postgres": ["postgres-data:/var/lib/postgresql"]}
-    assert compose["volumes"].keys() == {"kafka-data", "postgres-data"}
+    mounts = {name: service["volumes"] for name, service in compose["services"].items() if "volumes" in service}
+    assert mounts == {
+        "kafka": ["kafka-data:/var/lib/kafka/data"],
+        "postgres": ["postgres-data:/var/lib/postgresql"],
+        "keys": ["keys:/data"],
+        "api": ["keys:/data:ro"],
+    }
+    assert compose["volumes"].keys() == {"kafka-data", "postgres-data", "keys"}
     assert compose["services"]["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
 
 
@@ -179,3 +204,75 @@ def test_the_database_is_awaited_over_tcp_as_its_own_user(compose: Any, postgres
     check = compose["services"]["postgres"]["healthcheck"]["test"]
     expected = {"pg_isready", "--host=127.0.0.1", f"--username={postgres['POSTGRES_USER']}", f"--dbname={postgres['POSTGRES_DB']}"}
     assert set(check[1:]) == expected
+
+
+def test_every_service_of_our_own_is_the_one_image_with_as_few_rights_as_may_be(compose: Any) -> None:
+    for name in ONE_SHOT | SERVING:
+        service = compose["services"][name]
+        assert service["build"] == {"context": ".", "dockerfile": "infra/docker/Dockerfile"}
+        assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+        assert not {"user", "privileged", "cap_add", "network_mode"} & service.keys()
+
+
+def test_one_shot_services_wait_for_healthy_servers_and_the_others_for_their_end(compose: Any) -> None:
+    wait = {name: service.get("depends_on", {}) for name, service in compose["services"].items()}
+    healthy, ended = {"condition": "service_healthy"}, {"condition": "service_completed_successfully"}
+    assert (wait["topics"], wait["migrations"], wait["keys"]) == ({"kafka": healthy}, {"postgres": healthy}, {})
+    for name in SERVING:
+        # All of them: `docker compose up --wait` fails for a service that has ended, unless one that stays waits for its end.
+        assert wait[name] == dict.fromkeys(ONE_SHOT, ended), name
+    assert {name for name, service in compose["services"].items() if "restart" in service} == SERVING
+
+
+def test_the_commands_are_commands_of_this_project(compose: Any) -> None:
+    for name in ONE_SHOT:
+        *module, command = compose["services"][name]["command"]
+        assert module == ["python", "-m", "infra.stack"]
+        assert command in COMMANDS
+    for name in SERVING:
+        [module_name] = re.findall(r"-m,? ([\w.]+)", " ".join(compose["services"][name]["command"]))
+        assert find_spec(module_name) is not None
+
+
+def test_every_variable_of_our_services_is_a_setting_and_right(environment: dict[str, str]) -> None:
+    models = [each for each in vars(settings).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    known = {name.upper() for model in (*models, StackSettings) for name in model.model_fields}
+    assert environment.keys() - known == OTHERS.keys()
+    settings.Settings.read(environment)
+    settings.TokenSettings.read(environment)
+    assert (host_setting(environment), port_setting(environment)) == ("0.0.0.0", 8000)
+
+
+def test_waiting_times_that_are_not_set_are_those_of_make_run(environment: dict[str, str]) -> None:
+    variables = read_settings({}).variables()
+    given = {match[1] for match in VARIABLE.finditer(COMPOSE.read_text())} & variables.keys()
+    assert {name: environment[name] for name in given} == {name: variables[name] for name in given}
+    assert len(given) == 5
+
+
+def test_settings_for_development_are_written_down(environment: dict[str, str]) -> None:
+    assert (environment["KAFKA_SECURITY"], environment["DEV_JWKS_FILE"]) == ("PLAINTEXT", f"{environment['DATA_DIR']}/jwks.json")
+    assert (environment["JWT_ISSUER"], environment["JWT_AUDIENCE"]) == (ISSUER, AUDIENCE)
+
+
+def test_our_services_reach_the_servers_by_name(
+    compose: Any, environment: dict[str, str], kafka: dict[str, str], postgres: dict[str, str]
+) -> None:
+    assert environment["KAFKA_BROKERS"] == listeners(kafka["KAFKA_ADVERTISED_LISTENERS"])["CONTAINERS"]
+    [(_, _, port)] = published(compose["services"]["postgres"])
+    user, password, database = (postgres[f"POSTGRES_{each}"] for each in ("USER", "PASSWORD", "DB"))
+    assert environment["DATABASE_URL"] == f"postgresql+pg8000://{user}:{password}@postgres:{port}/{database}"
+
+
+def test_the_api_listens_where_its_port_is_published_and_its_health_is_asked(compose: Any, environment: dict[str, str]) -> None:
+    api = compose["services"]["api"]
+    assert [inside for _, _, inside in published(api)] == [environment["HTTP_PORT"]]
+    assert f"http://127.0.0.1:{environment['HTTP_PORT']}/health/ready" in api["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("document", ["docker-compose.yml", "README.md", "infra/docs/operations.md"])
+def test_documented_commands_name_services_that_there_are(compose: Any, document: str) -> None:
+    lines = re.findall(r"docker compose (?:up|exec|logs)((?: -[-\w]+(?: \w+=\S+)?)*)((?: [a-z]+)*)", (ROOT / document).read_text())
+    assert lines
+    for _, words in lines:
+        assert set(words.partition(" python")[0].split()) <= compose["services"].keys(), words
