@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint package hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -86,6 +86,9 @@ lint: venv ## check style, types and imports
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+
+package: venv ## make what is deployed to AWS, in .build: make package ARCH=arm64
+	@$(PY) -m infra.aws package
 
 ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
 	@$(PY) -m venv .tools/ministack
