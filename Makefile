@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint package hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -89,6 +89,17 @@ lint: venv ## check style, types and imports
 
 package: venv ## make what is deployed to AWS, in .build: make package ARCH=arm64
 	@$(PY) -m infra.aws package
+
+infra-check: venv .tools/infra-check/complete ## check both stacks for AWS: schemas, references, what each role may do
+	@$(PY) -m infra.aws infra-check
+
+infra-tools: venv .tools/infra-check/complete ## install what `make infra-check` and its test need, beside .venv
+
+# Beside .venv, as they pin other versions; not compiled, as little of them is imported.
+.tools/infra-check/complete: tests/tools/infra-check.txt | venv
+	@$(PY) -m venv --clear .tools/infra-check
+	@.tools/infra-check/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement tests/tools/infra-check.txt
+	@touch .tools/infra-check/complete
 
 ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
 	@$(PY) -m venv .tools/ministack

@@ -3,9 +3,10 @@
 import sys
 
 from infra.aws import package
+from infra.aws.check import command
 from infra.commands import run_command
 
-COMMANDS = {"package": package.main}
+COMMANDS = {"package": package.main, "infra-check": command.main}
 
 if __name__ == "__main__":
     sys.exit(run_command("infra.aws", COMMANDS))

@@ -53,8 +53,8 @@ def _logs(function: Function) -> list[Value]:
     return [allow(("logs:CreateLogStream", "logs:PutLogEvents"), attribute(function.log_group_id, "Arn"))]
 
 
-def _of_ec2(what: str) -> Value:
-    return sub(f"arn:${{AWS::Partition}}:ec2:${{AWS::Region}}:${{AWS::AccountId}}:{what}/*")
+def _of_ec2(what: str) -> str:
+    return f"arn:${{AWS::Partition}}:ec2:${{AWS::Region}}:${{AWS::AccountId}}:{what}/*"
 
 
 def network_statements(subnets: Value) -> list[Value]:
@@ -62,12 +62,13 @@ def network_statements(subnets: Value) -> list[Value]:
 
     The lookups know no resources.
     """
-    arns = sub(f"{SUBNET}${{All}}", All=joined({"Fn::Split": [",", subnets]}, f",{SUBNET}"))
+    # One text with commas, as a list of unknown length can't be put into another.
+    all_subnets = joined({"Fn::Split": [",", subnets]}, f",{SUBNET}")
+    places = sub(f"{_of_ec2('network-interface')},{_of_ec2('security-group')},{SUBNET}${{Subnets}}", Subnets=all_subnets)
     return [
         allow(("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DescribeVpcs", "ec2:DescribeSecurityGroups"), "*"),
-        allow("ec2:CreateNetworkInterface", _of_ec2("network-interface"), _of_ec2("security-group")),
-        allow("ec2:CreateNetworkInterface", {"Fn::Split": [",", arns]}),
-        allow("ec2:DeleteNetworkInterface", _of_ec2("network-interface")),
+        allow("ec2:CreateNetworkInterface", {"Fn::Split": [",", places]}),
+        allow("ec2:DeleteNetworkInterface", sub(_of_ec2("network-interface"))),
     ]
 
 

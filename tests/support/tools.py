@@ -23,6 +23,7 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
+    "infra-check": Tool(ROOT / ".tools" / "infra-check" / "complete", "make infra-tools"),
     "kafka": Tool(ROOT / ".tools" / "kafka", "make kafka-jars"),
     "ministack": Tool(ROOT / ".tools" / "ministack" / "bin" / "ministack", "make ministack"),
 }

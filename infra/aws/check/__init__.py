@@ -1,0 +1,1 @@
+"""`make infra-check`: what can be known of the stacks without AWS, by checkers that have an environment of their own."""
