@@ -1,12 +1,14 @@
 """The data stack's template, read as data, and the stages' parameters of both stacks."""
 
 import base64
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from chalicelib.messages.topics import PARTITIONS, SETTINGS
+from chalicelib.settings import RoleSettings
 from infra.aws import chalice_project, data, stages
 
 Resource = dict[str, Any]
@@ -130,3 +132,23 @@ def test_stages_have_stacks_of_their_own() -> None:
     names = {stages.stack_name(stage, stack) for stage in stages.STAGES for stack in ("data", "service")}
 
     assert len(names) == 2 * len(stages.STAGES) == 4
+
+
+def test_the_function_that_makes_the_roles_starts_with_the_environment_that_it_is_given(template: Mapping[str, Any]) -> None:
+    function = template["Resources"]["MakeRoles"]["Properties"]
+    attributes = {
+        "Endpoint.Address": "db.example",
+        "Endpoint.Port": "5432",
+        "MasterUserSecret.SecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:x",
+    }
+    values = {name: str(each.get("Default", "dev")) for name, each in template["Parameters"].items()}
+    variables = {
+        name: value if isinstance(value, str) else attributes[value["Fn::GetAtt"][1]] if "Fn::GetAtt" in value else values[value["Ref"]]
+        for name, value in function["Environment"]["Variables"].items()
+    }
+
+    read = RoleSettings.read(variables | {"AWS_LAMBDA_FUNCTION_NAME": "x", "AWS_DEFAULT_REGION": "us-east-1"})
+
+    assert (read.database_host, read.database_owner_role, read.database_functions_role) == ("db.example", "campusg_owner", "campusg")
+    module, _, name = function["Handler"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))

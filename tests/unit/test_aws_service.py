@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.messages.topics import SCHEDULES, TRIGGERS
 from chalicelib.observability import NAMESPACE
+from chalicelib.settings import DatabaseSettings, MigrationSettings, Settings, TokenSettings
 from infra.aws import alarms, chalice_project
 from infra.aws.functions import API_SECONDS, AUTHORIZER, FUNCTIONS, MIGRATE, Function
 from infra.aws.intrinsics import NO_VALUE
@@ -215,3 +216,52 @@ def test_every_parameter_and_condition_is_used(template: Mapping[str, Any]) -> N
 
     assert set(template["Parameters"]) <= {*texts, *substituted}
     assert set(template["Conditions"]) <= set(texts)
+
+
+IN_EVERY_CASE = {
+    "Stage": "dev",
+    "JwksUrl": "https://login.example/keys",
+    "JwtIssuer": "https://login.example/",
+    "KafkaBrokers": "b-1.example:9098,b-2.example:9098",
+}
+AT_HOME = {
+    "AllowDevelopmentSettings": "1",
+    "JwksUrl": "http://127.0.0.1:8001/keys",
+    "DatabaseUrl": "postgresql+pg8000://campusg:secret@127.0.0.1:5432/campusg",
+    "KafkaSecurity": "PLAINTEXT",
+}
+CASES: Mapping[str, tuple[dict[str, str], set[str]]] = {
+    "IAM": ({"DatabaseHost": "proxy.example"}, {"UsesDatabaseIam"}),
+    "a secret": (
+        {"DatabaseHost": "db.example", "DatabaseSecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:x"},
+        {"UsesDatabaseSecret"},
+    ),
+    "a URL, on an emulator": (AT_HOME, {"UsesDatabaseUrl", "Develops"}),
+}
+
+
+def environment(template: Mapping[str, Any], function: Function, given: Mapping[str, str], holding: set[str]) -> dict[str, str]:
+    """The function's environment variables on Lambda where the stack has these parameters and these conditions hold."""
+    values = {name: str(each["Default"]) for name, each in template["Parameters"].items() if "Default" in each} | IN_EVERY_CASE | given
+    found = {"AWS_LAMBDA_FUNCTION_NAME": function.name, "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in template["Resources"][function.logical_id]["Properties"]["Environment"]["Variables"].items():
+        if "Fn::If" in value:
+            condition, then, otherwise = value["Fn::If"]
+            value = then if condition in holding else otherwise
+        if value != NO_VALUE:
+            found[name] = value if isinstance(value, str) else values[value["Ref"]]
+    return found
+
+
+@by_name
+@pytest.mark.parametrize("case", CASES)
+def test_a_function_starts_with_the_environment_that_it_is_given(template: Mapping[str, Any], function: Function, case: str) -> None:
+    settings = {AUTHORIZER: TokenSettings, MIGRATE: MigrationSettings}.get(function, Settings)
+    variables = environment(template, function, *CASES[case])
+
+    read = settings.read(variables)
+
+    known = {name.upper() for name in settings.model_fields} | {"STAGE", "AWS_DEFAULT_REGION"}
+    assert set(variables) <= known, "nothing is set that the function doesn't read"
+    if isinstance(read, DatabaseSettings):
+        assert read.database_user == (None if case != "IAM" else "campusg_owner" if function == MIGRATE else "campusg")
