@@ -26,7 +26,8 @@ def seal(package: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with zipfile.ZipFile(package) as source:
-            source.extractall(folder)
+            # Chalice takes along what this machine has compiled, also of files that are gone and for other Pythons.
+            source.extractall(folder, [name for name in source.namelist() if not name.endswith(".pyc")])
         _compile(folder)
         write(folder, target)
 

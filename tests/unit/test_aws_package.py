@@ -25,6 +25,7 @@ def made(tmp_path: Path) -> Path:
         chalice.writestr("lib/__init__.py", "")
         chalice.writestr("lib/one.py", "NUMBER = 1\nKNOWN = frozenset({'a', 'b', 'c'})\n")
         chalice.writestr("lib/data.json", "{}")
+        chalice.writestr("lib/__pycache__/gone.cpython-39.pyc", b"of a module that is gone")
     return target
 
 
