@@ -2,7 +2,7 @@
 
 from infra.aws import cluster, database, network
 from infra.aws.functions import Function
-from infra.aws.intrinsics import Value, attribute, equals, is_not, joined, piece, ref, rule
+from infra.aws.intrinsics import Value, attribute, equals, is_empty, is_not, piece, ref, rule
 from infra.aws.parameters import CODE, LOG_DAYS, OWN, STAGE
 from infra.aws.roles import allow, network_statements, policy, trust
 from infra.aws.service import log_group
@@ -51,7 +51,7 @@ PARAMETERS: dict[str, Value] = {
     "CodeArchitecture": _text("Architecture that it was packaged for", "x86_64", AllowedValues=["x86_64", "arm64"]),
 }
 CONDITIONS: dict[str, Value] = {
-    "MakesNetwork": equals(joined(ref("ExistingSubnetIds")), ""),
+    "MakesNetwork": is_empty("ExistingSubnetIds"),
     "MakesCluster": equals(ref("ExistingKafkaClusterArn"), ""),
     "MakesRoles": is_not(equals(ref("CodeKey"), "")),
 }

@@ -37,6 +37,11 @@ def is_not(condition: Value) -> Value:
     return {"Fn::Not": [condition]}
 
 
+def is_empty(parameter: str) -> Value:
+    """A condition: a list that is not given, which CloudFormation has as one empty text."""
+    return equals({"Fn::Select": [0, ref(parameter)]}, "")
+
+
 def rule(when: Value, must: Value, sentence: str) -> Value:
     """What parameters must be under a condition on parameters; the sentence is what CloudFormation says where they are not."""
     return {"RuleCondition": when, "Assertions": [{"Assert": must, "AssertDescription": sentence}]}

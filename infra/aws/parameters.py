@@ -6,7 +6,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import SharedSettings
-from infra.aws.intrinsics import Value, camel, equals, is_not, joined, ref, rule
+from infra.aws.intrinsics import Value, camel, equals, is_empty, is_not, ref, rule
 
 STAGE: Value = {
     "Type": "String",
@@ -63,19 +63,14 @@ OWN: dict[str, Value] = {
 }
 
 
-def _nobody(name: str) -> Value:
-    """Whether a list of texts is empty: as a parameter it is then one empty text."""
-    return equals(joined(ref(name)), "")
-
-
 CONDITIONS: dict[str, Value] = {
     "Develops": equals(ref("AllowDevelopmentSettings"), "1"),
-    "InNetwork": is_not(_nobody("SubnetIds")),
+    "InNetwork": is_not(is_empty("SubnetIds")),
     "UsesDatabaseUrl": is_not(equals(ref("DatabaseUrl"), "")),
     "UsesDatabaseSecret": is_not(equals(ref("DatabaseSecretArn"), "")),
     "UsesDatabaseIam": {"Fn::And": [equals(ref("DatabaseUrl"), ""), equals(ref("DatabaseSecretArn"), "")]},
     "UsesMsk": is_not(equals(ref("KafkaClusterArn"), "")),
-    "TellsSomebody": is_not(_nobody("AlarmTopicArns")),
+    "TellsSomebody": is_not(is_empty("AlarmTopicArns")),
 }
 
 RULES: dict[str, Value] = {
