@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from chalicelib.db.connection import make_engine
 from chalicelib.errors import SettingsError
 from chalicelib.runtime import Runtime
 from chalicelib.settings import Settings
@@ -102,3 +104,12 @@ def test_a_file_of_authorities_that_is_none_is_refused_at_start(tmp_path: Path, 
 
 def test_at_home_a_database_without_tls_will_do(fresh_database: str) -> None:
     assert read(sa.make_url(fresh_database), AWS_LAMBDA_FUNCTION_NAME="", KAFKA_SECURITY="PLAINTEXT") == 0
+
+
+def test_at_home_tls_is_spoken_where_it_is_offered_by_whomever(secured: sa.URL) -> None:
+    engine = make_engine(secured, pool_size=1)
+    with engine.connect() as session:
+        connection: Any = session.connection.dbapi_connection
+        assert isinstance(connection._usock, ssl.SSLSocket)
+        assert session.execute(sa.text("SELECT count(*) FROM campusg.orders")).scalar_one() == 0
+    engine.dispose()
