@@ -8,7 +8,7 @@ from chalicelib.messages.topics import TRIGGERS, Trigger
 from chalicelib.observability import NAMESPACE, SERVICE
 from infra.aws.functions import FUNCTIONS, PREFIX, Function
 from infra.aws.gateway import API_STAGE
-from infra.aws.intrinsics import Value, camel, either, ref, sub
+from infra.aws.intrinsics import Value, camel, either, listed, ref, sub
 
 OURS: Mapping[str, str | Value] = {"service": SERVICE, "stage": ref("Stage")}
 
@@ -141,7 +141,7 @@ ALARMS = (
 def resource(alarm: Alarm) -> Value:
     """The alarm as a resource of the service stack."""
     statistic = "ExtendedStatistic" if alarm.statistic.startswith("p") else "Statistic"
-    told = either("TellsSomebody", ref("AlarmTopicArns"))
+    told = either("TellsSomebody", listed("AlarmTopicArns"))
     properties = {
         "AlarmName": sub(f"{PREFIX}-{alarm.name}"),
         "AlarmDescription": alarm.description,

@@ -2,8 +2,8 @@
 
 from infra.aws import cluster, database, network
 from infra.aws.functions import Function
-from infra.aws.intrinsics import Value, attribute, equals, is_empty, is_not, piece, ref, rule
-from infra.aws.parameters import CODE, LOG_DAYS, OWN, STAGE
+from infra.aws.intrinsics import Value, attribute, equals, is_not, piece, ref, rule
+from infra.aws.parameters import CODE, LOG_DAYS, OWN, STAGE, SUBNETS_OR_NONE
 from infra.aws.roles import allow, network_statements, policy, trust
 from infra.aws.service import log_group
 
@@ -27,7 +27,7 @@ PARAMETERS: dict[str, Value] = {
     "DatabaseWhenDeleted": _text("What becomes of the database", "Snapshot", AllowedValues=["Snapshot", "Retain", "Delete"]),
     "NetworkCidr": _text("Addresses of a network made here", "10.80.0.0/20", AllowedPattern=r"[0-9.]+/(1[6-9]|2[01])"),
     "ExistingVpcId": _text("A network that is there, with ExistingSubnetIds", AllowedPattern="(vpc-[0-9a-f]+)?"),
-    "ExistingSubnetIds": {"Type": "CommaDelimitedList", "Default": "", "Description": "Its subnets, two or more, in different zones"},
+    "ExistingSubnetIds": _text("Its subnets in different zones, two or more with commas between", AllowedPattern=SUBNETS_OR_NONE),
     "DatabaseName": OWN["DatabaseName"],
     "DatabaseUser": OWN["DatabaseUser"],
     "DatabaseOwner": OWN["DatabaseOwner"],
@@ -38,7 +38,7 @@ PARAMETERS: dict[str, Value] = {
     "DatabaseProtected": _text("Whether the database can't be deleted", "true", **FLAG),
     "BackupDays": _number("Days of backups: any moment of them can be restored", 7, 1, 35),
     "ExistingKafkaClusterArn": _text(
-        "A provisioned MSK cluster with IAM in the existing network, of no other stage",
+        "A provisioned MSK cluster of three brokers or more with IAM, in the existing network, of no other stage",
         AllowedPattern="(arn:[^:]+:kafka:.+:cluster/.+/.+)?",
     ),
     "BrokerType": _text("Instance type of the brokers", "kafka.t3.small", AllowedPattern=r"kafka\.[a-z0-9]+\.[a-z0-9]+"),
@@ -51,7 +51,8 @@ PARAMETERS: dict[str, Value] = {
     "CodeArchitecture": _text("Architecture that it was packaged for", "x86_64", AllowedValues=["x86_64", "arm64"]),
 }
 CONDITIONS: dict[str, Value] = {
-    "MakesNetwork": is_empty("ExistingSubnetIds"),
+    "HasNetwork": {"Fn::And": [is_not(equals(ref("ExistingVpcId"), "")), is_not(equals(ref("ExistingSubnetIds"), ""))]},
+    "MakesNetwork": is_not({"Condition": "HasNetwork"}),
     "MakesCluster": equals(ref("ExistingKafkaClusterArn"), ""),
     "MakesRoles": is_not(equals(ref("CodeKey"), "")),
 }
@@ -60,7 +61,17 @@ RULES: dict[str, Value] = {
         is_not(equals(ref("ExistingKafkaClusterArn"), "")),
         is_not(equals(ref("ExistingVpcId"), "")),
         "ExistingKafkaClusterArn needs ExistingVpcId and ExistingSubnetIds: the network that the cluster is in",
-    )
+    ),
+    "NetworkHasSubnets": rule(
+        is_not(equals(ref("ExistingVpcId"), "")),
+        is_not(equals(ref("ExistingSubnetIds"), "")),
+        "ExistingSubnetIds is missing: the subnets of ExistingVpcId that the stack is to use, two or more",
+    ),
+    "SubnetsHaveTheirNetwork": rule(
+        is_not(equals(ref("ExistingSubnetIds"), "")),
+        is_not(equals(ref("ExistingVpcId"), "")),
+        "ExistingVpcId is missing: the network that ExistingSubnetIds are in",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib.messages.topics import Trigger
-from infra.aws.intrinsics import NO_VALUE, Value, either, ref, sub
+from infra.aws.intrinsics import NO_VALUE, Value, either, listed, piece, ref, sub
 
 METRICS = ("EventCount", "ErrorCount", "KafkaMetrics")
 # The mappings of one group and network share their event poller units, and so their price.
@@ -15,7 +15,7 @@ POLLER_GROUP = "campusg-orders"
 
 
 def _access(kind: str, prefix: str, parameter: str, number: int) -> Value:
-    return {"Type": kind, "URI": sub(f"{prefix}:${{Id}}", Id={"Fn::Select": [number, ref(parameter)]})}
+    return {"Type": kind, "URI": sub(f"{prefix}:${{Id}}", Id=piece(number, ref(parameter), ","))}
 
 
 # Where the pollers stand that read from brokers other than MSK's.
@@ -58,7 +58,7 @@ def self_managed(bootstrap_servers: Sequence[str]) -> Mapping[str, Any]:
 
 def resource(trigger: Trigger, function_id: str) -> Value:
     """The mapping as a resource of the service stack, for MSK where its ARN is given, else for the brokers that are."""
-    brokers = {"Fn::Split": [",", ref("KafkaBrokers")]}
+    brokers = listed("KafkaBrokers")
     msk, other = request(trigger, managed(ref("KafkaClusterArn"))), request(trigger, self_managed([]))
     # CloudFormation's own name for it.
     other["SelfManagedEventSource"] = {"Endpoints": {"KafkaBootstrapServers": brokers}}

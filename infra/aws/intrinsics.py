@@ -37,14 +37,17 @@ def is_not(condition: Value) -> Value:
     return {"Fn::Not": [condition]}
 
 
-def is_empty(parameter: str) -> Value:
-    """A condition: a list that is not given, which CloudFormation has as one empty text."""
-    return equals({"Fn::Select": [0, ref(parameter)]}, "")
-
-
 def rule(when: Value, must: Value, sentence: str) -> Value:
     """What parameters must be under a condition on parameters; the sentence is what CloudFormation says where they are not."""
     return {"RuleCondition": when, "Assertions": [{"Assert": must, "AssertDescription": sentence}]}
+
+
+def listed(parameter: str) -> Value:
+    """A parameter's text as the list that it is, with commas between.
+
+    CloudFormation's own lists have no form of their own for "none".
+    """
+    return {"Fn::Split": [",", ref(parameter)]}
 
 
 def joined(values: Any, between: str = ",") -> Value:

@@ -1,16 +1,17 @@
 """The network of the data stack: three subnets and no way out of them, as nothing in them needs one."""
 
 from infra.aws.functions import PREFIX
-from infra.aws.intrinsics import Value, either, joined, ref, sub
+from infra.aws.intrinsics import Value, either, joined, listed, ref, sub
 
 ZONES = 3
 POSTGRES, KAFKA_IAM, HTTPS = 5432, 9098, 443
 # A cluster that is kept needs its network.
 KEPT: Value = {"DeletionPolicy": ref("WhenDeleted"), "UpdateReplacePolicy": ref("WhenDeleted")}
 
-VPC = either("MakesNetwork", ref("Vpc"), ref("ExistingVpcId"))
-SUBNETS = either("MakesNetwork", [ref(f"Subnet{number}") for number in range(ZONES)], ref("ExistingSubnetIds"))
-SUBNETS_AS_TEXT = either("MakesNetwork", joined([ref(f"Subnet{number}") for number in range(ZONES)]), joined(ref("ExistingSubnetIds")))
+VPC = either("HasNetwork", ref("ExistingVpcId"), ref("Vpc"))
+OWN_SUBNETS = [ref(f"Subnet{number}") for number in range(ZONES)]
+SUBNETS = either("HasNetwork", listed("ExistingSubnetIds"), OWN_SUBNETS)
+SUBNETS_AS_TEXT = either("HasNetwork", ref("ExistingSubnetIds"), joined(OWN_SUBNETS))
 
 
 def resources() -> dict[str, Value]:

@@ -6,7 +6,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from chalicelib.settings import SharedSettings
-from infra.aws.intrinsics import Value, camel, equals, is_empty, is_not, ref, rule
+from infra.aws.intrinsics import Value, camel, equals, is_not, ref, rule
 
 STAGE: Value = {
     "Type": "String",
@@ -22,6 +22,9 @@ CODE: dict[str, Value] = {
 }
 
 
+SUBNETS_OR_NONE = "(subnet-[0-9a-z]+(,subnet-[0-9a-z]+)+)?"
+
+
 def _text(description: str, default: str | None = "", **more: Any) -> Value:
     return {"Type": "String", "Description": description, **({} if default is None else {"Default": default}), **more}
 
@@ -35,12 +38,13 @@ OWN: dict[str, Value] = {
     "JwksUrl": _text("https URL of the key set of the tokens' issuer", None, AllowedPattern="https?://.+"),
     "JwtIssuer": _text("What a token's iss must be", None, MinLength=1),
     "JwtAudience": _text("What a token's aud must be", "campusg-orders", MinLength=1),
-    "SubnetIds": {
-        "Type": "CommaDelimitedList",
-        "Default": "",
-        "Description": "Subnets of all functions but the authorizer, and of an MSK cluster; none: no network of one's own",
-    },
-    "SecurityGroupIds": {"Type": "CommaDelimitedList", "Default": "", "Description": "Security groups of the same functions"},
+    "SubnetIds": _text(
+        "Subnets of all functions but the authorizer, and of an MSK cluster, two or more with commas; none: no network of one's own",
+        AllowedPattern=SUBNETS_OR_NONE,
+    ),
+    "SecurityGroupIds": _text(
+        "Security groups of the same functions, with commas between", AllowedPattern="(sg-[0-9a-z]+(,sg-[0-9a-z]+)*)?"
+    ),
     "DatabaseHost": _text("Endpoint of the RDS Proxy (or of the database, with DatabaseSecretArn)"),
     "DatabasePort": {"Type": "Number", "Default": 5432, "MinValue": 1, "MaxValue": 65535},
     "DatabaseName": _text("Database in which the schema campusg is", "campusg", MinLength=1),
@@ -59,18 +63,18 @@ OWN: dict[str, Value] = {
     "RequestsPerSecond": {"Type": "Number", "Default": 100, "MinValue": 1, "Description": "Beyond that API Gateway answers 429"},
     "RequestsAtOnce": {"Type": "Number", "Default": 200, "MinValue": 1, "Description": "Requests in one burst"},
     "LogDays": LOG_DAYS,
-    "AlarmTopicArns": {"Type": "CommaDelimitedList", "Default": "", "Description": "SNS topics that alarms are sent to"},
+    "AlarmTopicArns": _text("ARNs of the SNS topics that alarms are sent to, with commas between", AllowedPattern="(arn:[^ ]+)?"),
 }
 
 
 CONDITIONS: dict[str, Value] = {
     "Develops": equals(ref("AllowDevelopmentSettings"), "1"),
-    "InNetwork": is_not(is_empty("SubnetIds")),
+    "InNetwork": {"Fn::And": [is_not(equals(ref("SubnetIds"), "")), is_not(equals(ref("SecurityGroupIds"), ""))]},
     "UsesDatabaseUrl": is_not(equals(ref("DatabaseUrl"), "")),
     "UsesDatabaseSecret": is_not(equals(ref("DatabaseSecretArn"), "")),
     "UsesDatabaseIam": {"Fn::And": [equals(ref("DatabaseUrl"), ""), equals(ref("DatabaseSecretArn"), "")]},
     "UsesMsk": is_not(equals(ref("KafkaClusterArn"), "")),
-    "TellsSomebody": is_not(is_empty("AlarmTopicArns")),
+    "TellsSomebody": is_not(equals(ref("AlarmTopicArns"), "")),
 }
 
 RULES: dict[str, Value] = {
@@ -83,6 +87,11 @@ RULES: dict[str, Value] = {
         {"Fn::And": [equals(ref("DatabaseUrl"), ""), equals(ref("DatabaseSecretArn"), "")]},
         is_not(equals(ref("DatabaseProxyId"), "")),
         "DatabaseProxyId is missing: it is an output of the data stack (or give DatabaseSecretArn or DatabaseUrl)",
+    ),
+    "NetworkHasGroups": rule(
+        is_not(equals(ref("SubnetIds"), "")),
+        is_not(equals(ref("SecurityGroupIds"), "")),
+        "SecurityGroupIds is missing: it is an output of the data stack, as SubnetIds",
     ),
     "IamIsForMsk": rule(
         equals(ref("KafkaSecurity"), "MSK_IAM"),

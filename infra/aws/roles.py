@@ -17,7 +17,7 @@ def role(function: Function) -> Value:
     """The function's role as a resource."""
     policies = [policy("logs", _logs(function))]
     if function.database:
-        policies += [_only_if("InNetwork", "network", network_statements(joined(ref("SubnetIds")))), *_database(function.database)]
+        policies += [_only_if("InNetwork", "network", network_statements(ref("SubnetIds"))), *_database(function.database)]
     kafka = [*(PUBLISHING if function.publishes else ()), *(_consuming(function.trigger) if function.trigger else ())]
     if kafka:
         policies.append(_only_if("UsesMsk", "kafka", kafka))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from infra.aws import alarms, dashboard, event_source_mappings, gateway
 from infra.aws.environment import variables
 from infra.aws.functions import FUNCTIONS, PREFIX, Function
-from infra.aws.intrinsics import Value, attribute, either, ref, sub
+from infra.aws.intrinsics import Value, attribute, either, listed, ref, sub
 from infra.aws.parameters import CONDITIONS, RULES, parameters
 from infra.aws.roles import role
 
@@ -50,6 +50,6 @@ def _properties(function: Function) -> Value:
         "Tags": {"stage": ref("Stage")},
     }
     if function.database:
-        network = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
+        network = {"SubnetIds": listed("SubnetIds"), "SecurityGroupIds": listed("SecurityGroupIds")}
         properties["VpcConfig"] = either("InNetwork", network)
     return properties

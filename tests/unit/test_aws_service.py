@@ -125,7 +125,10 @@ def test_all_other_functions_are_in_the_network_and_know_no_key_set(resources: M
         return
     properties = resources[function.logical_id]["Properties"]
 
-    assert properties["VpcConfig"]["Fn::If"][1] == {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": {"Ref": "SecurityGroupIds"}}
+    assert properties["VpcConfig"]["Fn::If"][1] == {
+        "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
+        "SecurityGroupIds": {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]},
+    }
     assert not [name for name in properties["Environment"]["Variables"] if name.startswith("JW")]
 
 
@@ -178,7 +181,11 @@ def test_every_alarm_is_there_and_tells_whoever_is_named(resources: Mapping[str,
 
     assert set(found) == {alarm.logical_id for alarm in alarms.ALARMS}
     for alarm in found.values():
-        assert alarm["AlarmActions"] == alarm["OKActions"] == {"Fn::If": ["TellsSomebody", {"Ref": "AlarmTopicArns"}, NO_VALUE]}
+        assert (
+            alarm["AlarmActions"]
+            == alarm["OKActions"]
+            == {"Fn::If": ["TellsSomebody", {"Fn::Split": [",", {"Ref": "AlarmTopicArns"}]}, NO_VALUE]}
+        )
         assert ("Statistic" in alarm) != ("ExtendedStatistic" in alarm)
 
 
