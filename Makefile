@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,6 +44,9 @@ redrive: venv ## have it taken after all: make redrive ID=… or ERROR=…; DRY=
 
 dismiss: venv ## say that it will never be taken: make dismiss ID=… REASON="…"
 	@$(PY) -m infra.operator dismiss
+
+logs: venv ## follow an order through all functions: make logs ORDER=…, of a deployed service with STAGE=… and HOURS=24
+	@$(PY) -m infra.operator logs
 
 roles: venv ## make the owner's and the functions' role in DATABASE_URL: make roles DATABASE_OWNER_ROLE=… DATABASE_FUNCTIONS_ROLE=…
 	@$(PY) -m infra.operator roles

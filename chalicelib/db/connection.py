@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from chalicelib.observability import count
 
 READ_TIMEOUT_SECONDS = 10
 TRUSTED_SECONDS = 0.25
+# Under this name a connection keeps what is to be called when its transaction has committed.
+AFTER_COMMIT = "campusg.after_commit"
 
 
 class Dialect(PGDialect_pg8000):
@@ -93,6 +95,15 @@ def send_ahead(session: sa.Connection, statement: str, *parameters: str | None) 
     return connection.send_ahead(statement, parameters)
 
 
+def on_commit(session: sa.Connection, call: Callable[[], None]) -> None:
+    """Have `call` called once the transaction has committed; never if that fails, nor for what happens in a savepoint.
+
+    Savepoints are for what is tried and taken back. In a transaction that is not a Database's own nothing is called either.
+    """
+    if AFTER_COMMIT in session.info and not session.in_nested_transaction():
+        session.info[AFTER_COMMIT].append(call)
+
+
 class Database:
     """Where transactions come from. Made once per container."""
 
@@ -105,13 +116,17 @@ class Database:
 
         What ends it for a reason of the database's own is counted, as an alarm watches whether that lasts.
         """
+        after: list[Callable[[], None]] = []
         try:
             with self._engine.begin() as session:
+                session.info[AFTER_COMMIT] = after
                 yield session
         except Exception as error:
             if kind_of(error) is not Kind.FAULT:
                 count({"DatabaseUnavailable": 1})
             raise
+        for call in after:
+            call()
 
     def close(self) -> None:
         self._engine.dispose()

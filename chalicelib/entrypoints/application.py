@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import chalice.app
 from chalice.app import Chalice, CORSConfig, Response
 
-from chalicelib.observability import SERVICE
+from chalicelib.observability import SERVICE, invocation
 from chalicelib.settings import SharedSettings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class CampusApp(Chalice):
     def __init__(self) -> None:
         # Chalice logs by the application's name, and adds a handler to that logger unless it has one. Ours was made with observability.
         super().__init__(SERVICE)
+        self.register_middleware(_with_request_id)
         self.api.cors = cors_config(SharedSettings.read(os.environ).cors_allow_origin)
 
     def route(self, path: str, **kwargs: Any) -> Callable[..., Any]:
@@ -43,7 +44,7 @@ class CampusApp(Chalice):
             def guarded(**path_parameters: str) -> Response:
                 from chalicelib.entrypoints.http import answered
 
-                return answered(self.http_request(), functools.partial(view, **path_parameters))
+                return answered(self.http_request(), functools.partial(view, **path_parameters), path_parameters)
 
             return register(guarded)
 
@@ -80,6 +81,12 @@ class CampusApp(Chalice):
             request.context[OURS] = request_of(request)
         ours: Request = request.context[OURS]
         return ours
+
+
+def _with_request_id(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Chalice hands Lambda's context over with a request, and with every other event, under two names."""
+    with invocation(event.lambda_context if isinstance(event, chalice.app.Request) else event.context):
+        return get_response(event)
 
 
 def cors_config(origin: str) -> CORSConfig | bool:

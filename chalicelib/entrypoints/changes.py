@@ -21,6 +21,7 @@ from chalicelib.entrypoints.http import Request
 from chalicelib.entrypoints.idempotency import claim_of, kept
 from chalicelib.entrypoints.waiting import preferred_wait, wait_for
 from chalicelib.ids import new_id_source
+from chalicelib.observability import note
 from chalicelib.operations.call import Call, Served
 from chalicelib.operations.once import unclaimed
 from chalicelib.runtime import runtime
@@ -83,6 +84,7 @@ class Change(Generic[M]):
             named = {**(headers or {}), **applied}
             return saga_response(self._request, seen, done=done, headers=named, waited=bool(applied), ended_well=ended_well)
 
+        note(order_id=str(served.order.order_id), saga_id=str(served.saga.saga_id))
         self._served, self._word = served, word
         self.answer(word(SagaWithOrder(served.saga, served.order), {}), changed=served.started)
 

@@ -35,6 +35,8 @@ from chalicelib.orders.access import Viewer, admitted
 BODY_LIMIT = 64 * 1024
 # Health checks would drown the rest.
 LOGGED = "/api/"
+# Whatever somebody wrote into a path.
+MOST_LOGGED = 100
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,9 @@ def request_of(request: chalice.app.Request) -> Request:
     )
 
 
-def answered(request: Request, view: Callable[[], Response]) -> Response:
-    """What a route answers, with its correlation id; an error of ours, or a bug, is worded as a problem."""
-    with about(request.context.fields):
+def answered(request: Request, view: Callable[[], Response], ids: Mapping[str, str]) -> Response:
+    """What a route answers, with its correlation id; an error of ours, or a bug, is worded as a problem. `ids` are those in the path."""
+    with about({**request.context.fields, **{name: text[:MOST_LOGGED] for name, text in ids.items()}}):
         return _worded(request, view)
 
 

@@ -33,7 +33,6 @@ from chalicelib.operations.parts import parts
 from chalicelib.operations.take_replies import Delivery, Taken, dead_letter, take_replies
 from chalicelib.runtime import runtime
 from chalicelib.sagas.engine import Rules
-from chalicelib.sagas.state import Saga
 
 # Kept back from the function's time limit to publish and to report.
 RESERVE_SECONDS = 12.0
@@ -145,11 +144,8 @@ class Batch:
         """Add what was committed, and log it."""
         self.written += taken.written
         self.counts += taken.counts
-        for saga in taken.ended:
-            with about(saga.context.fields):
-                logger.info("A saga ended", extra=_saga_fields(saga))
         for letter in taken.letters:
-            with about(letter.trace):
+            with about(letter.fields):
                 logger.warning("A record became a dead letter", extra=_letter_fields(letter))
 
 
@@ -164,19 +160,14 @@ def _responses_are_read(failed: Sequence[Incoming]) -> bool:
     return {record.topic for record in failed} <= reporting
 
 
-def _saga_fields(saga: Saga) -> dict[str, str]:
-    fields = {"saga": saga.name, "saga_id": str(saga.saga_id), "order_id": str(saga.order_id), "status": str(saga.status)}
-    return fields | ({"error": saga.error.code} if saga.error else {})
-
-
-def _letter_fields(letter: DeadLetter) -> dict[str, str | int | None]:
+def _letter_fields(letter: DeadLetter) -> dict[str, str | int]:
+    ids = {"order_id": letter.order_id, "saga_id": letter.saga_id}
     return {
+        **{name: str(value) for name, value in ids.items() if value},
         "dead_letter_id": str(letter.dead_letter_id),
         "topic": letter.record.topic,
         "partition": letter.record.partition,
         "offset": letter.record.offset,
-        "order_id": str(letter.order_id) if letter.order_id else None,
-        "saga_id": str(letter.saga_id) if letter.saga_id else None,
         "error_class": letter.error_class,
         "error": letter.error,
         "deliveries": letter.deliveries,

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from chalicelib.messaging import dead_letter_queries, failures
-from chalicelib.observability import count, logger
+from chalicelib.messaging import dead_letter_queries, failures, outbox
+from chalicelib.observability import count, logger, measure
 from chalicelib.operations import once, rate
 from chalicelib.operations.audit import LIVE_RULES, violations
 from chalicelib.operations.purge import purge_orders
@@ -35,13 +35,15 @@ def purge_expired() -> None:
 
 
 def audit_invariants() -> None:
-    """Count what must never be true, and the dead letters that wait, as metrics that alarms watch: a number every time, also zero."""
+    """Measure what alarms watch, a number every time, also zero: what must never be true, the dead letters that wait, the outbox's age."""
     with runtime().database.transaction() as session:
         found = violations(session, LIVE_RULES)
         waiting = dead_letter_queries.waiting(session)
+        outbox_age = outbox.oldest_age(session)
     for each in found[:MOST_LOGGED]:
         fields = {"rule": each.rule, "order_id": str(each.order_id), "saga_id": str(each.saga_id), "detail": each.detail}
         logger.error("An invariant is violated", extra=fields)
     if waiting:
         logger.warning("Dead letters wait to be redriven or dismissed", extra={"waiting": waiting})
     count({"InvariantViolations": len(found), "DeadLettersWaiting": sum(waiting.values())}, zeros=True)
+    measure("OutboxAgeSeconds", "Seconds", [outbox_age])

@@ -22,6 +22,8 @@ STRUCTURED = "application/cloudevents"
 BATCHED = "application/cloudevents-batch"
 JSON_FORMATS = (STRUCTURED, f"{STRUCTURED}+json")
 REQUIRED = ("specversion", "id", "type", "source")
+# What a log line calls the ids that a message carries.
+IDS_TOLD = {"message_id": "ce_id", "order_id": "ce_subject", "saga_id": "ce_sagaid"}
 OPTIONAL = ("subject", "sagaid", "correlationid", "causationid", "traceparent", "sequence")
 
 
@@ -177,9 +179,10 @@ def claimed(headers: Iterable[tuple[str, bytes]], attribute: str) -> str | None:
 
 
 def log_fields(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """What a log line says of the message with these headers: correlation and trace, as far as they are there; never raises."""
+    """What a log line says of the message with these headers: its ids, correlation and trace, as far as they are there; never raises."""
     texts = _texts(headers)
-    return _fields(_carried(texts.get("ce_correlationid")), traceparent_of(texts.get("traceparent")))
+    ids = {name: texts[attribute] for name, attribute in IDS_TOLD.items() if fits(texts.get(attribute, ""))}
+    return ids | _fields(_carried(texts.get("ce_correlationid")), traceparent_of(texts.get("traceparent")))
 
 
 def _fields(correlation_id: str | None, traceparent: str | None) -> dict[str, str]:

@@ -23,7 +23,7 @@ GROUPS = {trigger.topic: trigger.consumer_group for trigger in topics.TRIGGERS}
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record and why it could not be taken, at the `deliveries`-th try; `trace` is what log lines say of it."""
+    """A record and why it could not be taken, at the `deliveries`-th try; `fields` are what log lines say of it."""
 
     dead_letter_id: UUID
     record: Incoming
@@ -33,7 +33,7 @@ class DeadLetter:
     type: str | None = None
     order_id: UUID | None = None
     saga_id: UUID | None = None
-    trace: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 INSERT = sa.text("""

@@ -168,6 +168,11 @@ WAITING = sa.text(f"""
     SELECT bucket FROM campusg.outbox_buckets b
     WHERE bucket = ANY(CAST(:buckets AS smallint[])) AND EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.bucket = b.bucket AND {DUE})""")  # noqa: S608 - as above
 
+# Of each bucket the oldest, which an index finds.
+OLDEST = sa.text("""
+    SELECT CAST(coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS double precision) FROM campusg.outbox_buckets b,
+        LATERAL (SELECT created_at FROM campusg.outbox o WHERE o.bucket = b.bucket ORDER BY o.id LIMIT 1) oldest""")
+
 
 def insert(session: sa.Connection, queued: Sequence[Queued]) -> Written:
     """Put messages into the outbox, numbered as given and leased to the caller, who holds their orders' locks."""
@@ -234,6 +239,11 @@ def settle(session: sa.Connection, *, acknowledged: Iterable[int], failed: Itera
 def waiting(session: sa.Connection, buckets: Iterable[int]) -> list[int]:
     """Those of `buckets` that have due rows."""
     return list(session.execute(WAITING, {"buckets": bulk.array(buckets)}).scalars())
+
+
+def oldest_age(session: sa.Connection) -> float:
+    """For how many seconds the oldest message has waited; 0 where none waits."""
+    return float(session.execute(OLDEST).scalar_one())
 
 
 def _row(position: int, queued: Queued) -> dict[str, Any]:

@@ -163,7 +163,7 @@ class Publisher:
                     continue
                 stopped.add(row.ordering_key)
                 with about(log_fields(row.message.headers)):
-                    logger.warning("A message was not acknowledged", extra={"ordering_key": str(row.ordering_key), "error": str(outcome)})
+                    logger.warning("A message was not acknowledged", extra={"order_id": str(row.ordering_key), "error": str(outcome)})
                 if concerns_record(outcome):
                     failed.append(row.id)
             if self._producer.resting:

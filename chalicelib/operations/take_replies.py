@@ -25,7 +25,6 @@ from chalicelib.orders.partner_ids import Owners, ids_in
 from chalicelib.sagas.engine import Rules, UnitOfWork, unit_of_work
 from chalicelib.sagas.outcomes import Answered, IdSource
 from chalicelib.sagas.registry import definition_of
-from chalicelib.sagas.state import Saga
 from chalicelib.sagas.verdict import Verdict, judge
 
 
@@ -55,15 +54,13 @@ class Flaw:
 class Taken:
     """What became of a batch: `written` is to be published; those in `failed` failed, each with its error.
 
-    `behind` are the later deliveries of their orders, which were not tried; `letters` are those that can't be taken, `ended` the sagas
-    that came to their end.
+    `behind` are the later deliveries of their orders, which were not tried; `letters` are those that can't be taken.
     """
 
     written: list[Written] = field(default_factory=list)
     failed: list[tuple[Delivery, Exception]] = field(default_factory=list)
     behind: list[Delivery] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
-    ended: list[Saga] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -94,18 +91,18 @@ def take_replies(session: sa.Connection, rules: Rules, deliveries: Sequence[Deli
             if order_id in stopped:
                 taken.behind.append(delivery)
                 continue
-            with about(_trace(work, delivery.received)):
-                try:
-                    if _is_purged(work, delivery.received, purged):
-                        taken.counts["RepliesStale"] += 1
-                    else:
-                        _take(work, delivery, owners, taken)
-                except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
+            try:
+                if _is_purged(work, delivery.received, purged):
+                    taken.counts["RepliesStale"] += 1
+                else:
+                    _take(work, delivery, owners, taken)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one record must not take its neighbours along
+                with about(_told_of(work, delivery.received)):
                     logger.exception("A record failed", extra=_place(delivery.record))
-                    taken.failed.append((delivery, error))
-                    if order_id:
-                        stopped.add(order_id)
-    taken.written, taken.ended = work.written, work.ended
+                taken.failed.append((delivery, error))
+                if order_id:
+                    stopped.add(order_id)
+    taken.written = work.written
     return taken
 
 
@@ -201,7 +198,7 @@ def _dead_letter(work: UnitOfWork, delivery: Delivery, flaw: Flaw, deliveries: i
         type=_type_of(received),
         order_id=_order_of(work, received) or _order_of_key(delivery.record),
         saga_id=received.saga_id if isinstance(received, (ReplyReceived, Unintelligible)) else None,
-        trace=_trace(work, received),
+        fields=_told_of(work, received),
     )
 
 
@@ -231,12 +228,13 @@ def _order_of_key(record: Incoming) -> UUID | None:
         return None
 
 
-def _trace(work: UnitOfWork, received: Received) -> Mapping[str, str]:
-    """What log lines about a record say: the saga's own correlation and trace, as a reply need not have them; else the record's."""
+def _told_of(work: UnitOfWork, received: Received) -> Mapping[str, str]:
+    """What log lines about a record say: its ids, and the saga's own order, correlation and trace, as a reply need not have them."""
+    fields = log_fields(received.record.headers)
     if isinstance(received, ExpiryReceived):
-        return received.context.fields
+        return fields | {"order_id": str(received.order_id)} | received.context.fields
     saga = work.sagas.get(received.saga_id) if isinstance(received, (ReplyReceived, Unintelligible)) and received.saga_id else None
-    return saga.context.fields if saga else log_fields(received.record.headers)
+    return fields | ({"order_id": str(saga.order_id), "saga_id": str(saga.saga_id)} | saga.context.fields if saga else {})
 
 
 def _detail(delivery: Delivery, received: ReplyReceived) -> dict[str, str]:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.connection import on_commit
 from chalicelib.messages.envelope import MessageContext
 from chalicelib.messaging import dead_letters, outbox
 from chalicelib.messaging.dead_letters import DeadLetter
@@ -26,6 +28,7 @@ from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.definition import Definition, Moment, SagaData
 from chalicelib.sagas.outcomes import Answered, IdSource, Outcome, Started
 from chalicelib.sagas.planner import Plan, plan
+from chalicelib.sagas.progress import Move, report
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, SagaStatus, StepState
@@ -75,6 +78,7 @@ class UnitOfWork:
         self._queued: list[Queued] = []
         self._dead: list[DeadLetter] = []
         self._claims: list[Claim] = []
+        self._moves: list[Move] = []
 
     @property
     def orders(self) -> Mapping[UUID, Order]:
@@ -86,14 +90,10 @@ class UnitOfWork:
         """The sagas by id, as they are after what has happened so far."""
         return MappingProxyType(self._sagas)
 
-    @property
-    def ended(self) -> list[Saga]:
-        """The sagas that ended in this unit."""
-        return [saga for saga in (self._sagas[saga_id] for saga_id in self._changed_sagas) if saga.ended]
-
     def start(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str] | None = None) -> Saga:
         """Begin a saga on `order`: a new one, or one of this unit that no other saga holds. `ids` has the saga's id."""
         begun = self._begin(definition, order, cause, ids, data or {})
+        self._moves.append(Move(None, begun.saga, Started()))
         self._carry_out(begun, replace(cause, saga_id=begun.saga.saga_id), ids)
         return begun.saga
 
@@ -109,6 +109,7 @@ class UnitOfWork:
         answered = outcome.message_id if isinstance(outcome, Answered) else None
         context = MessageContext(saga.context.correlation_id, answered, saga.context.traceparent)
         planned = plan(definition, saga, order or self._orders[saga.order_id], outcome, self.moment, ids)
+        self._moves.append(Move(saga, planned.saga, outcome))
         self._carry_out(planned, replace(cause, context=context, saga_id=saga.saga_id), ids, noted=noted)
 
     def change(self, order: Order, cause: Cause, ids: IdSource) -> None:
@@ -136,6 +137,8 @@ class UnitOfWork:
         saga_store.insert_sagas(self._session, new_sagas)
         queued = self._queued + dead_letters.insert(self._session, self._dead, self.moment.now)
         self.written.append(outbox.insert(self._session, queued))
+        if self._moves:
+            on_commit(self._session, partial(report, self._moves, self.moment.now))
 
     def _begin(self, definition: Definition, order: Order, cause: Cause, ids: IdSource, data: Mapping[str, str]) -> Plan:
         saga = Saga(
@@ -157,6 +160,7 @@ class UnitOfWork:
         follow_up = self._after_end(planned.order) if planned.saga.ended else None
         if follow_up:
             plans.append(self._begin(follow_up.definition, planned.order, cause, ids.follow_up(), follow_up.data))
+            self._moves.append(Move(None, plans[-1].saga, Started()))
         order = plans[-1].order
         if noted or order != self._orders.get(order.order_id):
             self._change(order, cause, ids)

@@ -115,6 +115,13 @@ ALARMS = (
     Alarm("dead_letters_waiting", "DeadLettersWaiting", "a dead letter waits: `make dead-letters`, then `redrive` or `dismiss`", minutes=2),
     Alarm("invariant_violations", "InvariantViolations", "what must never be true of orders, sagas and money is: `make audit`", minutes=2),
     Alarm(
+        "outbox_old",
+        "OutboxAgeSeconds",
+        "a message has waited for minutes: Kafka is away, or refuses it; `make audit` names it",
+        threshold=300,
+        minutes=2,
+    ),
+    Alarm(
         "database_unavailable",
         "DatabaseUnavailable",
         "the database is away, full, read-only or too slow: nothing is lost, but requests are 503 and replies wait",

@@ -36,6 +36,12 @@ def _dismiss() -> int:
     return dismiss()
 
 
+def _logs() -> int:
+    from infra.operator.logs import logs
+
+    return logs()
+
+
 def _roles() -> int:
     from chalicelib.entrypoints.roles import make_roles
     from infra.console import say
@@ -51,6 +57,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "dead-letters": _dead_letters,
     "redrive": _redrive,
     "dismiss": _dismiss,
+    "logs": _logs,
     "roles": _roles,
 }
 

@@ -99,10 +99,10 @@ def test_the_scheduled_audit_makes_its_count_a_metric_also_where_it_is_zero(
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
     placed = brokerless.world.place()
 
-    def counted() -> list[float]:
+    def counted() -> list[int]:
         brokerless.app.audit_invariants(scheduled_event("audit_invariants", datetime.now(UTC)), Context())
         metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "InvariantViolations" in line]
-        return [number for metric in metrics for number in metric["InvariantViolations"]]
+        return [metric["InvariantViolations"] for metric in metrics]
 
     assert counted() == [0]
     brokerless.world.rows(f"UPDATE campusg.sagas SET due_at = {LATE}, look_at = '-infinity' WHERE saga_id = :id", id=placed.saga_id)

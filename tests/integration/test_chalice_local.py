@@ -58,6 +58,7 @@ def test_an_order_is_placed_and_read_and_only_the_services_own_lines_are_printed
     served, *lines = output.read_text().splitlines()
     assert served == f"Serving on {url}"
     own = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [(line["method"], line["status"]) for line in own] == [("POST", 202), ("GET", 200)]
+    assert [line["message"] for line in own] == ["A saga began", "A request was answered", "A request was answered"]
+    assert [(line["method"], line["status"]) for line in own if "method" in line] == [("POST", 202), ("GET", 200)]
     others = [line for line in lines if not line.startswith("{")]
     assert all(line.startswith(f"{urlsplit(url).hostname} - - [") for line in others), others

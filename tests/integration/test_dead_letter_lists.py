@@ -133,10 +133,10 @@ def test_those_that_wait_are_a_metric_each_minute_also_where_there_are_none(
 ) -> None:
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
 
-    def counted() -> list[float]:
+    def counted() -> list[int]:
         brokerless.app.audit_invariants(scheduled_event("audit_invariants", datetime.now(UTC)), Context())
         metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "DeadLettersWaiting" in line]
-        return [number for metric in metrics for number in metric["DeadLettersWaiting"]]
+        return [metric["DeadLettersWaiting"] for metric in metrics]
 
     assert counted() == [0]
     brokerless.on_events(broken(), broken())

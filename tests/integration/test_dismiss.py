@@ -207,6 +207,6 @@ def test_it_is_counted_and_logged_once(
     dismiss(offline, letter)
     dismiss(offline, letter)
 
-    assert capsys.readouterr().out.count('"DeadLettersDismissed":[1.0]') == 1
+    assert capsys.readouterr().out.count('"DeadLettersDismissed":1') == 1
     [line] = [vars(record) for record in caplog.records if record.message == "A dead letter was dismissed"]
     assert (line["operator"], line["dead_letter_id"]) == ("admin:adm_1", letter)

@@ -73,7 +73,7 @@ def test_it_is_counted_and_logged_with_the_operator(
 
     redrive(offline, letter)
 
-    assert '"DeadLettersRedriven":[1.0]' in capsys.readouterr().out
+    assert '"DeadLettersRedriven":1' in capsys.readouterr().out
     [line] = [vars(record) for record in caplog.records if record.message == "A dead letter was redriven"]
     assert (line["operator"], line["dead_letter_id"]) == ("admin:adm_1", letter)
 

@@ -200,15 +200,15 @@ def open_order(service: Service, http: InProcess, trace_id: str) -> Mapping[str,
 
 
 def test_a_request_and_the_end_of_its_saga_are_found_by_the_trace(
-    service: Service, http: InProcess, lines: list[logging.LogRecord]
+    service: Service, http: InProcess, lines: list[logging.LogRecord], capsys: pytest.CaptureFixture[str]
 ) -> None:
     placed = open_order(service, http, trace(7))
 
     [answered] = [line for line in lines if line.msg == "A request was answered"]
-    [ended] = [line for line in lines if line.msg == "A saga ended"]
-    assert fields(answered) == fields(ended) == ("corr-0007", trace(7))
+    [ended] = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if line["message"] == "A saga ended"]
+    assert fields(answered) == (ended["correlation_id"], ended["trace_id"]) == ("corr-0007", trace(7))
     assert (answered.__dict__["path"], answered.__dict__["status"]) == (ORDERS, 202)
-    assert (ended.__dict__["saga_id"], ended.__dict__["status"]) == (placed["saga"]["sagaId"], "COMPLETED")
+    assert (ended["saga_id"], ended["status"]) == (placed["saga"]["sagaId"], "COMPLETED")
 
 
 def test_what_a_partner_says_unasked_begins_a_trace_where_it_brings_none(service: Service, http: InProcess) -> None:

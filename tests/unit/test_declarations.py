@@ -94,5 +94,5 @@ def test_a_mapping_on_demand_asks_for_nothing_that_only_a_provisioned_one_has() 
 
 def test_every_alarm_has_a_name_of_its_own_and_says_what_to_do_where_data_is_missing() -> None:
     assert len({alarm.name for alarm in ALARMS}) == len(ALARMS)
-    written_each_minute = {"DeadLettersWaiting", "InvariantViolations"}
+    written_each_minute = {"DeadLettersWaiting", "InvariantViolations", "OutboxAgeSeconds"}
     assert {alarm.metric for alarm in ALARMS if alarm.missing == "breaching"} == written_each_minute
