@@ -1,4 +1,4 @@
-"""Requests that no route is for: API Gateway hands them over by a path that takes all others and by the method ANY of every path."""
+"""Requests that no route is for: API Gateway hands them over by a path that takes all others, and by the methods that a path lacks."""
 
 from collections.abc import Collection
 

@@ -16,7 +16,8 @@ from infra.gateway.problems import BAD_TOKEN, INVALID, KINDS, MEDIA_TYPE, NO_TOK
 
 # It stands in the API's URLs, and is the same for all stages, as each has an API of its own.
 API_STAGE = "v1"
-ANY = "x-amazon-apigateway-any-method"
+# All that API Gateway knows. Its own ANY stands for the same, but emulators overlook it in a document.
+METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 ALL_OTHERS = "/{proxy+}"
 TRY_AGAIN = "The service can't answer just now; try again."
 
@@ -125,9 +126,12 @@ def _origin() -> Value:
 
 
 def _paths(paths: Mapping[str, Value]) -> Value:
-    """For each path the method ANY, for all others a path of its own: the application words 405 and 404 as it words every problem."""
+    """What no route is for: the methods that a path lacks, and a path for all others. The application words 405 and 404 as all problems."""
     above = {"/".join(path.split("/")[:depth]) or "/" for path in paths for depth in range(1, path.count("/") + 1)}
-    unrouted: dict[str, Value] = {path: {ANY: _method(path)} for path in sorted({*paths, *above, ALL_OTHERS})}
+    unrouted: dict[str, Value] = {
+        path: {method: _method(path) for method in METHODS if method not in paths.get(path, ())}
+        for path in sorted({*paths, *above, ALL_OTHERS})
+    }
     for path, methods in paths.items():
         if "options" in methods:
             header = "method.response.header.Access-Control-Allow-Origin"
