@@ -2,16 +2,17 @@
 
 The stack's own log has the requests, the tables have when a saga's transactions and the partners' read the clock, and the records of Kafka
 when they were handed to a producer. All in milliseconds, by the clock of one machine. What has left no trace (a part of somebody else's,
-records that Kafka has dropped) is drawn together with what follows it.
+records that Kafka has dropped: the embedded broker does after two minutes) is drawn together with what follows it.
 """
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -43,7 +44,7 @@ SAGAS = sa.text("""
     SELECT saga_id, name, status, correlation_id, started_at, ended_at, steps FROM campusg.sagas
     WHERE order_id = :order_id ORDER BY started_at, saga_id""")
 CHANGES = sa.text("SELECT saga_id, at FROM campusg.order_history WHERE order_id = :order_id AND saga_id IS NOT NULL")
-ANSWERED = sa.text("SELECT command_id, answered_at FROM partners.answers WHERE order_id = :order_id")
+ANSWERED = sa.text("SELECT command_id, type, answered_at FROM partners.answers WHERE order_id = :order_id")
 
 
 class UnknownOrderError(Exception):
@@ -66,11 +67,16 @@ class Exchange:
     """A command and its reply, as far as they have left traces; `copies`: how often it was sent."""
 
     type: str
-    sent: datetime
+    reply: str = ""
+    sent: datetime | None = None
     copies: int = 1
     worked: datetime | None = None
     replied: datetime | None = None
-    reply: str = ""
+
+    @property
+    def first(self) -> datetime | None:
+        """When it left its first trace, None if it has left none."""
+        return self.sent or self.worked or self.replied
 
 
 @dataclass(frozen=True)
@@ -93,14 +99,6 @@ class Span:
     begun: datetime
     ended: datetime
     style: str = "under way"
-
-
-@dataclass
-class Records:
-    """What Kafka holds of an order: exchanges by their command's id, and each one's saga."""
-
-    exchanges: dict[str, Exchange] = field(default_factory=dict)
-    sagas: dict[str, str] = field(default_factory=dict)
 
 
 def waterfall() -> int:
@@ -137,12 +135,13 @@ def look(database_url: str, bootstrap: str, logs: Path, order_id: UUID) -> list[
             changes[row.saga_id].add(row.at)
         has_books = session.execute(sa.text("SELECT to_regclass('partners.answers') IS NOT NULL")).scalar_one()
         books = session.execute(ANSWERED, {"order_id": str(order_id)}).all() if has_books else []
-    records = _records(bootstrap, order_id, rows[0]["started_at"], rows[-1]["ended_at"])
-    for command_id, answered_at in books:
-        if command_id in records.exchanges:
-            records.exchanges[command_id].worked = answered_at
+    exchanges = _exchanges(rows)
+    for command_id, type, answered_at in books:
+        if command_id in exchanges:
+            exchanges[command_id].type, exchanges[command_id].worked = type, answered_at
+    _add_records(exchanges, bootstrap, order_id, rows[0]["started_at"], rows[-1]["ended_at"])
     requests = _requests(logs, {row["correlation_id"] for row in rows})
-    return [_run(row, changes[row["saga_id"]], records, requests.get(row["correlation_id"], [])) for row in rows]
+    return [_run(row, changes[row["saga_id"]], exchanges, requests.get(row["correlation_id"], [])) for row in rows]
 
 
 def spans(run: Run) -> list[Span]:
@@ -177,32 +176,49 @@ def picture(run: Run) -> list[Line]:
 
 
 def _exchange(exchange: Exchange, run: Run) -> Iterator[Span]:
-    """The stretches of a command: out of the service, through the partner, and back."""
-    asked = max((at for at in run.changes if at <= exchange.sent), default=run.began)
-    copies = f", {exchange.copies} copies" if exchange.copies > 1 else ""
-    yield Span(f"{exchange.type}: written, committed, handed to Kafka{copies}", asked, exchange.sent, "good")
-    at, missed = exchange.sent, "acknowledged, taken by the partner"
-    if exchange.worked:
-        yield Span(f"{exchange.type}: {missed}", at, exchange.worked)
-        at, missed = exchange.worked, "worked, committed, handed to Kafka"
-    if exchange.replied is None:
+    """The stretches of a command: out of the service, through the partner, and back; each ends with a trace."""
+    if exchange.first is None:
         return
-    yield Span(f"{exchange.reply}: {missed}", at, exchange.replied)
-    taken = min((change for change in run.changes if change >= exchange.replied), default=None)
+    type, reply = exchange.type, exchange.reply or exchange.type
+    copies = f", {exchange.copies} copies" if exchange.copies > 1 else ""
+    known = [(max((change for change in run.changes if change <= exchange.first), default=run.began), "", "")]
+    if exchange.sent:
+        known.append((exchange.sent, f"{type}: written, committed, handed to Kafka{copies}", "good"))
+    if exchange.worked:
+        known.append((exchange.worked, f"{type}: {'acknowledged' if exchange.sent else 'sent'}, taken by the partner", "under way"))
+    if exchange.replied:
+        known.append((exchange.replied, f"{reply}: {'' if exchange.worked else 'taken, '}worked, committed, handed to Kafka", "under way"))
+    taken = min((change for change in run.changes if change >= known[-1][0]), default=None) if exchange.reply else None
     if taken:
-        yield Span(f"{exchange.reply}: acknowledged, taken by the saga", exchange.replied, taken, "good")
+        known.append((taken, f"{reply}: {'acknowledged' if exchange.replied else 'sent'}, taken by the saga", "good"))
+    for (begun, _, _), (ended, says, style) in pairwise(known):
+        yield Span(says, begun, ended, style)
 
 
-def _run(row: Mapping[str, Any], changes: set[datetime], records: Records, requests: Sequence[Request]) -> Run:
+def _exchanges(rows: Sequence[Mapping[str, Any]]) -> dict[str, Exchange]:
+    """What the sagas say of their commands, by the commands' ids: whose they are, and which reply settled them."""
+    found = {}
+    for step in (step for row in rows for step in row["steps"]):
+        for attempt in step["tries"]:
+            reply = attempt.get("reply")
+            found[str(attempt["command_id"])] = Exchange(step["name"], reply["type"] if reply else "")
+    return found
+
+
+def _run(row: Mapping[str, Any], changes: set[datetime], exchanges: Mapping[str, Exchange], requests: Sequence[Request]) -> Run:
     steps = [datetime.fromisoformat(step[name]) for step in row["steps"] for name in ("started_at", "ended_at") if step.get(name)]
     times = {row["started_at"], *changes, *steps, *([row["ended_at"]] if row["ended_at"] else [])}
-    own = [exchange for id, exchange in records.exchanges.items() if records.sagas[id] == str(row["saga_id"])]
+    own = [exchanges[str(attempt["command_id"])] for step in row["steps"] for attempt in step["tries"]]
     # One correlation id may have been given to several requests; the log has milliseconds only.
     slack = timedelta(milliseconds=1)
     asking = [request for request in requests if request.begun - slack <= row["started_at"] <= request.ended + slack]
-    title = f"{row['name']} {row['saga_id']} {row['status']}"
     return Run(
-        title, row["started_at"], row["ended_at"], sorted(times), sorted(own, key=lambda each: each.sent), asking[0] if asking else None
+        title=f"{row['name']} {row['saga_id']} {row['status']}",
+        began=row["started_at"],
+        ended=row["ended_at"],
+        changes=sorted(times),
+        exchanges=sorted(own, key=lambda each: each.first or row["started_at"]),
+        request=asking[0] if asking else None,
     )
 
 
@@ -219,29 +235,26 @@ def _requests(logs: Path, correlation_ids: set[str]) -> Mapping[str, list[Reques
     return found
 
 
-def _records(bootstrap: str, order_id: UUID, begun: datetime, ended: datetime | None) -> Records:
-    """The commands and replies of an order that the topics still hold."""
-    found, last = Records(), (ended or datetime.now(UTC)) + AFTERWARDS
-    replies = []
+def _add_records(exchanges: Mapping[str, Exchange], bootstrap: str, order_id: UUID, begun: datetime, ended: datetime | None) -> None:
+    """Add what the topics still hold of an order's commands and replies."""
+    last = (ended or datetime.now(UTC)) + AFTERWARDS
     consumer = connected(KafkaConsumer, bootstrap_servers=bootstrap.split(","), enable_auto_commit=False, metrics_enabled=False)
     with closing(consumer):
         partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS[topic])]
-        for record in _between(consumer, partitions, begun, last):
-            headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-            if record.key != str(order_id).encode():
-                continue
-            if record.topic.endswith("-events"):
-                replies.append((headers.get("ce_causationid", ""), headers.get("ce_type", ""), _time(record.timestamp)))
-            elif (command_id := headers.get("ce_id", "")) in found.exchanges:
-                found.exchanges[command_id].copies += 1
-            else:
-                found.exchanges[command_id] = Exchange(headers.get("ce_type", ""), _time(record.timestamp))
-                found.sagas[command_id] = headers.get("ce_sagaid", "")
-    for command_id, type, at in sorted(replies, key=lambda reply: reply[2]):
-        exchange = found.exchanges.get(command_id)
-        if exchange and exchange.replied is None:
-            exchange.replied, exchange.reply = at, type
-    return found
+        of_order = [record for record in _between(consumer, partitions, begun, last) if record.key == str(order_id).encode()]
+    sent: Counter[str] = Counter()
+    for record in sorted(of_order, key=lambda each: each.timestamp):
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+        command_id = headers.get("ce_causationid" if record.topic.endswith("-events") else "ce_id", "")
+        exchange = exchanges.get(command_id)
+        if exchange is None:
+            continue
+        if record.topic.endswith("-events"):
+            exchange.replied = exchange.replied or _time(record.timestamp)
+            continue
+        sent[command_id] += 1
+        exchange.type, exchange.copies = headers.get("ce_type", exchange.type), sent[command_id]
+        exchange.sent = exchange.sent or _time(record.timestamp)
 
 
 def _between(consumer: KafkaConsumer, partitions: Sequence[TopicPartition], begun: datetime, last: datetime) -> Iterator[Any]:

@@ -217,7 +217,7 @@ def test_the_demo(stage: Stage, capsys: pytest.CaptureFixture[str], tmp_path: Pa
     now = datetime.now(UTC)
     later = now + timedelta(seconds=1)
     asked = waterfall.Request("POST", NASTY, "201", now, later)
-    exchange = waterfall.Exchange(NASTY, later, reply=NASTY, replied=later)
+    exchange = waterfall.Exchange(NASTY, NASTY, later)
     say(*waterfall.picture(waterfall.Run("create_order", now, later, [now], [exchange], asked)))
 
     assert harmless(*capsys.readouterr()).count("\\x1b]0;owned") >= 8

@@ -20,8 +20,8 @@ RUN = Run(
     at(40),
     [at(5), at(20), at(40)],
     [
-        Exchange("user.validate_customer", at(8), worked=at(12), replied=at(14), reply="user.customer_validated"),
-        Exchange("payment.authorize", at(24), 2, at(26), at(30), "payment.authorized"),
+        Exchange("user.validate_customer", "user.customer_validated", at(8), worked=at(12), replied=at(14)),
+        Exchange("payment.authorize", "payment.authorized", at(24), 2, at(26), at(30)),
     ],
     Request("POST", "/api/orders", "201", at(0), at(50)),
 )
@@ -52,10 +52,20 @@ def test_what_has_left_no_trace_is_part_of_what_follows() -> None:
     assert sum(took for _, took, _ in found) == 35
 
 
-def test_a_command_that_nobody_has_answered_yet_ends_with_its_sending() -> None:
-    waiting = replace(RUN, ended=None, request=None, changes=[at(5)], exchanges=[Exchange("user.validate_customer", at(8))])
+def test_where_kafka_has_dropped_the_records_the_partners_books_remain() -> None:
+    dropped = [replace(exchange, sent=None, replied=None) for exchange in RUN.exchanges]
+    found = drawn(replace(RUN, exchanges=dropped, request=None))
 
-    assert drawn(waiting) == [(5, 3, "user.validate_customer: written, committed, handed to Kafka")]
+    assert [(begun, took) for begun, took, _ in found] == [(5, 7), (12, 8), (20, 6), (26, 14)]
+    assert found[1][2] == "user.customer_validated: sent, taken by the saga"
+
+
+def test_a_command_that_nobody_has_answered_yet_ends_with_its_sending() -> None:
+    waiting = [Exchange("user.validate_customer", sent=at(8)), Exchange("payment.authorize")]
+
+    assert drawn(replace(RUN, ended=None, request=None, changes=[at(5)], exchanges=waiting)) == [
+        (5, 3, "user.validate_customer: written, committed, handed to Kafka")
+    ]
 
 
 def test_bars_stand_where_their_time_is_and_the_longest_stands_out() -> None:
