@@ -78,6 +78,11 @@ test-fast: venv ## run the tests that need no database and no broker
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks
 
+bench-peers: venv ## measure the whole stack in turns with DBOS, which gets an environment of its own
+	@$(PY) -m venv .tools/bench-peers
+	@.tools/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/bench-peers.txt
+	@$(PY) -m tests.benchmarks --only peers
+
 scale: venv ## say what AWS would carry, what breaks first and what it costs, also for one load: make scale ORDERS_PER_MINUTE=…
 	@$(PY) -m tests.benchmarks.scale
 

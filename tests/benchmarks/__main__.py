@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--against CHECKOUT]… [--rounds N] [--grown ORDERS] [--only PART]…
 
-By make: `make bench AGAINST="CHECKOUT …" ROUNDS=… GROWN=… ONLY=… KAFKA_BROKERS=…`. A checkout needs a `.venv` of its own. Returns 1 where
-something could not be measured at all, and 130 after Ctrl-C; a figure that misses its goal is no failure.
+By make: `make bench AGAINST="CHECKOUT …" ROUNDS=… GROWN=… ONLY=… KAFKA_BROKERS=… DOCS=1`. A checkout needs a `.venv` of its own. Returns 1
+where something could not be measured at all, and 130 after Ctrl-C; a figure that misses its goal is no failure.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from infra.stack.files import make_private_folder
 from infra.stack.settings import data_dir
 from tests.benchmarks import machine
 from tests.benchmarks.charts import write_charts
-from tests.benchmarks.parts import PARTS, Bench
+from tests.benchmarks.parts import PARTS, PEERS, Bench, settings
+from tests.benchmarks.record import record
 from tests.benchmarks.results import OURS, Results
 from tests.benchmarks.stacks import StackError, Subject
 from tests.benchmarks.table import printed
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.write(folder / "figures.json")
     plots = write_charts(results, folder)
     say("", *printed(results), "", f"figures: {folder / 'figures.json'}", *(f"plot: {plot}" for plot in plots))
+    if os.environ.get("DOCS") and code == 0:
+        record(folder / "figures.json")
     return code
 
 
@@ -66,11 +69,11 @@ def _measured(options: argparse.Namespace, home: Path) -> tuple[Results, int]:
         )
         bench.results.conditions |= {"at": datetime.now(UTC).isoformat(timespec="seconds"), **machine.described()}
         bench.results.conditions["commits"] = {subject.name: machine.commit_of(subject.checkout) for subject in bench.subjects}
-        bench.results.conditions["broker"] = bench.kafka_brokers or "the embedded one"
+        bench.results.conditions |= settings(bench.kafka_brokers)
         code = 0
         try:
             for name in options.only:
-                PARTS[name](bench)
+                {**PARTS, **PEERS}[name](bench)
             bench.calibrate()
         except KeyboardInterrupt:
             complain("interrupted: what follows is not complete")
@@ -87,17 +90,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     against = [Path(text) for text in given.get("AGAINST", "").split()]
     parser.add_argument("--against", type=Path, action="append", default=against, help="another checkout to measure in turns with this one")
-    parser.add_argument("--rounds", type=int, default=int(given.get("ROUNDS", ROUNDS)), help=f"of what is measured in turns ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=given.get("ROUNDS", str(ROUNDS)), help=f"of what is measured in turns ({ROUNDS})")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"at each number of orders in flight ({SECONDS:g})")
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help=f"seconds to watch an idle stack ({IDLE_SECONDS:g})")
-    grown = int(given.get("GROWN", MANY))
+    grown = given.get("GROWN", str(MANY))
     parser.add_argument("--grown", type=int, default=grown, help=f"finished orders to compare {FEW} with, {MANY} by default")
     only = given.get("ONLY", "").split()
-    parser.add_argument("--only", action="append", choices=[*PARTS], help="measure this alone; may be given again")
+    parser.add_argument("--only", action="append", choices=[*PARTS, *PEERS], help="measure this alone; may be given again")
     options = parser.parse_args(arguments)
     options.only = options.only or only or list(PARTS)
-    if unknown := set(options.only) - set(PARTS):
-        parser.error(f"ONLY knows {', '.join(PARTS)}, not {', '.join(sorted(unknown))}")
+    if unknown := set(options.only) - PARTS.keys() - PEERS.keys():
+        parser.error(f"ONLY knows {', '.join([*PARTS, *PEERS])}, not {', '.join(sorted(unknown))}")
     return options
 
 

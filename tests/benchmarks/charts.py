@@ -1,15 +1,14 @@
-"""The plots of a run, for the docs: `python -m tests.benchmarks.charts FIGURES.json FOLDER` draws those of an earlier one anew."""
+"""The plots of a run, for the docs."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.benchmarks.goals import PROCESSES
 from tests.benchmarks.parts import BATCHES
 from tests.benchmarks.plots import Axis, Series, line_plot, stacked_bars
 from tests.benchmarks.results import OURS, Results
 from tests.benchmarks.whole_stack import LEVELS
 
-PROCESSES = ("gateway", "triggers", "partners", "broker", "postgres", "rest")
 IN_FLIGHT = Axis("orders in flight", least=0)
 
 
@@ -53,7 +52,3 @@ def _over_load(results: Results, subject: str, name: str) -> list[tuple[float, f
 
 def _over_batch(results: Results, name: str) -> list[tuple[float, float]]:
     return [(batch, results.median(f"{name}.{batch}.sagas_per_s", OURS) or 0.0) for batch in BATCHES]
-
-
-if __name__ == "__main__":
-    write_charts(Results.read(Path(sys.argv[1])), Path(sys.argv[2]))

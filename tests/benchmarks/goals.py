@@ -37,16 +37,31 @@ class Figure:
 
 
 TABLES, KINDS = ("orders", "sagas", "order_history", "partner_ids", "outbox"), ("inserted", "updated", "deleted")
+# As they are called in a stack's figures; `rest` is what is of none of them.
+PROCESSES = ("gateway", "triggers", "partners", "broker", "postgres", "rest")
+
+
+def _by_process(level: int) -> list[Figure]:
+    return [Figure(f"stack.{level}.cpu_ms.{name}", f"  of which {name}", "ms") for name in PROCESSES]
+
+
 FIGURES: Mapping[str, Sequence[Figure]] = {
+    "a batch of replies, with 1 and with 500 sagas": (
+        Figure("batch.statements", "statements", at_most=7),
+        Figure("batch.transactions", "transactions", at_most=2),
+        Figure("batch.round_trips", "crossings of the network", at_most=3),
+    ),
     "whole stack, 64 in flight": (
         Figure("stack.64.orders_per_s", "orders", "1/s", at_least=150),
         Figure("stack.64.cpu_ms", "processor time an order", "ms", at_most=10),
+        *_by_process(64),
         Figure("stack.64.p50_ms", "latency, p50", "ms"),
         Figure("stack.64.p99_ms", "latency, p99", "ms"),
     ),
     "whole stack, 16 in flight": (
         Figure("stack.16.orders_per_s", "orders", "1/s", at_least=110),
         Figure("stack.16.cpu_ms", "processor time an order", "ms", at_most=13),
+        *_by_process(16),
         Figure("stack.16.p50_ms", "latency, p50", "ms"),
         Figure("stack.16.p99_ms", "latency, p99", "ms"),
         Figure("stack.16.p99_over_p50", "p99 over p50", at_most=3),
@@ -54,10 +69,18 @@ FIGURES: Mapping[str, Sequence[Figure]] = {
     "whole stack, 1 in flight": (
         Figure("stack.1.orders_per_s", "orders", "1/s"),
         Figure("stack.1.cpu_ms", "processor time an order", "ms"),
+        *_by_process(1),
     ),
     "latency at low load": (
         Figure("latency.p50_ms", "p50", "ms", at_most=28),
         Figure("latency.p99_ms", "p99", "ms", at_most=60),
+    ),
+    "beside DBOS, whose five steps are local functions": (
+        Figure("peers.times_dbos", "orders at 64 in flight, times DBOS", at_least=3),
+        Figure("dbos.orders_per_s", "DBOS: orders", "1/s"),
+        Figure("dbos.cpu_ms", "DBOS: processor time an order", "ms"),
+        Figure("dbos.p50_ms", "DBOS at low load: p50", "ms"),
+        Figure("dbos.p99_ms", "DBOS at low load: p99", "ms"),
     ),
     "engine": (
         Figure("engine.100.of_ceiling", "batch 100, of the ceiling of one Python process", at_least=0.35),
@@ -89,6 +112,7 @@ FIGURES: Mapping[str, Sequence[Figure]] = {
         Figure("stack.64.rss_mb.gateway", "API: resident, largest process", "MB", at_most=130),
         Figure("stack.64.rss_mb.triggers", "triggers: resident, largest process", "MB", at_most=130),
         Figure("stack.64.pss_mb", "whole stack, proportional", "MB"),
+        *(Figure(f"stack.64.pss_mb.{name}", f"  of which {name}", "MB") for name in PROCESSES[:-1]),
     ),
     "cold start, import of the functions": (
         Figure("cold.http.of_naive", "HTTP, of the naive package", at_most=0.25),

@@ -40,7 +40,7 @@ from tests.support.statements import counted
 
 STEPS = 3
 HANDLERS = {"user-events": "on_user_events", "payment-events": "on_payment_events", "escrow-events": "on_escrow_events"}
-WAL = "SELECT (pg_current_wal_insert_lsn() - CAST('0/0' AS pg_lsn))::bigint - 8192 * (SELECT wal_fpi FROM pg_stat_wal)"
+WAL = "SELECT (pg_current_wal_insert_lsn() - CAST('0/0' AS pg_lsn))::bigint"
 ROWS = """SELECT relname, n_tup_ins AS inserted, n_tup_upd AS updated, n_tup_hot_upd AS hot, n_tup_del AS deleted
     FROM pg_stat_user_tables WHERE schemaname = 'campusg'"""
 
@@ -99,6 +99,18 @@ def replies(batch: int, seconds: float) -> Mapping[str, float]:
     return {"sagas_per_s": sagas / wall, "cpu_ms": python * 1000 / sagas, "postgres_cpu_ms": postgres * 1000 / sagas}
 
 
+def counts(batch: int) -> Mapping[str, float]:
+    """What the costliest of a saga's three events asks of the database, with the replies of so many sagas."""
+    placed, most = service().world.place_many(batch), Counter[str]()
+    service().world.forget_outbox()
+    for _ in range(STEPS):
+        topic, event = _replies_to(service().world.pending_of(placed))
+        with counted(service().runtime.database._engine) as seen:
+            getattr(service().app, HANDLERS[topic])(json.loads(event), Context())
+        most |= Counter(statements=seen.number, transactions=seen.transactions, round_trips=seen.round_trips)
+    return most
+
+
 def posts(number: int) -> Mapping[str, float]:
     """Orders placed, published and answered 202, one after the other."""
     request = _request("POST", "/api/orders", OWNER, json.dumps(NEW_ORDER).encode())
@@ -126,10 +138,7 @@ def jobs(number: int) -> Mapping[str, Mapping[str, float]]:
 
 
 def sizes(sagas: int) -> Mapping[str, Mapping[str, float]]:
-    """Counted for one saga, placed by a request and its replies taken one by one: bytes of its messages by type, rows, bytes of the log.
-
-    The log is counted without whole pages, which are written once after each checkpoint.
-    """
+    """Counted for one saga, placed by a request and its replies taken one by one: bytes of its messages by type, rows, bytes of the log."""
     sent: dict[str, list[int]] = defaultdict(list)
     request = _request("POST", "/api/orders", OWNER, json.dumps(NEW_ORDER).encode())
     before = _written()

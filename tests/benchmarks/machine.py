@@ -14,15 +14,15 @@ TICK = os.sysconf("SC_CLK_TCK")
 CALIBRATION_LOOPS = 250_000
 
 
-def calibrate() -> float:
-    """Seconds that a fixed piece of work takes: hashing, and a dictionary of strings."""
-    begun = time.perf_counter()
+def calibrate() -> tuple[float, float]:
+    """Seconds that a fixed piece of work takes (hashing, and a dictionary of strings), and how many of them it had a processor."""
+    begun, cpu = time.perf_counter(), time.process_time()
     seen: dict[str, int] = {}
     digest = b""
     for number in range(CALIBRATION_LOOPS):
         digest = sha256(digest).digest()
         seen[digest[:2].hex()] = number
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, time.process_time() - cpu
 
 
 def described() -> Mapping[str, str | int | float]:

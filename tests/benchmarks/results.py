@@ -18,7 +18,7 @@ class Results:
 
     conditions: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    calibrations: list[float] = field(default_factory=list)
+    calibrations: list[tuple[float, float]] = field(default_factory=list)
     figures: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
 
     def add(self, name: str, value: float, subject: str = OURS) -> None:
@@ -54,7 +54,7 @@ class Results:
     def read(cls, path: Path) -> Self:
         """Read what `write` has written."""
         content = json.loads(path.read_text())
-        results = cls(content["conditions"], content["notes"], content["calibrations"])
+        results = cls(content["conditions"], content["notes"], [(taken, worked) for taken, worked in content["calibrations"]])
         for subject, figures in content["figures"].items():
             for name, values in figures.items():
                 results.figures[subject][name] = list(values)

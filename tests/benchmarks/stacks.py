@@ -1,7 +1,6 @@
 """A stack of any checkout of the project, started as `make run` does, and what its parts cost."""
 
 import json
-import shlex
 import signal
 import subprocess
 import threading
@@ -89,21 +88,27 @@ class Running:
         own = sum(cpu_seconds(part["pid"]) for part in self.info.values() if part and part["pid"])
         return {**used, "rest": cpu_seconds(self.supervisor) - own}
 
-    @contextmanager
-    def database(self) -> Iterator[Any]:
-        """A cursor on the database, each statement a transaction of its own."""
-        url = make_url(str(self.info["postgres"]["url"]))
-        connection = dbapi.connect(url.username, url.host, url.database, url.port or 5432, url.password, timeout=10)
-        try:
-            connection.autocommit = True
-            yield connection.cursor()
-        finally:
-            connection.close()
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return str(self.info["postgres"]["url"])
+
+
+@contextmanager
+def database(url: str) -> Iterator[Any]:
+    """A cursor on a database, each statement a transaction of its own."""
+    parts = make_url(url)
+    connection = dbapi.connect(parts.username, parts.host, parts.database, parts.port or 5432, parts.password, timeout=10)
+    try:
+        connection.autocommit = True
+        yield connection.cursor()
+    finally:
+        connection.close()
 
 
 @contextmanager
 def running(subject: Subject, data_dir: Path, **variables: object) -> Iterator[Running]:
-    """A stack of this checkout while the block runs; raises StackError."""
+    """A stack of this checkout in a new folder while the block runs; raises StackError."""
     command = ServerCommand(
         arguments=[subject.python, "-m", subject.package, "run"],
         environment=environment(data_dir, **variables),
@@ -149,16 +154,16 @@ class MemoryWatch:
                 self.proportional[name] = max(self.proportional[name], sum(pss for _, pss in sizes))
 
 
-def stack_variables(data_dir: Path) -> dict[str, str]:
-    """The settings that the parts of a stack were given."""
-    words = shlex.split((data_dir / "stack.env").read_text())
-    return {name: value for name, _, value in (word.partition("=") for word in words if word != "export")}
+def program_at(bootstrap: str) -> str:
+    """The name of the program on this machine that listens there, if one does."""
+    pid = _listening(bootstrap)
+    return psutil.Process(pid).name() if pid else "elsewhere"
 
 
 def _at_work(process: ServerProcess, data_dir: Path, log: LogFile) -> Mapping[str, Any]:
     deadline = time.monotonic() + START_PATIENCE_SECONDS
     while process.exit_code is None and time.monotonic() < deadline:
-        if log.path.exists() and "the stack is at work" in log.path.read_text():
+        with suppress(FileNotFoundError):
             content: Mapping[str, Any] = json.loads((data_dir / "run.json").read_text())
             return content
         time.sleep(0.05)

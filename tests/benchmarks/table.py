@@ -28,12 +28,18 @@ def printed(results: Results) -> Iterator[Line]:
 
 def conditions(results: Results) -> Iterator[str]:
     """How the machine was, and what ran."""
-    known, tries = results.conditions, [seconds * 1000 for seconds in results.calibrations]
+    known, tries = results.conditions, [taken * 1000 for taken, _ in results.calibrations]
+    shares = [worked / taken for taken, worked in results.calibrations]
     loads = f"load average {known['load_average']:.1f} before, {known['load_average_at_end']:.1f} at the end"
     yield f"{known['cpus']} processors ({known['cpu_model']}), {loads}"
     spread = f"{max(tries) / min(tries):.2f} times between the fastest and the slowest of {len(tries)}"
     yield f"noise: a fixed piece of work took {min(tries):.0f} to {max(tries):.0f} ms, {spread}"
-    yield f"broker: {known['broker']}; {known['seconds']} s in all; median of the rounds, (least–most) where there were several"
+    yield f"it had a processor {min(shares):.0%} to {max(shares):.0%} of that time, other programs the rest"
+    most = f"{known['trigger_batch_size']} (partners {known['partners_batch_size']})"
+    batches = f"batches up to {most}, window {known['trigger_window_seconds']} s"
+    yield f"broker: {known['broker']}; fetch_max_wait_ms {known['fetch_max_wait_ms']:.0f}; {batches}"
+    yield from [f"PostgreSQL {known['server_version']}: {known['commit']}"] if "server_version" in known else []
+    yield f"{known['seconds']} s in all; median of the rounds, (least–most) where there were several"
     yield from results.notes
 
 
@@ -60,4 +66,4 @@ def _range(values: Sequence[float]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.4g}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks.load import Load, connect, disconnect, one_after_another, orders_in_flight
 from tests.benchmarks.machine import cpu_seconds
 from tests.benchmarks.routes import READS
-from tests.benchmarks.stacks import MemoryWatch, Running
+from tests.benchmarks.stacks import MemoryWatch, Running, database
 from tests.support.api import Api
 
 LEVELS = (1, 16, 64)
@@ -126,7 +126,7 @@ def _checked(load: Load) -> Load:
 @contextmanager
 def _statements_logged(stack: Running) -> Iterator[Path]:
     """Have the embedded server write every statement to its log while the block runs; the log."""
-    with stack.database() as cursor:
+    with database(stack.database_url) as cursor:
         cursor.execute(ON)
         cursor.execute("SELECT pg_reload_conf()")
     try:
@@ -134,12 +134,12 @@ def _statements_logged(stack: Running) -> Iterator[Path]:
         time.sleep(0.5)
         yield stack.data_dir / "logs" / "postgres.log"
     finally:
-        with stack.database() as cursor:
+        with database(stack.database_url) as cursor:
             cursor.execute(OFF)
             cursor.execute("SELECT pg_reload_conf()")
 
 
 def _scans(stack: Running) -> Mapping[str, int]:
-    with stack.database() as cursor:
+    with database(stack.database_url) as cursor:
         cursor.execute(SCANS)
         return {str(table): int(number) for table, number in cursor.fetchall()}

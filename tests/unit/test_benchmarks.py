@@ -6,8 +6,11 @@ from xml.etree import ElementTree
 import pytest
 
 from infra.console import plain
-from tests.benchmarks.charts import write_charts
+from tests.benchmarks.charts import charts, write_charts
 from tests.benchmarks.goals import FIGURES, Figure
+from tests.benchmarks.parts import settings
+from tests.benchmarks.record import FIGURES as RECORDED
+from tests.benchmarks.record import PAGE, TABLE, table
 from tests.benchmarks.results import OURS, Results
 from tests.benchmarks.table import printed
 
@@ -15,8 +18,9 @@ from tests.benchmarks.table import printed
 @pytest.fixture
 def results() -> Results:
     """Two rounds, in turns with earlier code."""
-    known = {"cpus": 2, "cpu_model": "some", "load_average": 0.5, "load_average_at_end": 2.0, "seconds": 60, "broker": "the embedded one"}
-    results = Results({**known, "commits": {OURS: "0123456", "before": "3c3973d"}}, ["a note"], [0.25, 0.5])
+    known = {"cpus": 2, "cpu_model": "some", "load_average": 0.5, "load_average_at_end": 2.0, "seconds": 60}
+    known |= {"server_version": "18.6", "commit": "synchronous_commit on, fsync on", **settings("")}
+    results = Results({**known, "commits": {OURS: "0123456", "before": "3c3973d"}}, ["a note"], [(0.25, 0.25), (0.5, 0.2)])
     for ours, before in ((160.0, 40.0), (150.0, 50.0)):
         results.add("stack.64.orders_per_s", ours)
         results.add("stack.64.orders_per_s", before, "before")
@@ -36,6 +40,7 @@ def test_each_figure_stands_beside_its_goal(results: Results) -> None:
     assert "latency, p50 –" in printed
     assert printed[printed.index("growth") + 1] == "not measured"
     assert "noise: a fixed piece of work took 250 to 500 ms, 2.00 times between the fastest and the slowest of 2" in printed
+    assert "it had a processor 40% to 100% of that time, other programs the rest" in printed
     assert "a note" in printed
 
 
@@ -54,6 +59,16 @@ def test_plots_are_drawn_of_what_was_measured(results: Results, tmp_path: Path) 
     drawn = (tmp_path / "throughput.svg").read_text()
     assert ElementTree.fromstring(drawn).tag.endswith("svg")
     assert drawn.count("<polyline") == 2
+
+
+def test_the_docs_have_the_table_and_the_plots_of_their_figures() -> None:
+    """`python -m tests.benchmarks.record infra/docs/benchmarks.json` mends it, where only goals or words have changed."""
+    recorded = Results.read(RECORDED)
+    found = TABLE.search(PAGE.read_text())
+    assert found
+    assert found[0] == table(recorded)
+    for name, svg in charts(recorded).items():
+        assert PAGE.with_name(f"benchmarks-{name}").read_text() == svg
 
 
 def test_no_figure_stands_twice() -> None:
