@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
