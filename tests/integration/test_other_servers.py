@@ -41,6 +41,8 @@ OTHERWISE = {
     "escape_string_warning": "off",
     "xmloption": "document",
     "work_mem": "64kB",
+    "jit": "on",
+    "jit_above_cost": "0",
 }
 CAFE = "Café 咖喱 ☕ O'Neil \\ 10%"
 
