@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, running_broker, running_postgres
+from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, a_broker, a_postgres
 
 # After every test with tables of its own nothing in them breaks an invariant; tests that need a tool are left out without it.
 pytest_plugins = ["tests.support.auditing", "tests.support.tools"]
@@ -19,7 +19,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One PostgreSQL for the whole run."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+    with a_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
@@ -53,14 +53,14 @@ def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> I
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """One broker without topics for the whole run, for tests that make topics with names of their own."""
-    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+    with a_broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 
 @pytest.fixture
 def bare_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     """A broker without topics, for one test."""
-    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+    with a_broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 

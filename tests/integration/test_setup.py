@@ -7,6 +7,7 @@ from kafka.admin import KafkaAdminClient
 from chalicelib.errors import SettingsError
 from chalicelib.messages.topics import PARTITIONS
 from infra.stack import setup
+from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 
 
@@ -45,6 +46,7 @@ def test_topics_are_made_and_a_topic_with_other_partitions_is_named(
     assert "topic order-events has 1 partitions where 3 are needed" in capsys.readouterr().err
     admin = KafkaAdminClient(bootstrap_servers=bare_kafka.bootstrap)
     admin.delete_topics(["order-events"])
+    eventually(lambda: "order-events" not in admin.list_topics(), what="the end of the topic")
     assert setup.topics() == 0
     assert set(admin.list_topics()) >= PARTITIONS.keys()
     admin.close()
