@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack lambda kafka kafka-jars
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -112,6 +112,9 @@ infra-tools: venv .tools/infra-check/complete ## install what `make infra-check`
 ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
 	@$(PY) -m venv .tools/ministack
 	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/ministack.txt
+
+lambda: venv ## install Lambda's own runtime client beside .venv, for the tests that run the package as Lambda does
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/lambda/packages --upgrade --requirement tests/tools/lambda.txt
 
 kafka: venv ## start Apache Kafka itself (Java 17, Maven) and print its KAFKA_BROKERS, in the foreground until Ctrl-C
 	@$(PY) -m infra.stack kafka

@@ -25,6 +25,7 @@ class Tool(NamedTuple):
 TOOLS = {
     "infra-check": Tool(ROOT / ".tools" / "infra-check" / "complete", "make infra-tools"),
     "kafka": Tool(ROOT / ".tools" / "kafka", "make kafka-jars"),
+    "lambda": Tool(ROOT / ".tools" / "lambda" / "packages" / "awslambdaric", "make lambda"),
     "ministack": Tool(ROOT / ".tools" / "ministack" / "bin" / "ministack", "make ministack"),
 }
 
@@ -34,8 +35,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("tool"):
         tool = TOOLS[marker.args[0]]
         if not tool.file.exists():
-            missing = f"needs {marker.args[0]}: {tool.command}"
-            (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(missing)
+            leave_out(f"needs {marker.args[0]}: {tool.command}")
+
+
+def leave_out(reason: str) -> None:
+    """Leave the test out, or fail it where tools are required."""
+    (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(reason)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
