@@ -1,13 +1,16 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack lambda kafka kafka-jars
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack lambda kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
+
+SERVER_TESTS := own_servers setup migrations roles schema other_servers audit queries explain consume purge sweep races_accept \
+	producer publisher partners_service esm_poller esm_batching esm_process image
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +78,9 @@ test: venv ## run all tests, some files at a time
 test-fast: venv ## run the tests that need no database and no broker
 	@$(PY) -m pytest --numprocesses auto --dist loadfile tests/unit
 
+test-servers: venv ## run the tests that depend on what a server does, on TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BROKERS
+	@$(PY) -m pytest --numprocesses 0 $(SERVER_TESTS:%=tests/integration/test_%.py)
+
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks
 
@@ -121,6 +127,9 @@ kafka: venv ## start Apache Kafka itself (Java 17, Maven) and print its KAFKA_BR
 
 kafka-jars: venv ## fetch what `make kafka` runs, for the tests with it
 	@$(PY) -m infra.stack kafka-jars
+
+actionlint: ## check .github/workflows; needs Go
+	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 hooks: ## have git run `make lint` before each commit
 	@git config core.hooksPath .githooks
