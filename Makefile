@@ -9,8 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
 
+# Apache Kafka refuses the batch of the test that is left out; the embedded broker keeps what it is sent.
 SERVER_TESTS := own_servers setup migrations roles schema other_servers audit queries explain consume purge sweep races_accept \
 	producer publisher partners_service esm_poller esm_batching esm_process image
+NOT_ON_KAFKA := tests/integration/test_partners_service.py::test_a_batch_that_can_t_be_read_is_skipped_and_blocks_nothing
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -79,7 +81,7 @@ test-fast: venv ## run the tests that need no database and no broker
 	@$(PY) -m pytest --numprocesses auto --dist loadfile tests/unit
 
 test-servers: venv ## run the tests that depend on what a server does, on TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BROKERS
-	@$(PY) -m pytest --numprocesses 0 $(SERVER_TESTS:%=tests/integration/test_%.py)
+	@$(PY) -m pytest --numprocesses 0 $(SERVER_TESTS:%=tests/integration/test_%.py) --deselect $(NOT_ON_KAFKA)
 
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks

@@ -78,3 +78,6 @@ def test_the_tests_on_given_servers_are_there() -> None:
     assert listed is not None
     for name in listed[1].replace("\\", "").split():
         assert (ROOT / "tests" / "integration" / f"test_{name}.py").exists(), name
+    left_out = re.search(r"^NOT_ON_KAFKA := (\S+)::(\S+)$", MAKEFILE, re.MULTILINE)
+    assert left_out is not None
+    assert f"def {left_out[2]}(" in (ROOT / left_out[1]).read_text()
