@@ -14,12 +14,12 @@ from typing import Any
 
 from chalicelib.settings import SharedSettings
 from infra.console import Line, Styled, complain, plain, say
+from infra.stack.keeper import ROOT
 from infra.stack.logfile import LogFile
 from infra.stack.process import ServerCommand, ServerProcess, last_lines
 from infra.stack.runfile import holder
 from infra.stack.running import NotRunningError, run_info, stack_variables, telling
 from infra.stack.settings import data_dir
-from infra.stack.stack import ROOT
 from infra.stack.stories import LIFE, SILENT, TIMED_OUT, UNHAPPY, Api, Story, StoryError
 from infra.stack.timeline import timeline
 

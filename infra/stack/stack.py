@@ -3,38 +3,27 @@
 import asyncio
 import contextlib
 import os
-import sys
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from infra.console import progress, say
 from infra.esm.forks import ForkFailed
 from infra.stack import ports
 from infra.stack.broker import EmbeddedBroker
 from infra.stack.devkeys import jwks_file
-from infra.stack.logfile import LogFile
+from infra.stack.keeper import ROOT, Keeper, all_of, module_command
 from infra.stack.part_forks import PartForks
 from infra.stack.postgres import EmbeddedPostgres
-from infra.stack.process import Launch, Process, ServerCommand, ServerError, launcher
+from infra.stack.process import Process, ServerCommand, ServerError
 from infra.stack.runfile import RunInfo, publish, withdraw
 from infra.stack.settings import StackSettings
 from infra.stack.setup import make_tables, make_topics
-from infra.stack.supervisor import Part, PartError, PartSpec
+from infra.stack.supervisor import Part, PartError
 from infra.stack.threads import in_thread
 
 MODULES = {"gateway": "infra.gateway", "partners": "infra.partners", "triggers": "infra.stack.triggers"}
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_HTTP_PORT = 8000
 DATABASE_POOL_SIZE = 20
 RESTART_PATIENCE_SECONDS = 1.0
-# What a part must not take from the shell `make run` was called in: it would be another port, another issuer of tokens, another database,
-# or "on AWS".
-NOT_INHERITED = frozenset(
-    {
-        *("HTTP_HOST", "HTTP_PORT", "PARTNERS", "READY_FD", "JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "KAFKA_SECURITY"),
-        *("DATABASE_HOST", "DATABASE_USER", "DATABASE_SECRET_ARN", "AWS_LAMBDA_FUNCTION_NAME"),
-    }
-)
 
 
 class StackError(ServerError):
@@ -47,17 +36,15 @@ class Stack:
     def __init__(self, settings: StackSettings, parts_lock: int, hurry: asyncio.Event) -> None:
         """Nothing is started yet; the folders of DATA_DIR must exist. When `hurry` is set, no part's end is waited for."""
         self._settings = settings
-        self._launch = launcher([parts_lock])
-        self._hurry = hurry
-        self._keepers: list[asyncio.Task[None]] = []
         self.logs = settings.data_dir / "logs"
+        self._keeper = Keeper(self.logs, parts_lock, hurry)
         self.http_port = settings.http_port or ports.free_port_from(DEFAULT_HTTP_PORT)
         self.postgres = EmbeddedPostgres(settings.data_dir, ports.free_port()) if settings.database_url is None else None
         self.broker = EmbeddedBroker(settings.data_dir, ports.free_port()) if settings.kafka_brokers is None else None
         self._postgres = self._postgres_part(self.postgres) if self.postgres else None
         self._broker = self._broker_part(self.broker) if self.broker else None
         self._forks = PartForks([parts_lock])
-        self._preload = self._part("preload", lambda: self._module_command("infra.stack.preload"), launch=self._forks.start)
+        self._preload = self._keeper.part("preload", lambda: self._module_command("infra.stack.preload"), launch=self._forks.start)
         self._partners = self._python_part("partners") if settings.partners == "simulated" else None
         self._triggers = self._python_part("triggers", stop_patience=2.5)
         self._gateway = self._python_part("gateway")
@@ -101,10 +88,10 @@ class Stack:
                 await in_thread(self.postgres.prepare)
         if self.broker is not None:
             self.broker.prepare()
-        await _all(*(self._start(part) for part in (self._postgres, self._broker, self._preload) if part is not None))
+        await all_of(*(self._start(part) for part in (self._postgres, self._broker, self._preload) if part is not None))
         async with progress("making tables and topics"):
-            await _all(in_thread(lambda: make_tables(self.database_url)), in_thread(self._make_topics))
-        await _all(
+            await all_of(in_thread(lambda: make_tables(self.database_url)), in_thread(self._make_topics))
+        await all_of(
             *(self._start(part) for part in (self._partners, self._triggers) if part is not None),
             self._start_gateway(),
         )
@@ -112,22 +99,16 @@ class Stack:
 
     async def stop(self) -> None:
         """End every part in order and withdraw run.json."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await self._keeper.let_go()
         withdraw(self._settings.data_dir)
-        for part in (self._gateway, self._triggers, self._partners, self._broker, self._postgres, self._preload):
-            if part is not None and part.pid is not None:
-                async with progress(f"ending {part.name}"):
-                    await part.stop()
+        await self._keeper.end((self._gateway, self._triggers, self._partners, self._broker, self._postgres, self._preload))
 
     async def failed(self) -> None:
         """Wait for ever; raise what no restart can mend, should it happen."""
-        await asyncio.gather(*self._keepers)
+        await self._keeper.failed()
 
     async def _start(self, part: Part) -> None:
-        await part.start()
-        self._keepers.append(asyncio.create_task(part.keep_running(self._is_back)))
+        await self._keeper.start(part, self._is_back)
 
     async def _start_gateway(self) -> None:
         while True:
@@ -143,7 +124,7 @@ class Stack:
         if part is self._broker:
             # It may have lost records and committed offsets: those who read from it begin anew.
             say("kafka may have lost records: those who read from it are started anew")
-            await _all(*(reader.stop(RESTART_PATIENCE_SECONDS) for reader in (self._triggers, self._partners) if reader is not None))
+            await all_of(*(reader.stop(RESTART_PATIENCE_SECONDS) for reader in (self._triggers, self._partners) if reader is not None))
         self._publish()
 
     def _publish(self) -> None:
@@ -168,56 +149,29 @@ class Stack:
         make_topics(self.bootstrap, embedded=self.broker is not None)
 
     def _postgres_part(self, server: EmbeddedPostgres) -> Part:
-        return self._part("postgres", server.command, is_ready=server.is_ready, after_start=server.ensure_database, stop_patience=3.0)
+        return self._keeper.part(
+            "postgres", server.command, is_ready=server.is_ready, after_start=server.ensure_database, stop_patience=3.0
+        )
 
     def _broker_part(self, broker: EmbeddedBroker) -> Part:
-        return self._part("kafka", broker.command, is_ready=broker.is_ready, after_start=self._make_topics)
+        return self._keeper.part("kafka", broker.command, is_ready=broker.is_ready, after_start=self._make_topics)
 
     def _python_part(self, name: str, stop_patience: float = 2.0) -> Part:
-        return self._part(name, lambda: self._python_command(name), launch=self._launch_python, stop_patience=stop_patience)
+        return self._keeper.part(name, lambda: self._python_command(name), launch=self._launch_python, stop_patience=stop_patience)
 
     def _python_command(self, name: str) -> ServerCommand:
         own: Mapping[str, str] = {"HTTP_PORT": str(self.http_port)} if name == "gateway" else {}
         return self._module_command(MODULES[name], own)
 
     def _module_command(self, module: str, environment: Mapping[str, str] | None = None) -> ServerCommand:
-        inherited = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
-        return ServerCommand(
-            arguments=[sys.executable, "-m", module],
-            environment={**inherited, **self.variables(), **(environment or {}), "PYTHONUNBUFFERED": "1"},
-            directory=ROOT,
-        )
+        return module_command(module, {**self.variables(), **(environment or {})})
 
     def _launch_python(self, command: ServerCommand, output: int, announce: int) -> Process:
         """Fork the part if the process for that is there; else start it, which takes longer."""
         if self._preload.at_work:
             with contextlib.suppress(ForkFailed):
                 return self._forks.fork(command, output, announce)
-        return self._launch(command, output, announce)
-
-    def _part(
-        self,
-        name: str,
-        command: Callable[[], ServerCommand],
-        *,
-        launch: Launch | None = None,
-        is_ready: Callable[[], bool] | None = None,
-        after_start: Callable[[], None] | None = None,
-        stop_patience: float = 2.0,
-    ) -> Part:
-        log = LogFile(self.logs / f"{name}.log")
-        return Part(PartSpec(name, command, log, launch or self._launch, is_ready, after_start, stop_patience), self._hurry)
-
-
-async def _all(*works: Coroutine[None, None, None]) -> None:
-    """Do all at once; the first error cancels the others before it is raised."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return self._keeper.launch(command, output, announce)
 
 
 def _running(part: Part) -> int:
