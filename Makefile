@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package hooks ministack lambda kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -106,6 +106,12 @@ lint: venv ## check style, types and imports
 package: venv ## make what is deployed to AWS, in .build: make package ARCH=arm64
 	@$(PY) -m infra.aws package
 
+deploy: venv ## deploy the package: make deploy STAGE=home, or on AWS by your credentials STAGE=dev PARAMETERS="JwksUrl=… JwtIssuer=…"
+	@$(PY) -m infra.deploy deploy
+
+undeploy: venv ## delete what was deployed: make undeploy STAGE=home; on AWS the data's stack only with DATA=1
+	@$(PY) -m infra.deploy undeploy
+
 infra-check: venv .tools/infra-check/complete ## check both stacks for AWS: schemas, references, what each role may do
 	@$(PY) -m infra.aws infra-check
 
@@ -117,7 +123,7 @@ infra-tools: venv .tools/infra-check/complete ## install what `make infra-check`
 	@.tools/infra-check/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement tests/tools/infra-check.txt
 	@touch .tools/infra-check/complete
 
-ministack: venv ## install MiniStack beside .venv, for the tests of the emulator with it
+ministack: venv ## install MiniStack beside .venv, for `make deploy STAGE=home` and the tests with it
 	@$(PY) -m venv .tools/ministack
 	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/ministack.txt
 

@@ -17,6 +17,7 @@ from chalicelib.messaging.decode import receive
 from chalicelib.operations.take_replies import Delivery, take_replies
 from infra.commands import run_command
 from infra.console import say, visible
+from infra.deploy.__main__ import COMMANDS as DEPLOY_COMMANDS
 from infra.operator import audit, dead_letters, why
 from infra.operator.__main__ import COMMANDS as OPERATOR_COMMANDS
 from infra.partners import requests
@@ -36,7 +37,7 @@ TWISTED = ("paymentId", "escrowId", "paymentMethodId", "payoutAccountId", "reaso
 # As it looks where it went through the door, within JSON or not.
 SHOWN, SHOWN_IN_JSON = visible(NASTY), visible(json.dumps(NASTY, ensure_ascii=False)[1:-1])
 Run = Callable[..., str]
-COMMANDS = {**STACK_COMMANDS, **OPERATOR_COMMANDS}
+COMMANDS = {**STACK_COMMANDS, **OPERATOR_COMMANDS, **DEPLOY_COMMANDS}
 
 
 def twisted(value: bytes) -> bytes:
@@ -229,7 +230,7 @@ def test_what_an_operator_gives_a_command(
 ) -> None:
     """Also by mistake: pasted from somewhere, a name may hold anything."""
     nasty = f"{NASTY}\ud83d"
-    names = ("HTTP_PORT", "PARTNERS", "API_URL", "TOKEN", "ID", "SAGA", "ROLE", "SUB", "DATABASE_URL", "REASON")
+    names = ("HTTP_PORT", "PARTNERS", "API_URL", "TOKEN", "ID", "SAGA", "ROLE", "SUB", "DATABASE_URL", "REASON", "STAGE")
     for name in (*names, "ORDER", "ERROR"):
         monkeypatch.setenv(name, nasty.replace("\ud83d", "\udc9f") if name in names else "")
     monkeypatch.setenv("DATA_DIR", str(tmp_path / NASTY))

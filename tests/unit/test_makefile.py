@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from infra.aws.__main__ import COMMANDS as AWS
+from infra.deploy.__main__ import COMMANDS as DEPLOY
 from infra.operator.__main__ import COMMANDS as OPERATOR
 from infra.stack.__main__ import COMMANDS as STACK
 
@@ -20,5 +21,5 @@ def test_help_lists_every_target() -> None:
 
 
 def test_every_command_has_a_target_of_its_name() -> None:
-    for package, commands in {"aws": AWS, "stack": STACK, "operator": OPERATOR}.items():
+    for package, commands in {"aws": AWS, "deploy": DEPLOY, "stack": STACK, "operator": OPERATOR}.items():
         assert set(re.findall(rf"^([a-z-]+): .*\n\t@\$\(PY\) -m infra\.{package} \1$", MAKEFILE, re.MULTILINE)) == set(commands)
