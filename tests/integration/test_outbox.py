@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+import sqlalchemy as sa
+
 from chalicelib.db.connection import make_engine
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
@@ -132,3 +134,17 @@ def test_waiting_names_the_buckets_that_have_something_due(world: World) -> None
     with world.engine.begin() as session:
         assert outbox.waiting(session, EVERY) == [3]
         assert outbox.waiting(session, [4, 5]) == []
+
+
+def test_an_empty_outbox_is_read_once_a_look_and_not_once_a_bucket(world: World) -> None:
+    def scans() -> int:
+        world.rows("SELECT pg_stat_force_next_flush()")
+        [row] = world.rows("SELECT seq_scan + idx_scan AS number FROM pg_stat_user_tables WHERE relname = 'outbox'")
+        return int(row["number"])
+
+    world.rows("DELETE FROM campusg.outbox")
+    before = scans()
+    with world.engine.begin() as session:
+        assert outbox.waiting(session, EVERY) == []
+        session.execute(sa.text("SELECT pg_stat_force_next_flush()"))
+    assert scans() - before <= 1
