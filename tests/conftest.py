@@ -7,8 +7,9 @@ import pytest
 
 from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, a_broker, a_postgres
 
-# After every test with tables of its own nothing in them breaks an invariant; tests that need a tool are left out without it.
-pytest_plugins = ["tests.support.auditing", "tests.support.tools"]
+# After every test with tables of its own nothing in them breaks an invariant; in none do functions pin a session of RDS Proxy; tests that
+# need a tool are left out without it.
+pytest_plugins = ["tests.support.auditing", "tests.support.pinning", "tests.support.tools"]
 
 
 def pytest_xdist_auto_num_workers() -> int:

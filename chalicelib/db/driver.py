@@ -143,6 +143,13 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
             self._ahead.clear()
 
     def _answered(self, context: Any) -> Any:
+        try:
+            return self._read_answers(context)
+        except OSError as error:
+            # The driver lets it through, and SQLAlchemy would take the connection for a good one.
+            raise InterfaceError("network error") from error
+
+    def _read_answers(self, context: Any) -> Any:
         begun, self._begins = self._begins, False
         awaited, self._awaited = self._awaited, []
         _flush(self._sock)

@@ -129,13 +129,14 @@ def brokerless(world: World, functions_url: str, monkeypatch: pytest.MonkeyPatch
     yield from serve(world, functions_url, "127.0.0.1:1", monkeypatch, jwks_file(tmp_path))
 
 
-def serve(world: World, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch, keys: Path) -> Iterator[Service]:
+def serve(world: World, database_url: str, broker: str, monkeypatch: pytest.MonkeyPatch, keys: Path, **variables: str) -> Iterator[Service]:
     environment = {
         "DATABASE_URL": database_url,
         "DATABASE_POOL_SIZE": "6",
         "KAFKA_BROKERS": broker,
         "DEV_JWKS_FILE": str(keys),
         "POWERTOOLS_METRICS_DISABLED": "true",
+        **variables,
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -16,7 +16,7 @@ from chalicelib.sagas.engine import UnitOfWork
 from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
 from tests.support.database import Placed, World
-from tests.support.failing import raising
+from tests.support.failing import raising, role_set
 from tests.support.kafka_records import Record, answer, failed_places
 
 NOBODY: dict[str, Any] = {"batchItemFailures": []}
@@ -112,9 +112,8 @@ def test_a_saga_that_can_not_be_read_is_narrowed_down_to_its_record(
 def test_an_order_that_somebody_else_has_locked_is_delivered_again_and_never_a_dead_letter(
     brokerless: Service, placed: list[Placed], records: list[Record]
 ) -> None:
-    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
-    sa.event.listen(brokerless.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
-    with brokerless.world.engine.begin() as other:
+    with role_set(brokerless.world, "lock_timeout", "30ms"), brokerless.world.engine.begin() as other:
+        brokerless.runtime.database.close()
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"), {"id": placed[4].order_id})
         for _ in range(DELIVERIES + 1):
             assert failed_places(brokerless.on_events(*records)) == [records[4].place]

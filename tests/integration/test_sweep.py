@@ -1,6 +1,8 @@
 """What the clock brings about for sagas that wait for an answer."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
 from tests.support.database import Placed, World
 from tests.support.eventually import eventually
+from tests.support.failing import role_set
 from tests.support.kafka_records import answer
 
 
@@ -57,10 +60,12 @@ def exhaust(service: Service, placed: Placed) -> None:
     assert saga["awaited_id"] != command.id or saga["status"] == "FAILED"
 
 
-def wait_for_locks_in_vain(service: Service) -> None:
-    """Have the service's transactions wait for a lock no longer than 30 ms."""
-    set_timeout = "SELECT set_config('lock_timeout', '30ms', true)"
-    sa.event.listen(service.runtime.database._engine, "begin", lambda session: session.exec_driver_sql(set_timeout))
+@contextmanager
+def impatient(service: Service) -> Iterator[None]:
+    """The service's transactions wait for a lock no longer than 30 ms."""
+    with role_set(service.world, "lock_timeout", "30ms"):
+        service.runtime.database.close()
+        yield
 
 
 def test_what_is_not_due_is_left_alone(brokerless: Service) -> None:
@@ -178,8 +183,7 @@ def test_an_order_that_somebody_else_has_locked_does_not_stop_the_others(brokerl
     placed = brokerless.world.place_many(3)
     brokerless.world.forget_outbox()
     brokerless.world.make_due()
-    wait_for_locks_in_vain(brokerless)
-    with brokerless.world.engine.begin() as other:
+    with impatient(brokerless), brokerless.world.engine.begin() as other:
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR UPDATE"), {"id": placed[0].order_id})
         sweep(brokerless)
     assert [attempts(brokerless.world, each) for each in placed] == [1, 2, 2]
@@ -191,8 +195,7 @@ def test_a_sweep_ends_however_many_orders_somebody_else_has_locked(brokerless: S
     """They stay due, as nobody can push them back."""
     placed = brokerless.world.place_many(2)
     brokerless.world.make_due()
-    wait_for_locks_in_vain(brokerless)
-    with brokerless.world.engine.begin() as other:
+    with impatient(brokerless), brokerless.world.engine.begin() as other:
         other.execute(sa.text("SELECT 1 FROM campusg.orders FOR UPDATE"))
         sweep(brokerless, 2)
     assert [attempts(brokerless.world, each) for each in placed] == [1, 1]
@@ -219,8 +222,7 @@ def test_a_page_of_locked_orders_does_not_keep_the_others_waiting(brokerless: Se
     placed = brokerless.world.place_many(5)
     brokerless.world.forget_outbox()
     brokerless.world.make_due()
-    wait_for_locks_in_vain(brokerless)
-    with brokerless.world.engine.begin() as other:
+    with impatient(brokerless), brokerless.world.engine.begin() as other:
         locked = [each.order_id for each in placed[:4]]
         other.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = ANY(CAST(:ids AS uuid[])) FOR UPDATE"), {"ids": locked})
         sweep(brokerless, 2)
