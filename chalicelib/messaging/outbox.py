@@ -167,7 +167,7 @@ SETTLE = sa.text(f"""
 # Nothing is asked of the buckets while the outbox is empty, as it mostly is: each would read through the rows that were deleted.
 WAITING = sa.text(f"""
     SELECT bucket FROM campusg.outbox_buckets b
-    WHERE EXISTS (SELECT 1 FROM campusg.outbox) AND bucket = ANY(CAST(:buckets AS smallint[]))
+    WHERE (SELECT min(id) FROM campusg.outbox) IS NOT NULL AND bucket = ANY(CAST(:buckets AS smallint[]))
         AND EXISTS (SELECT 1 FROM campusg.outbox o WHERE o.bucket = b.bucket AND {DUE})""")  # noqa: S608 - as above
 
 # Of each bucket the oldest, which an index finds.
