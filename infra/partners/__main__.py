@@ -16,12 +16,18 @@ PLAIN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON a log record: time, level, the constant sentence, and its fields."""
+    """A line of JSON a log record: timestamp, level, the constant sentence, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object in ASCII without line breaks: whoever reads the log at a terminal sees no character that steers it."""
         fields = {name: value for name, value in vars(record).items() if name not in PLAIN_ATTRIBUTES}
-        line = {"time": self.formatTime(record), "level": record.levelname, "service": "partners", "message": record.getMessage(), **fields}
+        line = {
+            "timestamp": self.formatTime(record),
+            "level": record.levelname,
+            "service": "partners",
+            "message": record.getMessage(),
+            **fields,
+        }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -35,11 +35,14 @@ def test_at_home_the_logs_of_all_parts_are_read_by_time(
     write(tmp_path / "logs" / "gateway.log", ANSWERED, f"plain text about {ORDER}", {**MOVED, "order_id": OTHER}, f'{{"half": "{ORDER}"')
     write(tmp_path / "logs" / "gateway.log.1", BEGAN)
     write(tmp_path / "logs" / "triggers.log", MOVED)
+    told = {"timestamp": "2026-11-29 08:00:01,400", "level": "INFO", "message": "notification sent", "order_id": ORDER}
+    write(tmp_path / "logs" / "partners.log", told)
     assert run(monkeypatch, tmp_path) == 0
     assert capsys.readouterr().out.splitlines() == [
         "2026-11-29 08:00:01,100  gateway   A saga began  saga=create_order",
         "2026-11-29 08:00:01,200  gateway   A request was answered  status=202",
         "2026-11-29 08:00:01,300  triggers  A saga moved on  saga=create_order  outcome=payment.authorized\\x1b[31m",
+        "2026-11-29 08:00:01,400  partners  notification sent",
     ]
 
 

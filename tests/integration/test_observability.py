@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from chalice.test import Client
 
 from chalicelib.db.connection import on_commit
-from chalicelib.observability import MOST_VALUES, SERVICE, measure
+from chalicelib.observability import MOST_VALUES, SERVICE, measure, tell
 from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
 from tests.support.database import Placed
@@ -212,3 +213,14 @@ def test_what_waits_for_a_commit_is_called_after_it_and_not_without(brokerless: 
 def test_many_values_of_a_metric_come_in_documents_of_the_size_that_cloudwatch_reads(metrics: Callable[[str], list[Any]]) -> None:
     measure("StepMilliseconds", "Milliseconds", [1.0] * (MOST_VALUES + 1), step="a")
     assert metrics("StepMilliseconds") == [("a", [1.0] * MOST_VALUES), ("a", [1.0])]
+
+
+def test_lines_of_a_batch_are_ascii_and_each_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [uuid4() for _ in range(100)]
+    tell({"message": "A saga moved on", "saga_id": each, "message_id": "é\u202e\x1b" if each == ids[50] else "plain"} for each in ids)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert "\x1b" not in out
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["saga_id"] for line in lines] == [str(each) for each in ids]
+    assert lines[50].items() >= {**ALIKE, "message_id": "é\u202e\x1b"}.items()
