@@ -3,7 +3,8 @@
 Two stacks: the data's outlives every release, so a release that fails can't touch it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,23 @@ READY_SECONDS = 300.0
 # What us-east-1 is called where a bucket's place is named: not at all.
 UNNAMED_REGION = "us-east-1"
 NOT_FOUND, FORBIDDEN = 404, 403
+# Types of the data stack that hold what nobody can make again.
+PRECIOUS = frozenset({"AWS::RDS::DBInstance", "AWS::MSK::Cluster", "AWS::MSK::Topic"})
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person may ask of a deployment.
+
+    `bucket` is for the package; `roles` has the database's roles made anew, as the first deployment does anyway; without `migrate` the
+    tables stay as they are, as when an older release comes back; with `replace` even what is PRECIOUS may be lost.
+    """
+
+    parameters: str = ""
+    bucket: str = ""
+    roles: bool = False
+    migrate: bool = True
+    replace: bool = False
 
 
 class Session(Protocol):
@@ -63,23 +81,24 @@ class Account:
         self._s3 = session.client("s3")
         self._data, self._service = stages.stack_name(stage, "data"), stages.stack_name(stage, "service")
 
-    def deploy(self, package_folder: Path, parameters: str, *, bucket: str = "", roles: bool = False) -> None:
-        """Bring both stacks to this package and wait until the API is ready; raises DeployError.
-
-        `roles` has the database's roles made anew, as the first deployment does anyway.
-        """
+    def deploy(self, package_folder: Path, wishes: Wishes) -> None:
+        """Bring both stacks to this package and wait until the API is ready; raises DeployError."""
         package = Package.in_folder(package_folder)
-        given = read_parameters(parameters, package.data, package.service)
+        given = read_parameters(wishes.parameters, package.data, package.service)
         # Before anything is made that costs money.
         self._check(package, given)
-        bucket = self._upload(package, bucket)
-        makes_roles = roles or self._stacks.find(self._service) is None
-        data = self._apply_data(package, given, bucket, makes_roles=makes_roles)
+        bucket = self._upload(package, wishes.bucket)
+        makes_roles = wishes.roles or self._stacks.find(self._service) is None
+        keep: Collection[str] = () if wishes.replace else PRECIOUS
+        url = self._url(bucket, DATA)
+        given_data = self._for_data(package, given, bucket, makes_roles=makes_roles)
+        data = self._stacks.apply(self._data, package.data, url, given_data, keep=keep).outputs
         if makes_roles:
             say(f"calling {data['MakeRolesFunction']}: it makes the database's roles")
             functions.call(self._lambda, data["MakeRolesFunction"], {})
         service = self._apply_service(package, given, bucket, data)
-        functions.migrate(self._lambda, service["MigrateFunction"])
+        if wishes.migrate:
+            functions.migrate(self._lambda, service["MigrateFunction"])
         api = service["EndpointURL"].rstrip("/")
         functions.wait_until_ready(api, READY_SECONDS)
         say(f"stage {self._stage} is deployed: {api}")
@@ -98,7 +117,8 @@ class Account:
         kept = {each["ParameterKey"]: "" for each in (self._stacks.find(self._service) or {}).get("Parameters", [])}
         require(package.service, {**kept, **later, **outputs, "Stage": self._stage, **given})
 
-    def _apply_data(self, package: Package, given: Mapping[str, str], bucket: str, *, makes_roles: bool) -> Mapping[str, str]:
+    def _for_data(self, package: Package, given: Mapping[str, str], bucket: str, *, makes_roles: bool) -> dict[str, str]:
+        """The parameters of the data stack."""
         handler = package.function("APIHandler")
         code = {
             "CodeBucket": bucket,
@@ -107,8 +127,7 @@ class Account:
             "CodeRuntime": handler["Runtime"],
             "CodeArchitecture": handler["Architectures"][0],
         }
-        parameters = {**stages.parameters(self._stage, "data"), **_of(package.data, given), **code}
-        return self._stacks.apply(self._data, package.data, self._url(bucket, DATA), parameters).outputs
+        return {**stages.parameters(self._stage, "data"), **_of(package.data, given), **code}
 
     def _apply_service(self, package: Package, given: Mapping[str, str], bucket: str, data: Mapping[str, str]) -> Mapping[str, str]:
         own = _of(package.service, given)

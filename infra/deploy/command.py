@@ -19,7 +19,9 @@ def deploy() -> int:
 
     def to_aws(stage: str) -> None:
         account = amazon.Account(amazon.open_session(), stage)
-        account.deploy(package.FOLDER, parameters, bucket=os.environ.get("BUCKET", ""), roles=_is_set("ROLES"))
+        bucket, migrates = os.environ.get("BUCKET", ""), os.environ.get("MIGRATE") != "0"
+        wishes = amazon.Wishes(parameters, bucket, roles=_is_set("ROLES"), migrate=migrates, replace=_is_set("REPLACE"))
+        account.deploy(package.FOLDER, wishes)
 
     return _run("deploy", lambda: home.deploy(package.FOLDER, parameters), to_aws)
 

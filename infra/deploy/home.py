@@ -25,7 +25,7 @@ from infra.stack.files import make_private_folder
 from infra.stack.keeper import ROOT
 from infra.stack.run import SAMPLE_ORDER, stop
 from infra.stack.runfile import holder
-from infra.stack.running import run_info
+from infra.stack.running import NotRunningError, run_info
 from infra.stack.settings import data_dir
 
 LOOK_SECONDS = 0.1
@@ -41,7 +41,11 @@ def deploy(package_folder: Path, parameters: str) -> None:
     if pid is None:
         _start(place, package, given)
     elif place.folder.exists():
-        _update(place, package, given)
+        try:
+            triggers = run_info(place.data_dir)["triggers"]["pid"]
+        except NotRunningError as error:
+            raise DeployError(f"{error}; wait until it is, or end it by `make undeploy STAGE=home`") from error
+        _update(place, package, given, triggers)
     else:
         raise DeployError(f"DATA_DIR {place.data_dir}: `make run` runs on it, pid {pid}; end that by `make stop`, or name another DATA_DIR")
     _welcome(place)
@@ -100,7 +104,7 @@ def _follow(place: Place, supervisor: "subprocess.Popen[bytes]") -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def _update(place: Place, package: Package, parameters: Mapping[str, str]) -> None:
+def _update(place: Place, package: Package, parameters: Mapping[str, str], triggers: int) -> None:
     """Change what runs; where the mappings have changed, whoever polls them is started anew."""
     polled = place.mappings_file.read_bytes()
     servers = place.servers()
@@ -112,7 +116,7 @@ def _update(place: Place, package: Package, parameters: Mapping[str, str]) -> No
     release.wake(api, place.data_dir)
     place.keep(package, parameters)
     if place.mappings_file.read_bytes() != polled:
-        os.kill(run_info(place.data_dir)["triggers"]["pid"], signal.SIGTERM)
+        os.kill(triggers, signal.SIGTERM)
 
 
 def _ministack(place: Place) -> MiniStack:

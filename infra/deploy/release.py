@@ -48,6 +48,10 @@ class Release:
         functions.migrate(lambda_, applied.outputs["MigrateFunction"])
         return self.ministack.api(applied.outputs["RestAPIId"], API_STAGE)
 
+    def wait(self, api: str) -> None:
+        """Return when the API is ready; raises DeployError."""
+        functions.wait_until_ready(api, READY_SECONDS)
+
     def wake(self, api: str, data_dir: Path) -> None:
         """Have an order's functions started before somebody waits for them; raises DeployError where one fails."""
         lambda_ = client("lambda", self.ministack.endpoint)
@@ -56,7 +60,7 @@ class Release:
         with ThreadPoolExecutor(max_workers=2) as pool:
             # A batch without records: what Lambda never sends, and what is taken at once.
             waking = [pool.submit(functions.call, lambda_, name, {"records": {}}) for name in polled]
-            functions.wait_until_ready(api, READY_SECONDS)
+            self.wait(api)
             headers = {"Authorization": f"Bearer {requested_token(data_dir, 'customer', 'nobody')}"}
             requests.get(f"{api}/api/orders?limit=1", headers=headers, timeout=READY_SECONDS)
             for each in waking:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ NOTHING_TO_DO = ("didn't contain changes", "No updates are to be performed")
 # What follows from another resource's failure, in CloudFormation's words.
 CANCELLED = "cancelled"
 NAMES_SHOWN = 6
-DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+WORKS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+CAN_BE_CHANGED = (*WORKS, "UPDATE_ROLLBACK_COMPLETE")
 VERBS = {"Add": "add", "Modify": "change", "Remove": "remove", "Import": "import", "Dynamic": "perhaps change"}
 
 
@@ -53,10 +54,11 @@ class Stacks:
         """The outputs of a stack, none where it doesn't exist."""
         return _outputs(self.find(name) or {})
 
-    def apply(self, name: str, template: Value, template_url: str, parameters: Mapping[str, str]) -> Applied:
+    def apply(self, name: str, template: Value, template_url: str, parameters: Mapping[str, str], *, keep: Collection[str] = ()) -> Applied:
         """Make the stack as the template says, or change it. Parameters that are not given stay as they are.
 
-        Raises DeployError with the reason of the first failure; CloudFormation has put back by then what it had changed.
+        Does nothing where a resource of a type in `keep` would be lost. Raises DeployError then, or with the reason of the first failure:
+        CloudFormation has put back by then what it had changed.
         """
         stack = self.find(name)
         if stack is not None:
@@ -66,9 +68,13 @@ class Stacks:
             say(f"stack {name}: nothing to change")
             return Applied(_outputs(stack or {}), changed=False)
         say(f"stack {name} will be {'made' if stack is None else 'changed'}:", *_summary(change_set["Changes"]))
-        seen = {event["EventId"] for event in self._events(name)}
+        lost = [resource["LogicalResourceId"] for resource in _lost(change_set["Changes"]) if resource["ResourceType"] in keep]
+        if lost:
+            self._forget(name, stack, change_set["ChangeSetId"])
+            raise DeployError(f"stack {name} is left as it is: {', '.join(lost)} would be lost, or made anew without its data")
+        seen = {event["EventId"] for event in self._news(name, set())}
         self._client.execute_change_set(StackName=name, ChangeSetName=change_set["ChangeSetId"])
-        self._follow(name, seen, DONE[:3])
+        self._follow(name, seen, WORKS)
         return Applied(self.outputs(name), changed=True)
 
     def delete(self, name: str) -> None:
@@ -79,7 +85,7 @@ class Stacks:
             return
         say(f"stack {name} will be deleted")
         # By its id it can be asked for also when it is gone.
-        seen = {event["EventId"] for event in self._events(stack["StackId"])}
+        seen = {event["EventId"] for event in self._news(stack["StackId"], set())}
         self._client.delete_stack(StackName=name)
         self._follow(stack["StackId"], seen, ("DELETE_COMPLETE",))
 
@@ -126,33 +132,36 @@ class Stacks:
         failure = ""
         for _ in _looks():
             state = self._client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
-            for event in reversed([event for event in self._events(name) if event["EventId"] not in seen]):
+            for event in reversed(self._news(name, seen)):
                 seen.add(event["EventId"])
                 failure = failure or _failure(event)
                 if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
                     say(f"  {_line(event)}")
             if state in wanted:
                 return
-            # After an update the old resources are still being removed: the new ones work already.
             if not state.endswith("_IN_PROGRESS"):
                 raise DeployError(f"stack {name} has ended as {state}; the first failure: {failure or 'none is known'}")
 
-    def _events(self, name: str) -> list[Mapping[str, Any]]:
-        """All events, the newest first."""
+    def _news(self, name: str, seen: set[str]) -> list[Mapping[str, Any]]:
+        """The events since those that were seen, the newest first."""
+        news: list[Mapping[str, Any]] = []
         try:
-            pages = self._client.get_paginator("describe_stack_events").paginate(StackName=name)
-            return [event for page in pages for event in page["StackEvents"]]
+            for page in self._client.get_paginator("describe_stack_events").paginate(StackName=name):
+                for event in page["StackEvents"]:
+                    if event["EventId"] in seen:
+                        return news
+                    news.append(event)
         except ClientError as error:
-            if "does not exist" in str(error):
-                return []
-            raise
+            if "does not exist" not in str(error):
+                raise
+        return news
 
 
 def _check(name: str, state: str) -> None:
     """Raise DeployError for a stack that can't be changed in this state."""
     if state.endswith("_IN_PROGRESS"):
         raise DeployError(f"stack {name} is being changed by somebody else ({state}): wait until that has ended")
-    if state not in DONE:
+    if state not in CAN_BE_CHANGED:
         raise DeployError(
             f"stack {name} is {state} and can't be changed; delete it first: make undeploy (with DATA=1 where it is the data's)"
         )
@@ -181,6 +190,14 @@ def _summary(changes: list[Mapping[str, Any]]) -> Iterator[str]:
     for (action, kind), ids in sorted(names.items()):
         shown = ", ".join(ids[:NAMES_SHOWN]) + (f" and {len(ids) - NAMES_SHOWN} more" if len(ids) > NAMES_SHOWN else "")
         yield f"  {VERBS.get(action, action)} {len(ids)} {kind}: {shown}"
+
+
+def _lost(changes: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The resources that are removed, or replaced, perhaps or certainly."""
+    for change in changes:
+        resource = change["ResourceChange"]
+        if resource["Action"] == "Remove" or resource.get("Replacement", "False") != "False":
+            yield resource
 
 
 def _failure(event: Mapping[str, Any]) -> str:

@@ -76,8 +76,9 @@ class Deployment:
         self._brokers.prepare()
         await all_of(*(self._start(part) for part in (self._postgres, self._broker, self._jwks)))
         self._place.keep_servers({"port": self._ministack.port, "parameters": self._parameters()})
-        await self._start(self._emulator)
-        await all_of(*(self._start(part) for part in (self._partners, self._poller)))
+        await all_of(*(self._start(part) for part in (self._emulator, self._partners)))
+        # It reads what is deployed.
+        await self._start(self._poller)
         self._publish()
 
     async def stop(self) -> None:
@@ -134,7 +135,11 @@ class Deployment:
         api = release.apply()
         if api is None:
             raise DeployError("MiniStack has deployed nothing")
-        release.wake(api, self._data_dir)
+        if self._api:
+            release.wait(api)
+        else:
+            # Somebody is about to place an order.
+            release.wake(api, self._data_dir)
         self._api = api
 
     def _parameters(self) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """The service deployed at home, as `make deploy STAGE=home` does it, and the package for that."""
 
+import importlib.util
 import os
+import py_compile
+import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -24,19 +28,21 @@ def current_package() -> Path:
 
 
 def changed_package(folder: Path, module: str, old: str, new: str) -> Path:
-    """A copy of the package with a text of one module replaced."""
-    compiled = f"{Path(module).parent}/__pycache__/{Path(module).stem}."
-    with zipfile.ZipFile(FOLDER / ZIP) as before, zipfile.ZipFile(folder / ZIP, "w") as after:
-        for entry in before.infolist():
-            if entry.filename.startswith(compiled):
-                continue
-            content = before.read(entry)
-            if entry.filename == module:
-                assert old.encode() in content
-                content = content.replace(old.encode(), new.encode())
-            after.writestr(entry, content)
-    for name in (SERVICE, DATA):
-        (folder / name).write_bytes((FOLDER / name).read_bytes())
+    """A copy of the package with a text of one module replaced, as source and compiled; what comes later in a zip counts."""
+    for name in (ZIP, SERVICE, DATA):
+        shutil.copyfile(FOLDER / name, folder / name)
+    with zipfile.ZipFile(folder / ZIP) as before:
+        source = before.read(module).decode()
+    assert old in source
+    (folder / "module.py").write_text(source.replace(old, new))
+    compiled = importlib.util.cache_from_source(module)
+    py_compile.compile(
+        str(folder / "module.py"), str(folder / "module.pyc"), module, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    with warnings.catch_warnings(), zipfile.ZipFile(folder / ZIP, "a") as after:
+        warnings.filterwarnings("ignore", "Duplicate name")
+        after.write(folder / "module.py", module)
+        after.write(folder / "module.pyc", compiled)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from infra.aws import chalice_project, data
 from infra.deploy import amazon
-from infra.deploy.amazon import Account
+from infra.deploy.amazon import PRECIOUS, Account, Wishes
 from infra.deploy.errors import DeployError
 from infra.deploy.package import DATA, SERVICE, ZIP, Package
 from infra.deploy.stacks import Applied
@@ -38,13 +38,16 @@ OUTPUTS: Mapping[str, Mapping[str, str]] = {
 class FakeStacks:
     """Stands for Stacks: notes what it is asked, in `done`."""
 
+    may_replace = False
+
     def __init__(self, done: list[Any], existing: dict[str, Any]) -> None:
         self._done, self._existing = done, existing
 
     def find(self, name: str) -> Any:
         return self._existing.get(name)
 
-    def apply(self, name: str, template: Any, template_url: str, parameters: Mapping[str, str]) -> Applied:
+    def apply(self, name: str, template: Any, template_url: str, parameters: Mapping[str, str], *, keep: Collection[str] = ()) -> Applied:
+        assert keep == (PRECIOUS if name == DATA_STACK and not self.may_replace else ())
         assert parameters.keys() <= template["Parameters"].keys()
         self._done.append((name, template_url, dict(parameters)))
         return Applied(OUTPUTS[name], changed=True)
@@ -110,7 +113,7 @@ def test_a_first_deployment_makes_all_in_order(cloud: Cloud, package: Package, c
     cloud.answers("make_roles", {"status": "made"})
     cloud.answers("migrate", {"status": "migrated"})
 
-    cloud.account().deploy(package.folder, ISSUER)
+    cloud.account().deploy(package.folder, Wishes(ISSUER))
 
     first, second, ready = cloud.done
     place = f"https://{BUCKET}.s3.{REGION}.amazonaws.com/dev"
@@ -141,17 +144,27 @@ def test_an_update_makes_no_roles_and_takes_their_function_away(cloud: Cloud, pa
     cloud.existing[SERVICE_STACK] = {"Parameters": [{"ParameterKey": name, "ParameterValue": "before"} for name in given]}
     cloud.answers("migrate")
 
-    cloud.account().deploy(package.folder, "KafkaBrokers=own:9098 LogDays=3")
+    cloud.account().deploy(package.folder, Wishes("KafkaBrokers=own:9098 LogDays=3"))
 
     assert [(name, parameters["CodeKey"]) for name, _, parameters in cloud.done[:2]] == [(DATA_STACK, ""), (SERVICE_STACK, package.key)]
     assert [parameters["LogDays"] for _, _, parameters in cloud.done[:2]] == ["3", "3"]
     assert cloud.done[1][2]["KafkaBrokers"] == "own:9098"
 
 
+def test_an_older_release_comes_back_without_a_migration(cloud: Cloud, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.existing[SERVICE_STACK] = {}
+    cloud.has_brokers(BootstrapBrokerStringSaslIam="b-1:9098")
+    monkeypatch.setattr(FakeStacks, "may_replace", True)
+
+    cloud.account().deploy(package.folder, Wishes(ISSUER, migrate=False, replace=True))
+
+    assert [name for name, *_ in cloud.done] == [DATA_STACK, SERVICE_STACK, "ready"]
+
+
 def test_nothing_is_made_where_a_parameter_is_missing_or_unknown(cloud: Cloud, package: Package) -> None:
     for parameters, said in {"": "these parameters are missing: JwksUrl .*; JwtIssuer", "JwksUri=x": "is JwksUrl meant"}.items():
         with pytest.raises(DeployError, match=said):
-            cloud.account().deploy(package.folder, parameters)
+            cloud.account().deploy(package.folder, Wishes(parameters))
     assert cloud.done == []
     assert cloud.client("s3").list_buckets()["Buckets"] == []
 
@@ -159,7 +172,7 @@ def test_nothing_is_made_where_a_parameter_is_missing_or_unknown(cloud: Cloud, p
 def test_a_bucket_of_another_account_is_a_taken_name(cloud: Cloud, package: Package) -> None:
     with Stubber(cloud.clients["s3"]) as s3, pytest.raises(DeployError, match="the name taken is taken: the bucket is another account's"):
         s3.add_client_error("head_bucket", "403", http_status_code=403)
-        cloud.account().deploy(package.folder, ISSUER, bucket="taken")
+        cloud.account().deploy(package.folder, Wishes(ISSUER, bucket="taken"))
 
 
 def test_a_cluster_without_iam_is_named(cloud: Cloud, package: Package) -> None:
@@ -167,14 +180,14 @@ def test_a_cluster_without_iam_is_named(cloud: Cloud, package: Package) -> None:
     cloud.answers("make_roles")
 
     with pytest.raises(DeployError, match=f"the cluster {CLUSTER} has no brokers for clients with IAM"):
-        cloud.account().deploy(package.folder, ISSUER)
+        cloud.account().deploy(package.folder, Wishes(ISSUER))
 
 
 def test_a_function_that_fails_ends_it_with_what_it_raised(cloud: Cloud, package: Package) -> None:
     cloud.answers("make_roles", {"errorType": "OSError", "errorMessage": "no such host"}, FunctionError="Unhandled")
 
     with pytest.raises(DeployError, match="function make_roles has failed: OSError: no such host"):
-        cloud.account().deploy(package.folder, ISSUER)
+        cloud.account().deploy(package.folder, Wishes(ISSUER))
     assert [name for name, *_ in cloud.done] == [DATA_STACK]
 
 

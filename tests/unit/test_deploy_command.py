@@ -1,5 +1,6 @@
 """A deployment that can't begin ends with a sentence that says what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from infra.deploy.errors import DeployError
 from infra.deploy.package import DATA, SERVICE, ZIP
 from infra.deploy.parameters import read_parameters, require
 from infra.deploy.place import Place
+from infra.stack.runfile import stack_lock
 
 TEMPLATE = {"Parameters": {"JwksUrl": {"Description": "https URL of the key set"}, "LogDays": {"Default": 30}, "Stage": {}}}
 
@@ -70,6 +72,23 @@ def test_what_was_never_deployed_can_be_undeployed(
     monkeypatch.setenv("STAGE", "home")
     assert command.undeploy() == 0
     assert capsys.readouterr().out == f"nothing is deployed on {shell / 'data'}\n"
+
+
+@pytest.mark.parametrize(
+    ("of_a_deployment", "said"),
+    [(False, "`make run` runs on it, pid .*; end that by `make stop`"), (True, "is not at work yet; wait until it is, or end it by")],
+)
+def test_a_folder_that_is_in_use(
+    of_a_deployment: bool, said: str, shell: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STAGE", "home")
+    monkeypatch.setattr(ministack, "PROGRAM", shell / ZIP)
+    (shell / "data" / ("home" if of_a_deployment else "postgres")).mkdir(parents=True)
+
+    with stack_lock(shell / "data"):
+        assert command.deploy() == 1
+
+    assert re.search(said, capsys.readouterr().err)
 
 
 def test_parameters_are_read_as_a_shell_reads_words() -> None:

@@ -109,6 +109,16 @@ def test_what_was_given_before_is_kept_and_what_is_made_anew_is_marked(cloud: Cl
     ]
 
 
+@pytest.mark.parametrize("what", [{"action": "Remove"}, {"action": "Modify", "Replacement": "Conditional"}])
+def test_what_must_be_kept_is_not_lost(cloud: Cloud, what: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.stack("CREATE_COMPLETE")
+    cloud.changes("UPDATE", [], Changes=[change("Modify", "A", Replacement="False"), change(id="B", **what)])
+    cloud.stub.add_response("delete_change_set", {}, {"StackName": NAME, "ChangeSetName": "set:1"})
+
+    with pytest.raises(DeployError, match=f"stack {NAME} is left as it is: B would be lost, or made anew without its data"):
+        cloud.stacks.apply(NAME, TEMPLATE, URL, {}, keep={"AWS::X::Y"})
+
+
 def test_an_empty_change_set_is_nothing_to_change(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.stack("CREATE_COMPLETE", Outputs=[{"OutputKey": "Url", "OutputValue": "u"}])
     cloud.changes("UPDATE", [], status="FAILED", reason="The submitted information didn't contain changes.")
