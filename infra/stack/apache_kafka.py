@@ -78,10 +78,19 @@ class ApacheKafka:
 
 
 def kafka_service(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The service `kafka` of docker-compose.yml, its variables replaced as Compose does."""
-    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: environment.get(match[1]) or match[2], COMPOSE.read_text())
-    service: dict[str, Any] = yaml.safe_load(text)["services"]["kafka"]
+    """The service `kafka` of docker-compose.yml, its variables replaced as Compose does: in its texts, whatever a variable holds."""
+    service: dict[str, Any] = _replaced(yaml.safe_load(COMPOSE.read_text())["services"]["kafka"], environment)
     return service
+
+
+def _replaced(value: Any, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _replaced(each, environment) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_replaced(each, environment) for each in value]
+    if isinstance(value, str):
+        return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda match: environment.get(match[1]) or match[2], value)
+    return value
 
 
 def server_properties(environment: Mapping[str, str], data: Path, ports: Mapping[str, int]) -> dict[str, str]:
