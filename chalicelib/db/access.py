@@ -19,6 +19,7 @@ from chalicelib.settings import DatabaseSettings
 
 TOKEN_SECONDS = 900
 SECRET_KEPT_SECONDS = 300
+SECRET_SECONDS = 3
 # A refusal has the secret read again, but not for each of many connections that are refused at once.
 SECRET_SETTLED_SECONDS = 5
 # Classes of SQLSTATEs for a login that is refused.
@@ -40,6 +41,8 @@ class TokenLogin:
 
     def __init__(self, host: str, port: int, user: str, region: str) -> None:
         self._host, self._port, self._user, self._region = host, port, user, region
+        # Kept, as finding out where credentials come from takes longer than signing; it renews them by itself.
+        self._session: Any = None
 
     def arguments(self) -> Mapping[str, Any]:
         return {"user": self._user, "password": self._token()}
@@ -53,7 +56,8 @@ class TokenLogin:
         from botocore.session import get_session
 
         request = AWSRequest("GET", f"https://{self._host}:{self._port}/", params={"Action": "connect", "DBUser": self._user})
-        credentials = get_session().get_credentials()
+        self._session = self._session or get_session()
+        credentials = self._session.get_credentials()
         if credentials is None:
             raise ConnectionError("there are no credentials of AWS to sign a token for the database with")
         SigV4QueryAuth(credentials, "rds-db", self._region, expires=TOKEN_SECONDS).add_auth(request)
@@ -139,11 +143,14 @@ def _is_refused(error: Exception) -> bool:
 
 
 def _read_secret(arn: str, region: str) -> str:
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.session import get_session
 
     try:
-        client = get_session().create_client("secretsmanager", region_name=region)
+        # By itself it waits for a minute, several times over.
+        patience = Config(connect_timeout=SECRET_SECONDS, read_timeout=SECRET_SECONDS, retries={"total_max_attempts": 2})
+        client = get_session().create_client("secretsmanager", region_name=region, config=patience)
         return str(client.get_secret_value(SecretId=arn)["SecretString"])
     except (BotoCoreError, ClientError, KeyError) as error:
         raise ConnectionError(f"the database's secret can't be read: {error}") from error
