@@ -57,7 +57,7 @@ class Deployment:
             "postgres", postgres.command, is_ready=postgres.is_ready, after_start=postgres.ensure_database, stop_patience=3.0
         )
         self._broker = keeper.part("kafka", broker.command, is_ready=broker.is_ready, after_start=self._make_topics)
-        self._jwks = keeper.part("jwks", lambda: module_command(jwks.__name__, self._variables()))
+        self._jwks = keeper.part("jwks", self._serve_keys)
         self._emulator = keeper.part(
             "ministack", self._emulate, is_ready=self._ministack.is_ready, after_start=self._release, stop_patience=5.0
         )
@@ -158,8 +158,6 @@ class Deployment:
         """The same for what runs outside the emulator: servers of this stack, and operators' commands."""
         given = self._place.parameters()
         return {
-            "DATA_DIR": str(self._data_dir),
-            "JWKS_PORT": str(self._jwks_port),
             "DATABASE_URL": self._server.url(),
             "KAFKA_BROKERS": self._brokers.bootstrap,
             "DEV_JWKS_FILE": str(jwks_file(self._data_dir)),
@@ -167,6 +165,9 @@ class Deployment:
             "SWEEP_SECONDS": CLOCK_SECONDS,
             "PYTHONPATH": str(ROOT),
         }
+
+    def _serve_keys(self) -> ServerCommand:
+        return module_command(jwks.__name__, {"DATA_DIR": str(self._data_dir), "JWKS_PORT": str(self._jwks_port)})
 
     def _poll(self) -> ServerCommand:
         """How the mappings are polled. It writes its metrics once it has begun."""

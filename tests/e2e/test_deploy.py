@@ -4,6 +4,7 @@ What is AWS's here: CloudFormation with SAM, S3, Lambda's Invoke, API Gateway wi
 broker are real ones beside it, the emulator of the event source mapping polls. Where MiniStack differs from AWS a test says how.
 """
 
+import json
 import os
 import re
 import signal
@@ -150,6 +151,24 @@ def test_a_changed_function_is_deployed_and_the_same_one_is_not(
     with pytest.raises(DeployError, match="RequestsAtOnce"):
         home.deploy(changed, "RequestsAtOnce=0")
     assert requests.get(f"{url}/health", timeout=30).json()["status"] == "changed"
+
+
+def test_a_release_that_fails_is_put_back_and_says_why(
+    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(deployed.data_dir))
+    broken = changed_package(tmp_path, "chalicelib/entrypoints/health.py", '"ok"', '"broken"')
+    template = json.loads((broken / SERVICE).read_text())
+    template["Resources"]["TokenAuth"]["Properties"]["CodeUri"]["Key"] = "nothing.zip"
+    (broken / SERVICE).write_text(json.dumps(template))
+
+    with pytest.raises(
+        DeployError, match=r"has ended as UPDATE_ROLLBACK_COMPLETE; the first failure: TokenAuth \(AWS::Lambda::Function\): "
+    ):
+        home.deploy(broken, "")
+
+    assert "  UPDATE_FAILED AWS::Lambda::Function TokenAuth: " in capsys.readouterr().out
+    assert requests.get(f"{deployed.url}/health", timeout=30).json()["status"] == "changed"
 
 
 def test_the_clock_ends_what_nobody_answers(deployed: Deployed, silent: str) -> None:
