@@ -113,7 +113,7 @@ def _update(place: Place, package: Package, parameters: Mapping[str, str], trigg
     api = release.apply()
     if api is None:
         return
-    release.wake(api, place.data_dir)
+    release.wait(api)
     place.keep(package, parameters)
     if place.mappings_file.read_bytes() != polled:
         os.kill(triggers, signal.SIGTERM)
