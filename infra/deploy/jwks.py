@@ -1,8 +1,6 @@
 """The set of the development keys by HTTP, as an issuer of tokens has it: `python -m infra.deploy.jwks` with DATA_DIR and JWKS_PORT."""
 
 import os
-import signal
-import sys
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -38,7 +36,6 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     file = jwks_file(Path(os.environ["DATA_DIR"]))
     with ThreadingHTTPServer((HOST, int(os.environ["JWKS_PORT"])), partial(Handler, file)) as server:
         announce()
