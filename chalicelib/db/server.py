@@ -1,6 +1,6 @@
 """Whether a PostgreSQL server and database can be used: what the code rests on and the migrations can't set for its role.
 
-What they can set stands in `chalicelib.db.roles.ROLE_SETTINGS`; infra/docs/operations.md has both lists with their reasons.
+What they can set stands in `ROLE_SETTINGS` of `chalicelib/db/roles.py`; infra/docs/operations.md has both lists with their reasons.
 """
 
 from collections.abc import Mapping

@@ -18,6 +18,8 @@ from tests.support.edge import NEW_ORDER, OWNER, InProcess
 from tests.support.failing import SECRET, raising, role_set
 
 ORDERS = "/api/orders"
+# As somebody may have asked just before, and one writes five times a second at most.
+LONG_AGO = "UPDATE campusg.readiness SET checked_at = '2000-01-01Z'"
 
 
 @contextmanager
@@ -60,6 +62,7 @@ def test_the_service_is_ready_when_postgresql_and_kafka_answer(service: Service,
 
 @pytest.mark.parametrize("code", ["53100", "58030", "42501"])
 def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Service, http: InProcess, code: str) -> None:
+    service.world.rows(LONG_AGO)
     with raising(service.world, code, "readiness"):
         answered = http.get("/health/ready")
     database = answered.json()["dependencies"]["database"]
@@ -76,8 +79,7 @@ def test_the_service_is_not_ready_while_the_database_takes_no_writes(service: Se
 def test_the_service_is_not_ready_where_the_role_may_not_write(
     service: Service, http: InProcess, setting: str, value: str, code: str
 ) -> None:
-    # As somebody may have asked just before, and one writes five times a second at most.
-    service.world.rows("UPDATE campusg.readiness SET checked_at = '2000-01-01Z'")
+    service.world.rows(LONG_AGO)
     with role_set(service.world, setting, value):
         service.runtime.database.close()
         refused = http.get("/health/ready")
@@ -89,7 +91,7 @@ def test_the_service_is_not_ready_where_the_role_may_not_write(
 
 def test_asking_writes_at_intervals_waits_for_nobody_and_grows_nothing(brokerless: Service) -> None:
     world = brokerless.world
-    row, again = "SELECT checked_at FROM campusg.readiness", "UPDATE campusg.readiness SET checked_at = '2000-01-01Z'"
+    row, again = "SELECT checked_at FROM campusg.readiness", LONG_AGO
     with world.engine.begin() as session:
         for _ in range(150):
             session.execute(sa.text(again))

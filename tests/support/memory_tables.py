@@ -41,6 +41,8 @@ class Tables:
     sent: list[Outgoing] = field(default_factory=list)
     dead_letters_kept: list[DeadLetter] = field(default_factory=list)
     partner_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    # A connection's own: with nothing in it, nothing is called after the commit.
+    info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def session(self) -> sa.Connection:

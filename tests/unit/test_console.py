@@ -16,9 +16,9 @@ from infra.partners.__main__ import JsonLines
 from tests.support.stack import ROOT
 from tests.support.steering import STEERING
 
-# Servers write log files, and what a command shows of those goes through the door. The last two run where nothing can be imported.
+# Servers write log files, and what a command shows of those goes through the door. The others run where nothing can be imported.
 SERVERS = ("infra/gateway/", "infra/esm/", "infra/partners/", "infra/stack/triggers.py")
-OTHERS = (*SERVERS, "infra/stack/launch.py", "infra/stack/bootstrap.py")
+OTHERS = (*SERVERS, "infra/stack/launch.py", "infra/stack/bootstrap.py", "infra/aws/check/checkers.py")
 DIRECT = {"print", "sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "traceback.print_exc"}
 
 

@@ -296,7 +296,13 @@ def test_nothing_in_a_header_is_percent_encoded() -> None:
 
 
 def test_log_lines_name_a_message_as_far_as_it_names_itself() -> None:
-    assert log_fields(written().headers) == {"correlation_id": "corr-1", "trace_id": "0af7651916cd43dd8448eb211c80319c"}
+    assert log_fields(written().headers) == {
+        "message_id": "m-1",
+        "order_id": str(ORDER_ID),
+        "saga_id": str(SAGA_ID),
+        "correlation_id": "corr-1",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    }
     assert log_fields([("traceparent", b"nonsense"), ("CE_CorrelationId", b"c")]) == {"correlation_id": "c"}
     assert log_fields([("ce_correlationid", b"\xff")]) == {}
     assert log_fields([("ce_correlationid", b"c"), ("ce_other", b"\xff")]) == {"correlation_id": "c"}
