@@ -131,7 +131,7 @@ def given_up(dead: Topic) -> set[Place]:
 @pytest.mark.rule("at-least-once")
 @pytest.mark.rule("order-per-partition")
 @pytest.mark.rule("commit-after-success")
-@pytest.mark.parametrize(("partial", "number", "kills"), [("checkpoint", 10_000, 12), ("items", 1_000, 3)])
+@pytest.mark.parametrize(("partial", "number", "kills"), [("checkpoint", 5_000, 8), ("items", 1_000, 3)])
 def test_killed_again_and_again_it_loses_no_record_keeps_the_order_of_each_key_and_commits_nothing_undone(
     tmp_path: Path, kafka_server: KafkaBroker, partial: str, number: int, kills: int
 ) -> None:
