@@ -191,7 +191,8 @@ def running(folder: Path, package: Path, handler: str, variables: Mapping[str, s
 def _command(package: Path, handler: str, variables: Mapping[str, str]) -> Sequence[str]:
     given = [f"{name}={value}" for name, value in variables.items()]
     client = CLIENT.format(task="/var/task", runtime="/var/runtime", handler=handler)
-    command = shlex.join(["env", "-i", *given, sys.executable, "-I", "-S", "-u", "-c", client])
+    # Not that of `.venv`, which may lie below the /tmp that is hidden.
+    command = shlex.join(["env", "-i", *given, str(Path(sys.executable).resolve()), "-I", "-S", "-u", "-c", client])
     script = SANDBOX.format(task=shlex.quote(str(package)), runtime=shlex.quote(str(RUNTIME)), command=command)
     return [*UNSHARE, "sh", "-ec", script]
 
