@@ -1,10 +1,11 @@
 """The producer with Apache Kafka itself, as `make kafka` starts it."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
+from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging.producer import Producer
@@ -12,9 +13,10 @@ from infra.stack.apache_kafka import start_kafka
 from infra.stack.broker import ensure_topics
 from infra.stack.ports import free_port
 from tests.integration.test_publisher import event, sequences
+from tests.support.eventually import eventually
 from tests.support.kafka_records import on_topic
 
-TOPIC, SMALL = "order-events", "small-records"
+TOPIC, SMALL, FIRST = "order-events", "small-records", "first-records"
 
 pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(120)]
 
@@ -24,10 +26,18 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("apache-kafka")
     kafka, process = start_kafka(folder, free_port(), folder / "kafka.log")
     try:
-        ensure_topics(kafka.bootstrap, {TOPIC: 3, SMALL: 1}, own={SMALL: {"max.message.bytes": "20000"}})
+        ensure_topics(kafka.bootstrap, {TOPIC: 3, SMALL: 1, FIRST: 1}, own={SMALL: {"max.message.bytes": "20000"}})
+        # A broker that has just started leaves requests unanswered for longer than the producer waits.
+        eventually(lambda: takes_records(kafka.bootstrap), within=60, what="a record in a new topic")
         yield kafka.bootstrap
     finally:
         process.stop()
+
+
+def takes_records(bootstrap: str) -> bool:
+    with closing(Producer(bootstrap)) as made, suppress(Unavailable):
+        return made.send([event(new_id(), 1, FIRST)], 5) == [None]
+    return False
 
 
 @pytest.fixture
