@@ -209,9 +209,13 @@ def _connected(host: str, port: int, timeout: float | None) -> socket.socket:
         connected = socket.create_connection((host, port), timeout)
     except OSError as error:
         raise InterfaceError(f"Can't create a connection to host {host} and port {port}") from error
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connected.sendall(TLS_REQUEST)
-    return _unverified().wrap_socket(connected, server_hostname=host) if connected.recv(1) == b"S" else connected
+    try:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.sendall(TLS_REQUEST)
+        return _unverified().wrap_socket(connected, server_hostname=host) if connected.recv(1) == b"S" else connected
+    except OSError as error:
+        connected.close()
+        raise InterfaceError("network error") from error
 
 
 @lru_cache(maxsize=1)

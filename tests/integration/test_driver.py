@@ -1,6 +1,7 @@
 """The driver: each statement crosses the network once, BEGIN goes along, and errors leave the connection in order."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from chalicelib.db import driver
 from chalicelib.db.connection import Database, make_engine, send_ahead
 from chalicelib.db.states import sql_state
+from tests.support.tcp_proxy import RESETTING
 
 
 @pytest.fixture
@@ -198,3 +200,17 @@ def test_small_writes_are_not_held_back(engine: sa.Engine) -> None:
     with engine.connect() as session:
         connection: Any = session.connection.dbapi_connection
         assert connection._usock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_a_server_that_resets_the_connection_at_the_first_question_gives_the_drivers_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reset() -> None:
+            client, _ = listener.accept()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETTING)
+            client.close()
+
+        threading.Thread(target=reset, daemon=True).start()
+        engine = make_engine(f"postgresql+pg8000://u:p@127.0.0.1:{listener.getsockname()[1]}/d", pool_size=1)
+        with pytest.raises(sa.exc.InterfaceError):
+            engine.connect()
