@@ -91,7 +91,7 @@ def _begin_late(consumer: Any, mapping: EventSourceMapping, partitions: list[Any
 
 
 class Commits:
-    """Offsets committed behind what was done: at once, or with an interval at most so often; a commit that fails is repeated."""
+    """Offsets committed behind what was done: at once, or at most once in an interval; a commit that fails is repeated."""
 
     def __init__(
         self, consumer: Any, topic: str, metrics: Metrics, interval_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
