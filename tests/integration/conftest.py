@@ -24,6 +24,7 @@ from chalicelib.settings import Settings
 from infra.stack.devkeys import jwks_file
 from tests.support.database import FUNCTIONS_ROLE, Placed, World
 from tests.support.edge import Edge, InProcess, serving
+from tests.support.esm import Topic
 from tests.support.kafka_records import Record, Sent, answer, lambda_event, on_topic
 from tests.support.operator_command import OperatorCommand
 from tests.support.scene import Stage
@@ -42,6 +43,14 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self._milliseconds
+
+
+@pytest.fixture
+def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
+    """A topic of three partitions for one test."""
+    made = Topic(kafka_server.bootstrap, 3)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +10,6 @@ from infra.esm.batch import MAXIMUM_PAYLOAD_BYTES
 from infra.esm.mapping import ProvisionedPollers
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
-from tests.support.servers import KafkaBroker
-
-
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
 
 
 @pytest.mark.rule("batch-size")

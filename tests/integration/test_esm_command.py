@@ -48,14 +48,6 @@ HANDLERS = """
 
 
 @pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def other_topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
     """Another one."""
     made = Topic(kafka_server.bootstrap, 1)

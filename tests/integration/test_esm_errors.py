@@ -20,14 +20,6 @@ EVENTS = ("EventCount", "ErrorCount", "KafkaMetrics")
 
 
 @pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def dead(kafka_server: KafkaBroker) -> Iterator[Topic]:
     """A topic for what is given up."""
     made = Topic(kafka_server.bootstrap, 1)

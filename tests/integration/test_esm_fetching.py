@@ -18,15 +18,6 @@ from infra.esm.fetch_request import FETCH, VERSION
 from infra.esm.fetching import Fetching
 from tests.support.esm import Topic
 from tests.support.proxy import HOST, Proxy, standing_before
-from tests.support.servers import KafkaBroker
-
-
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
 
 
 @pytest.fixture

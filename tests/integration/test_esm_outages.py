@@ -20,14 +20,6 @@ from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
 
 
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
-
-
 def test_a_try_to_reach_a_broker_that_is_away_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "BROKER_PATIENCE_MS", 600)
     mapping = EventSourceMapping("f", ("orders",), "TRIM_HORIZON")

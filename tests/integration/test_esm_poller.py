@@ -2,24 +2,14 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.esm import Recorder, Topic, failed, polling, records_of
 from tests.support.eventually import eventually
-from tests.support.servers import KafkaBroker
 
 PARTIAL = {"function_response_types": ("ReportBatchItemFailures",)}
-
-
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
 
 
 @pytest.mark.rule("order-per-partition")

@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.esm import Topic
 from tests.support.eventually import eventually
-from tests.support.servers import KafkaBroker
 from tests.support.stack import is_running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,14 +65,6 @@ class Triggers:
     def tree(self) -> list[int]:
         """The pids of the process and its descendants: one that forks, and one a function."""
         return [self.process.pid, *(child.pid for child in psutil.Process(self.process.pid).children(recursive=True))]
-
-
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
 
 
 @contextmanager

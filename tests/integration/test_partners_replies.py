@@ -14,15 +14,6 @@ from infra.esm.connecting import connected
 from infra.partners import replies
 from infra.partners.replies import Replies
 from tests.support.esm import Topic
-from tests.support.servers import KafkaBroker
-
-
-@pytest.fixture
-def topic(kafka_server: KafkaBroker) -> Iterator[Topic]:
-    """A topic of three partitions for one test."""
-    made = Topic(kafka_server.bootstrap, 3)
-    yield made
-    made.close()
 
 
 @pytest.fixture
