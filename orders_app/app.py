@@ -130,6 +130,21 @@ def read_docs() -> Response:
     return entrypoints.documents.docs(app.http_request())
 
 
+@app.route("/", methods=["GET"])
+def read_root() -> Response:
+    return entrypoints.console.root(app.http_request())
+
+
+@app.route("/console", methods=["GET"])
+def read_console() -> Response:
+    return entrypoints.console.page(app.http_request())
+
+
+@app.route("/console/{file}", methods=["GET"])
+def read_console_file(file: str) -> Response:
+    return entrypoints.console.file(app.http_request(), file)
+
+
 @app.lambda_function()
 def on_user_events(event: dict[str, Any], context: object) -> dict[str, Any]:
     return entrypoints.kafka.take_partner_events(event, context)

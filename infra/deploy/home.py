@@ -23,7 +23,7 @@ from infra.deploy.stacks import Stacks
 from infra.stack.devkeys import requested_token
 from infra.stack.files import make_private_folder
 from infra.stack.keeper import ROOT
-from infra.stack.run import SAMPLE_ORDER, stop
+from infra.stack.run import SAMPLE_ORDER, console_link, stop
 from infra.stack.runfile import holder
 from infra.stack.running import NotRunningError, run_info
 from infra.stack.settings import data_dir
@@ -130,6 +130,7 @@ def _welcome(place: Place) -> None:
     text = f"""
 the service is deployed, in the background (`make undeploy STAGE=home` ends it)
 
+  console    {console_link(url, place.data_dir)}
   API        {url}
   AWS        {_ministack(place).endpoint}
   Kafka      {info["kafka"]["bootstrap"]}

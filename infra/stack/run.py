@@ -7,6 +7,7 @@ import shlex
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 import psutil
 
@@ -24,6 +25,7 @@ from infra.stack.stack import Stack
 from infra.stack.threads import in_thread
 
 STOP_PATIENCE_SECONDS = 20.0
+OPERATOR = "ops_1"
 SAMPLE_ORDER = (
     '{"orderDetails": {"foodItems": [{"name": "Chicken rice", "price": "4.50", "quantity": 2}],'
     ' "storeLocation": "Koufu", "deliveryLocation": "Hall 5, room 210"}}'
@@ -90,12 +92,18 @@ def check_port(settings: StackSettings) -> None:
             raise SettingsError(f"HTTP_PORT {settings.http_port} can't be used on {ports.HOST}: {reason}")
 
 
+def console_link(url: str, data_dir: Path) -> str:
+    """The address of the console for whoever may see and do all: it brings a token of the local issuer, which the page takes out of it."""
+    return f"{url}/console#token={requested_token(data_dir, 'admin', OPERATOR)}"
+
+
 def _welcome(settings: StackSettings, stack: Stack) -> None:
     database = stack.postgres.psql() if stack.postgres else "as DATABASE_URL says"
     token = requested_token(settings.data_dir, "customer", "cust_1")
     text = f"""
 the stack is at work (Ctrl-C or `make stop` ends it)
 
+  console    {console_link(stack.http_url, settings.data_dir)}
   API        {stack.http_url}
   Kafka      {stack.bootstrap}
   PostgreSQL {database}

@@ -1,6 +1,7 @@
 """How a stack starts, what it tells others, and how it ends."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -59,6 +60,14 @@ def test_the_printed_curl_places_an_order(stack: Stack) -> None:
 
     assert answer.stdout.splitlines()[-1] == "201"
     assert '"READY_FOR_PICKUP"' in answer.stdout
+
+
+def test_the_printed_link_leads_to_the_console_with_an_admins_token(stack: Stack) -> None:
+    page, _, token = re.search(r"^ +console +(\S+)$", stack.said(), re.MULTILINE)[1].partition("#token=")
+
+    assert page == f"{stack.url}/console"
+    assert '<div id="console">' in requests.get(page, timeout=5).text
+    assert requests.get(f"{stack.url}/api/sagas", headers={"Authorization": f"Bearer {token}"}, timeout=5).status_code == 200
 
 
 def test_env_prints_variables_with_which_a_shell_reaches_the_database(stack: Stack) -> None:

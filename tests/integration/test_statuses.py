@@ -211,8 +211,11 @@ def what_becomes_of_a_dead_letter(edge: Watched, service: Service) -> None:
 
 
 def what_anybody_may_ask(edge: Watched, service: Service, kafka: KafkaBroker) -> None:
-    for path in ("/health", "/health/ready", "/openapi.json", "/asyncapi.json", "/docs"):
+    for path in ("/health", "/health/ready", "/openapi.json", "/asyncapi.json", "/docs", "/"):
         edge.get(path)
+    for path in ("/console", "/console/app.js"):
+        edge.get(path, If_None_Match=edge.get(path).headers["ETag"])
+    edge.get("/console/nothing.js")
     with closing(Producer(kafka.bootstrap)) as producer, changed(service.runtime, producer=producer):
         edge.get("/health/ready")
 

@@ -3,7 +3,14 @@
 import argparse
 import sys
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+
+class Unfollowed(HTTPRedirectHandler):
+    """Answers a redirect as it is: an error, for urllib."""
+
+    def redirect_request(self, *_: object) -> None:
+        """There is no other request."""
 
 
 def main() -> None:
@@ -18,7 +25,7 @@ def main() -> None:
     headers = dict(header.split(": ", 1) for header in asked.H)
     request = Request(asked.url, asked.d.encode() if asked.d else None, headers, method=asked.X)
     try:
-        answer = urlopen(request, timeout=30)
+        answer = build_opener(Unfollowed).open(request, timeout=30)
     except HTTPError as error:
         answer = error
     sys.stdout.write(answer.read().decode())

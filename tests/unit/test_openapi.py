@@ -28,7 +28,7 @@ from chalicelib.sagas.registry import DEFINITIONS
 from chalicelib.sagas.state import SAGA, ErrorCode, SagaError, SagaStatus
 from infra.documents.openapi import problems
 from infra.documents.openapi.document import build
-from infra.documents.openapi.parameters import HEADERS, PARAMETERS
+from infra.documents.openapi.parameters import HEADERS, PARAMETERS, header_name
 from infra.documents.openapi.routes import ANYONE, ROUTES
 from infra.documents.schemas import of_tables
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID, a_record, a_saga, an_order, an_order_in
@@ -118,7 +118,7 @@ def test_headers_are_those_that_browsers_may_send_and_see() -> None:
     asked = {name for route in ROUTES for name in route.parameters if PARAMETERS[name]["in"] == "header"} | {"X-Correlation-Id"}
 
     assert asked == set(REQUEST_HEADERS) - {"traceparent"}
-    assert set(HEADERS) == {*RESPONSE_HEADERS, "WWW-Authenticate"}
+    assert {header_name(name) for name in HEADERS} == {*RESPONSE_HEADERS, "WWW-Authenticate"}
 
 
 def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from chalicelib.entrypoints.problems import PROBLEM, PROBLEMS
 from chalicelib.entrypoints.refusals import Unauthorized
 from chalicelib.sagas.state import ORDER_WITH_SAGA
 from infra.documents.openapi import examples, problems
-from infra.documents.openapi.parameters import HEADERS, PARAMETERS
+from infra.documents.openapi.parameters import HEADERS, PARAMETERS, header_name
 from infra.documents.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
 from infra.documents.schemas import Json, of_models, of_tables, reference
 
@@ -122,11 +122,11 @@ def _good(success: Success, limits: Names) -> Json:
     schemas = [reference(table) for table in success.tables]
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-        response["content"] = {success.media_type: {"schema": schema, **_examples(success.examples)}}
+        response["content"] = {JSON: {"schema": schema, **_examples(success.examples)}}
     if ORDER_WITH_SAGA in success.tables:
         response["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in NEXT}
-    elif success.media_type != JSON:
-        response["content"] = {success.media_type: {"schema": {"type": "string"}}}
+    elif success.media_types != (JSON,):
+        response["content"] = {media_type: {"schema": {"type": "string"}} for media_type in success.media_types}
     return response
 
 
@@ -164,7 +164,7 @@ def _examples(names: Sequence[str]) -> Json:
 
 
 def _headers(sure: Names, maybe: Names) -> Json:
-    return {name: _header(name, name in sure) for name in (*sure, *maybe)}
+    return {header_name(name): _header(name, name in sure) for name in (*sure, *maybe)}
 
 
 def _header(name: str, sure: bool) -> Json:

@@ -83,6 +83,14 @@ PARAMETERS: dict[str, Described] = {
     "topic": _query("topic", _named(parameters.TOPIC), "Only dead letters that came by this topic."),
     "redriven": _query("redriven", {"type": "boolean"}, "Only dead letters that were redriven, or only those that wait."),
     "dismissed": _query("dismissed", {"type": "boolean"}, "Only dead letters that were dismissed, or only the others."),
+    "file": {
+        "name": "file",
+        "in": "path",
+        "required": True,
+        "description": "A name that no file has is answered 404.",
+        "schema": {"type": "string", "pattern": r"^[a-z-]+\.(css|js)$"},
+        "example": "app.js",
+    },
     "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
     "If-Match": _header(
         "If-Match",
@@ -117,6 +125,12 @@ def _answered(schema: Described, description: str, example: object, *, required:
     return {"description": description, "required": required, "schema": schema, "example": example}
 
 
+def header_name(described: str) -> str:
+    """The header that an entry of HEADERS is about: of some there are several, which say the same of different answers."""
+    return described.partition(".")[0]
+
+
+# By name; behind a dot, of which answers it is.
 HEADERS: dict[str, Described] = {
     "X-Correlation-Id": _answered(
         dict(CORRELATION.schema),
@@ -125,12 +139,19 @@ HEADERS: dict[str, Described] = {
         required=True,
     ),
     "ETag": _answered({"type": "string", "pattern": r'^"[0-9]+"$'}, "The order's version, quoted.", '"4"', required=True),
+    "ETag.file": _answered(
+        {"type": "string", "pattern": r'^"[0-9a-f]{64}"$'},
+        "A hash of the file, quoted.",
+        f'"{"0" * 64}"',
+        required=True,
+    ),
     "Location": _answered(
         {"type": "string", "pattern": r"^/api/orders/[0-9a-f-]{36}$"},
         "Where the new order is.",
         f"/api/orders/{examples.ORDER_ID}",
         required=True,
     ),
+    "Location.console": _answered({"type": "string", "pattern": r"^/(.+/)?console$"}, "Where the page is.", "/console", required=True),
     "Link": _answered(
         {"type": "string"}, "The other pages (RFC 8288), with the same filters.", '</api/orders?page=2&limit=10>; rel="next"', required=True
     ),

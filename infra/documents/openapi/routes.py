@@ -54,14 +54,14 @@ Errors = tuple[type[Refusal], ...]
 @dataclass(frozen=True)
 class Success:
     """A good answer: `tables` are what its body can be (none: no JSON), `examples` their names, `sure` the headers it always has, `maybe`
-    those it can have."""
+    those it can have: names in `parameters.HEADERS`."""
 
     says: str
     tables: tuple[Table, ...] = ()
     examples: tuple[str, ...] = ()
     sure: tuple[str, ...] = ()
     maybe: tuple[str, ...] = ()
-    media_type: str = JSON
+    media_types: tuple[str, ...] = (JSON,)
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,15 @@ TAKEN = {
     202: Success("It was taken, as if it had come just now.", (REDRIVEN,), ("redriven",), maybe=("Idempotency-Replayed",)),
 }
 DISMISSED = {200: Success("It is dismissed.", (DISMISSED_DEAD_LETTER,), ("dismissed",), maybe=("Idempotency-Replayed",))}
+
+
+def of_console(*media_types: str) -> dict[int, Success]:
+    """How a file of the console is answered."""
+    return {
+        200: Success("The file.", sure=("ETag.file",), media_types=media_types),
+        304: Success("The caller's copy is current.", sure=("ETag.file",)),
+    }
+
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -305,5 +314,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("openapi", "GET /openapi.json", "This document", ANYONE, {200: Success("OpenAPI 3.1.", (answers.OPEN_API,))}),
     Route("asyncapi", "GET /asyncapi.json", "The messages on Kafka", ANYONE, {200: Success("AsyncAPI 3.0.", (answers.ASYNC_API,))}),
-    Route("docs", "GET /docs", "This document, for people", ANYONE, {200: Success("A page.", media_type="text/html")}),
+    Route("docs", "GET /docs", "This document, for people", ANYONE, {200: Success("A page.", media_types=("text/html",))}),
+    Route("root", "GET /", "The way to the console", ANYONE, {303: Success("The console's page.", sure=("Location.console",))}),
+    Route("console", "GET /console", "The console: the service for people", ANYONE, of_console("text/html"), parameters=("If-None-Match",)),
+    Route(
+        "consoleFile",
+        "GET /console/{file}",
+        "A file of the console",
+        ANYONE,
+        of_console("text/css", "text/javascript"),
+        (NotFound,),
+        ("If-None-Match",),
+    ),
 )
