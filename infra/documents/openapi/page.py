@@ -8,18 +8,21 @@ from typing import Any
 Json = Mapping[str, Any]
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --accent: #2563eb; }
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; --accent: #2563eb; --back: #fff; --pale: #555; --link: #1d4ed8; }
+@media (prefers-color-scheme: dark) { :root { --back: #121212; --pale: #aaa; --link: #93b4ff; } }
+a { color: var(--link); } body { background: var(--back); overflow-wrap: break-word; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; } h3 { margin: 1.2rem 0 .3rem; font-size: 1rem; }
 details { border: 1px solid var(--line); border-radius: .5rem; margin: .5rem 0; padding: 0 .8rem; }
 details details { border-width: 0 0 0 2px; border-radius: 0; }
-summary { cursor: pointer; padding: .5rem 0; } summary span { color: GrayText; }
+summary { cursor: pointer; padding: .5rem 0; } summary span { color: var(--pale); }
 code, pre { font: .88em/1.45 ui-monospace, monospace; } .path { font-weight: 600; }
-pre { background: var(--soft); border-radius: .4rem; overflow-x: auto; padding: .7rem; }
+pre { background: var(--soft); border-radius: .4rem; padding: .7rem; white-space: pre-wrap; }
 .method { background: var(--accent); border-radius: .3rem; color: #fff; display: inline-block; min-width: 3.4rem; padding: 0 .4rem; }
 .get { background: #15803d; } .patch { background: #b45309; } .method { text-align: center; font-size: .8em; font-weight: 600; }
 table { border-collapse: collapse; width: 100%; } td, th { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; }
 td, th { text-align: left; vertical-align: top; } td:first-child { white-space: nowrap; }
+@media (max-width: 40rem) { td { display: block; } td + td { border: 0; padding-top: 0; } }
 """
 
 
@@ -35,9 +38,9 @@ def render(document: Json) -> str:
     bearer = _words(document["components"]["securitySchemes"]["bearer"]["description"])
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(info['title'])}</title><style>{STYLE}</style></head><body><h1>{escape(info['title'])}</h1>"
+        f"<title>{escape(info['title'])}</title><style>{STYLE}</style></head><body><main><h1>{escape(info['title'])}</h1>"
         f'<p>Version {escape(info["version"])}, OpenAPI {escape(document["openapi"])}: <a href="openapi.json">openapi.json</a></p>{about}'
-        f"<p>Bearer token (JWT). {bearer}</p>{sections}<h2>Schemas</h2>{schemas}</body></html>\n"
+        f"<p>Bearer token (JWT). {bearer}</p>{sections}<h2>Schemas</h2>{schemas}</main></body></html>\n"
     )
 
 
