@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -129,6 +129,13 @@ ministack: venv ## install MiniStack beside .venv, for `make deploy STAGE=home` 
 
 lambda: venv ## install Lambda's own runtime client beside .venv, for the tests that run the package as Lambda does
 	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/lambda/packages --upgrade --requirement tests/tools/lambda.txt
+
+browser: venv .tools/browser/complete ## install Playwright and axe beside .venv, for the tests in a real browser; needs Chromium
+
+.tools/browser/complete: tests/tools/browser.txt | venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/browser/packages --upgrade --requirement tests/tools/browser.txt
+	@$(PY) -m tests.support.browser
+	@touch .tools/browser/complete
 
 kafka: venv ## start Apache Kafka itself (Java 17, Maven) and print its KAFKA_BROKERS, in the foreground until Ctrl-C
 	@$(PY) -m infra.stack kafka

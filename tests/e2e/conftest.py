@@ -1,11 +1,15 @@
 """What end-to-end tests may ask for: one running stack, with short waits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.auditing import assert_no_violations
+from tests.support.browser import Visit, chromium
 from tests.support.stack import Stack
+
+Visits = Callable[..., Visit]
 
 
 @pytest.fixture(scope="package")
@@ -15,3 +19,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     yield running
     assert_no_violations(running.run_json()["postgres"]["url"])
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for a file's tests."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visits(stack: Stack, browser: Any) -> Iterator[Visits]:
+    """Begins visits to the stack; at the test's end none has asked anything of another site, or left a complaint in the console."""
+    begun: list[Visit] = []
+
+    def begin(**settings: Any) -> Visit:
+        begun.append(Visit.begin(browser, stack.url, **settings))
+        return begun[-1]
+
+    yield begin
+    for visit in begun:
+        visit.context.close()
+    assert [(visit.foreign, visit.complaints) for visit in begun] == [([], [])] * len(begun)

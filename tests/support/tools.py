@@ -23,6 +23,7 @@ class Tool(NamedTuple):
 
 
 TOOLS = {
+    "browser": Tool(ROOT / ".tools" / "browser" / "complete", "make browser"),
     "infra-check": Tool(ROOT / ".tools" / "infra-check" / "complete", "make infra-tools"),
     "kafka": Tool(ROOT / ".tools" / "kafka", "make kafka-jars"),
     "lambda": Tool(ROOT / ".tools" / "lambda" / "packages" / "awslambdaric", "make lambda"),

@@ -1,12 +1,13 @@
 """Tests that need a tool: left out by name without it, and failing where it is required."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.support.tools import TOOLS, Tool, left_out, pytest_runtest_setup
+from tests.support.tools import ROOT, TOOLS, Tool, left_out, pytest_runtest_setup
 
 
 @pytest.fixture
@@ -41,6 +42,12 @@ def test_the_last_lines_say_which_tests_were_left_out_and_how_to_get_their_tool(
 
 
 def test_every_tool_has_a_target() -> None:
-    targets = (Path(__file__).parents[2] / "Makefile").read_text()
+    targets = (ROOT / "Makefile").read_text()
 
     assert all(f"\n{tool.command.removeprefix('make ')}: " in targets for tool in TOOLS.values())
+
+
+def test_every_tool_is_installed_where_all_are_required() -> None:
+    [made] = re.findall(r"^make --jobs=\d+ (.*)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+    assert {tool.command.removeprefix("make ") for tool in TOOLS.values()} <= set(made.split())
