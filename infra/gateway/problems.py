@@ -33,9 +33,9 @@ KINDS: Mapping[int, tuple[str, str]] = {
 }
 CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authenticate")}
 UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."
-NO_TOKEN = "The request carries no bearer token."
-BAD_TOKEN = "The request's bearer token is not valid here."
-UNCHECKED_TOKEN = "The token can't be checked just now; try again."
+NO_TOKEN = "The request carries no bearer token."  # noqa: S105 - a sentence of an answer
+BAD_TOKEN = "The request's bearer token is not valid here."  # noqa: S105 - a sentence of an answer
+UNCHECKED_TOKEN = "The token can't be checked just now; try again."  # noqa: S105 - a sentence of an answer
 RETRY_SECONDS = "2"
 
 

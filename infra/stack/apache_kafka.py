@@ -150,9 +150,10 @@ def missing_tools() -> list[str]:
     """What of Java and Maven is not at hand."""
     maven = [] if shutil.which("mvn") else ["Maven (mvn)"]
     needed = f"Java {OLDEST_JAVA} or newer"
-    if not shutil.which("java"):
+    java = shutil.which("java")
+    if java is None:
         return [needed, *maven]
-    told = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', told)
     return maven if version and int(version[1]) >= OLDEST_JAVA else [needed, *maven]
 

@@ -36,7 +36,7 @@ def main() -> None:
     die_with_parent(options.parent, signal.Signals[options.death_signal])
     if options.directory is not None:
         os.chdir(options.directory)
-    os.execv(options.command[0], options.command)
+    os.execv(options.command[0], options.command)  # noqa: S606 - a shell would only stand between
 
 
 def _options() -> argparse.Namespace:

@@ -4,7 +4,7 @@ import dataclasses
 import socket
 from collections.abc import Sequence
 
-from infra.esm.forks import ForkServer
+from infra.esm.forks import ForkFailed, ForkServer
 from infra.stack.preload import PARTS
 from infra.stack.process import Process, ServerCommand, launcher
 
@@ -31,6 +31,7 @@ class PartForks:
 
     def fork(self, command: ServerCommand, output: int, announce: int) -> Process:
         """Have a part forked; a `Launch`. Raises ForkFailed; the process that forks must have announced itself."""
-        assert self._server is not None
+        if self._server is None:
+            raise ForkFailed("the process that forks was not started")
         request = {"arguments": list(command.arguments), "environment": dict(command.environment)}
         return self._server.fork(request, [output, announce])

@@ -38,7 +38,7 @@ def accepts(host: str, port: int, timeout: float = 0.5) -> bool:
 def free_port() -> int:
     """A port that nobody listens on, chosen at random so that stacks started at the same time don't meet."""
     while True:
-        port = random.randint(LOWEST, HIGHEST)
+        port = random.randint(LOWEST, HIGHEST)  # noqa: S311 - a port is no secret
         if is_free(port):
             return port
 

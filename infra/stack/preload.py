@@ -61,7 +61,7 @@ def _become(job: Job, stamps: Stamps) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.set_inheritable(ready, True)
-        os.execv(arguments[0], arguments)
+        os.execv(arguments[0], arguments)  # noqa: S606 - a shell would only stand between
     module = arguments[-1]
     _name_process(module.rpartition(".")[2])
     sys.argv = [module]

@@ -151,7 +151,7 @@ def test_make_hands_variables_on_and_a_signal_sent_to_make_ends_the_stack(tmp_pa
 def test_a_database_and_a_broker_that_were_given_are_used_and_left_running_and_no_address_is(
     tmp_path: Path, empty_database: str, bare_kafka: KafkaBroker
 ) -> None:
-    running = Stack.start(tmp_path / "data", DATABASE_URL=empty_database, KAFKA_BROKERS=bare_kafka.bootstrap, HTTP_HOST="0.0.0.0")
+    running = Stack.start(tmp_path / "data", DATABASE_URL=empty_database, KAFKA_BROKERS=bare_kafka.bootstrap, HTTP_HOST="0.0.0.0")  # noqa: S104 - what is tested
 
     run = running.run_json()
 

@@ -39,7 +39,7 @@ def url(fresh_database: str, kafka: KafkaBroker, tmp_path: Path, output: Path) -
     }
     command = COMMAND.replace("../.venv/bin", str(Path(sys.executable).parent)).replace("8010", str(port)).replace("&& ", "&& exec ")
     with output.open("wb") as file:
-        process = subprocess.Popen(command, shell=True, cwd=ROOT, env=os.environ | parts, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, shell=True, cwd=ROOT, env=os.environ | parts, stdout=file, stderr=subprocess.STDOUT)  # noqa: S602 - as the document says it to a shell
     try:
         eventually(lambda: accepts(HOST, port) or process.poll() is not None, within=60, what="an open port")
         yield f"http://{HOST}:{port}"

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("-d")
     asked = parser.parse_args()
     headers = dict(header.split(": ", 1) for header in asked.H)
-    request = Request(asked.url, asked.d.encode() if asked.d else None, headers, method=asked.X)
+    request = Request(asked.url, asked.d.encode() if asked.d else None, headers, method=asked.X)  # noqa: S310 - an address of an example
     try:
         answer = build_opener(Unfollowed).open(request, timeout=30)
     except HTTPError as error:

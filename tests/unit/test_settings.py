@@ -210,7 +210,7 @@ def test_at_home_keys_may_come_by_http_from_this_machine(url: str) -> None:
     assert TokenSettings.read({**TOKENS, "JWKS_URL": url}).jwks_url == url
 
 
-@pytest.mark.parametrize("host", ["issuer.example", "10.0.0.1", "127.0.0.1.example", "localhost.example", "[::2]", "0.0.0.0"])
+@pytest.mark.parametrize("host", ["issuer.example", "10.0.0.1", "127.0.0.1.example", "localhost.example", "[::2]", "0.0.0.0"])  # noqa: S104 - what is tested
 def test_by_http_no_keys_come_from_elsewhere(host: str) -> None:
     with pytest.raises(SettingsError, match=r"^JWKS_URL must be https beyond this machine"):
         TokenSettings.read({**TOKENS, "JWKS_URL": f"http://{host}/jwks.json"})
