@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from tests.integration.conftest import Service
 from tests.support.bugs import plant_bug
 from tests.support.database import Placed
 from tests.support.edge import ADMIN, NEW_ORDER, OWNER, InProcess
-from tests.support.kafka_records import Record, Sent, lambda_event
+from tests.support.kafka_records import Record, Sent, answer, lambda_event, refusal
 from tests.support.letters import of_a_newer_release, redrive
 from tests.support.partner_script import Partners
 
@@ -123,6 +124,33 @@ def test_a_record_that_fails_and_a_dead_letter_say_whose_they_are(
     brokerless.app.on_user_events(lambda_event(records[0].again().having(ce_type="user.runner_validated")), Called("request-2"))
     [letter] = printed()
     assert letter.items() >= {**ids, "message": "A record became a dead letter", "request_id": "request-2"}.items()
+
+
+def test_no_line_has_what_people_wrote_or_any_token(
+    offline: InProcess, brokerless: Service, printed: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [{"name": "Words of a customer", "price": "4.50", "quantity": 2}]
+    details = {"foodItems": items, "storeLocation": "Words of a shop", "deliveryLocation": "Words of a home"}
+    order = offline.post("/api/orders", OWNER, {"orderDetails": details}).json()["order"]
+    command = newest(brokerless)
+    wrong = refusal(command, reason="Words of a partner").having(ce_type="user.runner_rejected")
+    take(brokerless, "request-1", wrong)
+    with monkeypatch.context() as patched:
+        plant_bug(patched)
+        brokerless.app.on_user_events(lambda_event(answer(command)), Called("request-2"))
+    path = f"/api/orders/{order['orderId']}"
+    statuses = [
+        offline.post("/api/orders", OWNER, {"orderDetails": {**details, "deliveryFee": "Words for money"}}).status,
+        offline.post(f"{path}/cancel", OWNER, {"reason": "Words of regret"}).status,
+        offline.get(path, OWNER, {"customerId": "Words of a query"}).status,
+        offline.call("GET", path, Authorization=f"Bearer {offline.token(OWNER)[:-9]}").status,
+    ]
+    lines = printed()
+
+    assert statuses == [422, 200, 200, 403]
+    said = {"A record became a dead letter", "A record failed", "A request was answered", "A token was refused"}
+    assert said <= {line["message"] for line in lines}
+    assert not re.search(r"Words|eyJ", json.dumps(lines))
 
 
 def test_the_clock_says_what_it_sends_again_and_gives_up_on(
