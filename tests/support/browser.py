@@ -20,6 +20,8 @@ FLAGS = (
     *("--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-quic", "--disable-gpu"),
 )
+# For whatever a page waits for; a loaded machine may be slow.
+PATIENCE_MS = 15_000
 # Only what is really loaded: `data:` and `blob:` come from the page itself.
 LOADED = ("http", "https", "ws", "wss")
 # Whoever reads the page is neither at UTC nor where dates are written as in America.
@@ -88,6 +90,20 @@ class Visit:
     def _on_console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def forgive(self, words: str) -> None:
+        """Take out of the complaints those with these words, which the test has brought about; there must be one."""
+        kept = [each for each in self.complaints if words not in each]
+        assert len(kept) < len(self.complaints), self.complaints
+        self.complaints[:] = kept
+
+
+def expect(target: Any) -> Any:
+    """Playwright's `expect`: what is asserted of a locator or a page is waited for."""
+    from playwright.sync_api import expect as expected
+
+    expected.set_options(timeout=PATIENCE_MS)
+    return expected(target)
 
 
 def barriers(page: Any, *rules: str) -> list[str]:
