@@ -85,6 +85,7 @@ MOMENT = Kind(
 TIME = Kind(MOMENT.schema, timestamp)
 COUNT = Kind({"type": "integer", "minimum": 0})
 NUMBER = Kind({"type": "integer", "minimum": 1})
+BOOLEAN = Kind({"type": "boolean"})
 TRUE = Kind({"type": "boolean", "const": True})
 OBJECT = Kind({"type": "object", "additionalProperties": True})
 ANYTHING = Kind({})

@@ -105,6 +105,11 @@ def dismiss_dead_letter(dead_letter_id: str) -> Response:
     return entrypoints.dead_letters.dismiss(app.http_request(), dead_letter_id)
 
 
+@app.route("/api/board", methods=["GET"], authorizer=token_auth)
+def read_board() -> Response:
+    return entrypoints.board.read(app.http_request())
+
+
 @app.route("/health", methods=["GET"])
 def read_health() -> Response:
     return entrypoints.health.alive(app.http_request())

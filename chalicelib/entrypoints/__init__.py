@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # So that checkers of types know what `__getattr__` gives.
+    from chalicelib.entrypoints import board as board
     from chalicelib.entrypoints import console as console
     from chalicelib.entrypoints import dead_letters as dead_letters
     from chalicelib.entrypoints import documents as documents
@@ -30,8 +31,8 @@ SCHEDULED = ("chalicelib.entrypoints.schedules",)
 NEEDED: Mapping[str, Sequence[str]] = {
     "app": (
         *("chalicelib.entrypoints.orders", "chalicelib.entrypoints.sagas", "chalicelib.entrypoints.dead_letters"),
-        *("chalicelib.entrypoints.health", "chalicelib.entrypoints.documents", "chalicelib.entrypoints.console"),
-        "chalicelib.messaging.brokers",
+        *("chalicelib.entrypoints.board", "chalicelib.entrypoints.health", "chalicelib.entrypoints.documents"),
+        *("chalicelib.entrypoints.console", "chalicelib.messaging.brokers"),
     ),
     "token_auth": ("chalicelib.entrypoints.tokens",),
     "on_user_events": TAKING_REPLIES,

@@ -1,12 +1,13 @@
 """What the clock calls."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from chalicelib.messaging import dead_letter_queries, failures, outbox
 from chalicelib.observability import count, logger, measure
 from chalicelib.operations import once, rate
 from chalicelib.operations.audit import LIVE_RULES, violations
 from chalicelib.operations.purge import purge_orders
+from chalicelib.operations.samples import Measured, take_samples
 from chalicelib.runtime import runtime
 
 MOST_LOGGED = 10
@@ -35,7 +36,10 @@ def purge_expired() -> None:
 
 
 def audit_invariants() -> None:
-    """Measure what alarms watch, a number every time, also zero: what must never be true, the dead letters that wait, the outbox's age."""
+    """Measure what alarms watch, a number every time, also zero: what must never be true, the dead letters that wait, the outbox's age.
+
+    Afterwards the minutes that are over are sampled for the board: what keeps that from succeeding silences no alarm.
+    """
     with runtime().database.transaction() as session:
         found = violations(session, LIVE_RULES)
         waiting = dead_letter_queries.waiting(session)
@@ -45,5 +49,8 @@ def audit_invariants() -> None:
         logger.error("An invariant is violated", extra=fields)
     if waiting:
         logger.warning("Dead letters wait to be redriven or dismissed", extra={"waiting": waiting})
-    count({"InvariantViolations": len(found), "DeadLettersWaiting": sum(waiting.values())}, zeros=True)
+    measured = Measured(round(outbox_age, 1), sum(waiting.values()), len(found))
+    count({"InvariantViolations": measured.violations, "DeadLettersWaiting": measured.dead_letters}, zeros=True)
     measure("OutboxAgeSeconds", "Seconds", [outbox_age])
+    with runtime().database.transaction() as session:
+        take_samples(session, datetime.now(UTC), measured)

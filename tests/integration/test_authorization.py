@@ -104,6 +104,7 @@ def routes(order_id: UUID, saga_id: UUID, to: str) -> Requests:
         "letter": lambda _: ("GET", f"/api/dead-letters/{ABSENT}", None),
         "redrive": lambda _: ("POST", f"/api/dead-letters/{ABSENT}/redrive", None),
         "dismiss": lambda _: ("POST", f"/api/dead-letters/{ABSENT}/dismiss", {"reason": "none of ours"}),
+        "board": lambda _: ("GET", "/api/board", None),
         "health": lambda _: ("GET", "/health", None),
     }
 

@@ -16,7 +16,9 @@ from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued, Row
 from chalicelib.operations.audit import LIVE_RULES, Rule, violations
+from chalicelib.operations.board import read_board
 from chalicelib.operations.purge import purge_batch
+from chalicelib.operations.samples import Measured, take_samples
 from chalicelib.orders import store as order_store
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.due import put_off, read_unaccepted, read_uncompleted
@@ -231,6 +233,8 @@ STATEMENTS: dict[str, Run] = {
         session, [Queued(order_id, Outgoing("order-events", None, b"", ())) for order_id in order_ids(*range(1, 500))]
     ),
     "settle": lambda session: settle(session),
+    "the board": read_board,
+    "samples": lambda session: take_samples(session, NOW, Measured(0.0, 0, 0)),
     "waiting in one bucket": lambda session: outbox.waiting(session, [5]),
     "waiting anywhere": lambda session: outbox.waiting(session, range(64)),
 }

@@ -210,6 +210,10 @@ def what_becomes_of_a_dead_letter(edge: Watched, service: Service) -> None:
     edge.post(f"{path}/dismiss", ADMIN, {"reason": "none of ours"})
 
 
+def what_is_on_the_board(edge: Watched) -> None:
+    edge.get("/api/board", ADMIN, If_None_Match=edge.get("/api/board", ADMIN).headers["ETag"])
+
+
 def what_anybody_may_ask(edge: Watched, service: Service, kafka: KafkaBroker) -> None:
     for path in ("/health", "/health/ready", "/openapi.json", "/asyncapi.json", "/docs", "/"):
         edge.get(path)
@@ -228,6 +232,7 @@ def test_what_is_documented_is_what_happens(edge: Watched, stage: Stage, brokerl
     what_is_answered_of_suspended_sagas(edge, stage)
     what_operators_compensate(edge, stage)
     what_becomes_of_a_dead_letter(edge, brokerless)
+    what_is_on_the_board(edge)
     what_anybody_may_ask(edge, brokerless, kafka)
     assert sorted(documented(edge) - edge.seen) == []
     assert sorted(edge.seen - documented(edge)) == []

@@ -56,7 +56,7 @@ def build() -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "CampusG orders", "version": VERSION, "description": ABOUT},
-        "tags": [{"name": "orders"}, {"name": "sagas"}, {"name": "dead-letters"}, {"name": "service"}],
+        "tags": [{"name": name} for name in dict.fromkeys(_tag(route.path) for route in ROUTES)],
         "paths": paths,
         "components": {
             "schemas": _schemas(),

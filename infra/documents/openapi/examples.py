@@ -10,11 +10,12 @@ from chalicelib.entrypoints.cursors import to_cursor
 from chalicelib.entrypoints.health import VERSION
 from chalicelib.messages import topics
 from chalicelib.messages.commands import AuthorizePayment
-from chalicelib.messages.envelope import Incoming, MessageContext, to_json
+from chalicelib.messages.envelope import Incoming, MessageContext, timestamp, to_json
 from chalicelib.messages.replies import CustomerValidated
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.operations.differences import DIFFERENCE, differences
+from chalicelib.orders.lifecycle import ORDER_MOVES
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.create_order import CREATE_ORDER
 from chalicelib.sagas.definition import Step
@@ -144,6 +145,20 @@ _CHANGES = [
     *differences("message", COMMAND_ID, None, {"type": AuthorizePayment.TYPE, "topic": topics.PAYMENT_COMMANDS}),
 ]
 _REDRIVEN = {"changes": [DIFFERENCE.document(change) for change in _CHANGES], "order": NEW, "saga": RUNNING}
+_MINUTE = {
+    "at": timestamp(PLACED - timedelta(minutes=1)),
+    "ordersCreated": 3,
+    "ordersCompleted": 2,
+    "ordersCancelled": 0,
+    "sagasEnded": 7,
+    "stepsEnded": 18,
+    "stepP50Ms": 12,
+    "stepP99Ms": 85,
+    "atLeast": False,
+    "outboxAgeSeconds": 0.0,
+    "deadLetters": 1,
+    "violations": 0,
+}
 _DATABASE = {"status": "ok", "milliseconds": 1.8}
 NO_KAFKA = {"status": "unavailable", "detail": "no answer within 2 s"}
 
@@ -162,6 +177,21 @@ ANSWERS: dict[str, Any] = {
     "dismissed": DISMISSED_DEAD_LETTER.document(_DISMISSED),
     "rehearsed": {"deadLetter": DEAD_LETTER.document(_KEPT), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
     "redriven": {"deadLetter": DEAD_LETTER.document(replace(_KEPT, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
+    "board": {
+        "orders": [
+            {"status": status, "number": int(status is OrderStatus.CREATED), "atLeast": False}
+            for status in OrderStatus
+            if ORDER_MOVES[status]
+        ],
+        "ended": [{"status": status, "number": number} for status, number in (("COMPLETED", 96), ("CANCELLED", 4), ("TIMED_OUT", 1))],
+        "sagas": [{"name": CREATE_ORDER.name, "status": SagaStatus.RUNNING, "number": 1, "atLeast": False}],
+        "outbox": {"waiting": 1, "atLeast": False, "oldestAt": NEW["createdAt"]},
+        "deadLetters": {"waiting": 1, "atLeast": False, "byError": [{"errorClass": _KEPT.error_class, "number": 1}]},
+        "invariants": {"violations": 0, "at": OPEN["updatedAt"]},
+        "minutes": [_MINUTE],
+        "development": False,
+        "version": VERSION,
+    },
     "alive": {"status": "ok", "version": VERSION},
     "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
     "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},

@@ -139,9 +139,9 @@ HEADERS: dict[str, Described] = {
         required=True,
     ),
     "ETag": _answered({"type": "string", "pattern": r'^"[0-9]+"$'}, "The order's version, quoted.", '"4"', required=True),
-    "ETag.file": _answered(
+    "ETag.hash": _answered(
         {"type": "string", "pattern": r'^"[0-9a-f]{64}"$'},
-        "A hash of the file, quoted.",
+        "A hash of the content, quoted.",
         f'"{"0" * 64}"',
         required=True,
     ),

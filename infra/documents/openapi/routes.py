@@ -41,6 +41,7 @@ from chalicelib.errors import (
 )
 from chalicelib.fields import Table
 from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, WHOLE_DEAD_LETTER
+from chalicelib.operations.board import BOARD
 from chalicelib.operations.redrive import REDRIVEN
 from chalicelib.orders.order import ORDER
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
@@ -125,8 +126,8 @@ DISMISSED = {200: Success("It is dismissed.", (DISMISSED_DEAD_LETTER,), ("dismis
 def of_console(*media_types: str) -> dict[int, Success]:
     """How a file of the console is answered."""
     return {
-        200: Success("The file.", sure=("ETag.file",), media_types=media_types),
-        304: Success("The caller's copy is current.", sure=("ETag.file",)),
+        200: Success("The file.", sure=("ETag.hash",), media_types=media_types),
+        304: Success("The caller's copy is current.", sure=("ETag.hash",)),
     }
 
 
@@ -300,6 +301,18 @@ ROUTES: tuple[Route, ...] = (
         bodies.DismissBody,
         {"reason": "The partner has settled it."},
         may_be_empty=False,
+    ),
+    Route(
+        "readBoard",
+        "GET /api/board",
+        "Read what is under way and what the last hour was like",
+        "admin",
+        {
+            200: Success("The board.", (BOARD,), ("board",), sure=("ETag.hash",)),
+            304: Success("The caller's copy is current.", sure=("ETag.hash",)),
+        },
+        ASKED,
+        ("If-None-Match",),
     ),
     Route("health", "GET /health", "Is the code there", ANYONE, {200: Success("It runs.", (answers.ALIVE,), ("alive",))}),
     Route(
