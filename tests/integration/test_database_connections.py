@@ -74,7 +74,7 @@ def test_a_network_that_says_nothing_is_given_up_and_used_anew(client: InProcess
     client.get(ORDERS, OWNER).problem(503, "unavailable")
     # It is not even tried to say good-bye to it.
     assert time.monotonic() - begun < 5
-    proxy.resume()
+    proxy.release()
     assert client.get(ORDERS, OWNER).status == 200
 
 

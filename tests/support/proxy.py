@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-HOST = "127.0.0.1"
+from tests.support.tcp_proxy import HOST, connections
+
 # A Kafka message: its length in four bytes, then itself. The first two bytes of a request say what is asked for.
 Frame = bytes
 PRODUCE = 0
@@ -65,14 +66,8 @@ class Proxy:
         return sum(pair.kept for pair in self._pairs)
 
     def serve(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-                pair = _Pair(self, self._secured(client), socket.create_connection((HOST, self.upstream)))
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
+        for client, server in connections(listener, self.upstream, self._secured):
+            pair = _Pair(self, client, server)
             self._pairs.append(pair)
             pair.start()
 

@@ -1,9 +1,9 @@
-"""A TCP proxy that stands in PostgreSQL's place: it passes bytes on, stalls, and ends connections as networks do."""
+"""A TCP proxy that stands in a server's place: it passes bytes on, stalls, and ends connections as networks do."""
 
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -37,17 +37,16 @@ class TcpProxy:
         """Pass nothing on, and say nothing."""
         self._passing.clear()
 
-    def resume(self) -> None:
+    def release(self) -> None:
+        """Pass on again, first of all what was kept."""
         self._passing.set()
 
     def serve(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                self.accepted += 1
-                pair = _Pair(self, client, socket.create_connection((HOST, self.upstream)))
-                self._pairs.append(pair)
-                pair.start()
+        for client, server in connections(listener, self.upstream):
+            self.accepted += 1
+            pair = _Pair(self, client, server)
+            self._pairs.append(pair)
+            pair.start()
 
     def wait_until_passing(self) -> None:
         self._passing.wait()
@@ -99,17 +98,37 @@ class _Pair:
         self.close(reset=self._answers_are_lost)
 
 
+def connections(
+    listener: socket.socket, upstream: int, secured: Callable[[socket.socket], socket.socket] = lambda client: client
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Each client that connects, with a connection to the server for it, until the listener is shut down.
+
+    While the server is away clients are hung up on. `secured` may raise OSError for a client that it doesn't take.
+    """
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            pair = secured(client), socket.create_connection((HOST, upstream))
+        except OSError:
+            client.close()
+            continue
+        yield pair
+
+
 @contextmanager
 def before(upstream: int) -> Iterator[TcpProxy]:
     """A proxy to the server at that port while the block runs."""
     with socket.create_server((HOST, 0)) as listener:
         proxy = TcpProxy(upstream, listener.getsockname()[1])
-        proxy.resume()
+        proxy.release()
         threading.Thread(target=proxy.serve, args=(listener,), daemon=True).start()
         try:
             yield proxy
         finally:
-            proxy.resume()
+            proxy.release()
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             proxy.reset()
