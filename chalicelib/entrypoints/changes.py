@@ -89,7 +89,10 @@ class Change(Generic[M]):
         self.answer(word(SagaWithOrder(served.saga, served.order), {}), changed=served.started)
 
     def response(self) -> Response:
-        """The answer; where the request waits, after the saga's end or when its time is over. Call it when the transaction has ended."""
+        """The answer; where the request waits, after the saga's end or when its time is over. Call it when the transaction has ended.
+
+        One that has come too late to be kept for repeats is left for the first, which they are given.
+        """
         if self._first is None:
             raise LookupError("the request has no answer yet")
         if self._waiting is None or self._served is None or self._word is None:
@@ -98,5 +101,6 @@ class Change(Generic[M]):
         final = self._word(seen, {"Preference-Applied": f"wait={self._waiting}"})
         if self._claim and self._changed:
             with runtime().database.transaction() as session:
-                self._claim.keep(session, kept(final), final=True)
+                if not self._claim.replace(session, kept(final)):
+                    return self._first
         return final

@@ -36,6 +36,15 @@ KEEP = sa.text("""
     SET response = CAST(:response AS jsonb), in_flight_until = CASE WHEN :final THEN NULL ELSE in_flight_until END
     WHERE sub = :sub AND key = :key AND fingerprint = :fingerprint""")
 
+# Behind the row's lock, which a repeat takes as well: one that came late was given the first answer, and this one comes too late then.
+REPLACE = sa.text("""
+    WITH held AS MATERIALIZED (
+        SELECT sub, key, in_flight_until FROM campusg.idempotency_keys
+        WHERE sub = :sub AND key = :key AND fingerprint = :fingerprint FOR NO KEY UPDATE)
+    UPDATE campusg.idempotency_keys k SET response = CAST(:response AS jsonb), in_flight_until = NULL
+    FROM held WHERE k.sub = held.sub AND k.key = held.key AND held.in_flight_until > clock_timestamp()
+    RETURNING 1""")
+
 DROP = sa.text("DELETE FROM campusg.idempotency_keys WHERE sub = :sub AND key = :key")
 
 PURGE = sa.text("""
@@ -82,12 +91,18 @@ class Claim:
 
     def keep(self, session: sa.Connection, answer: Mapping[str, Any], *, final: bool) -> None:
         """Keep the answer, whatever JSON holds it, for repeats; one that is not final makes repeats wait for the one that is."""
-        response = json.dumps(answer)
-        session.execute(KEEP, {"sub": self.sub, "key": self.key, "fingerprint": self.fingerprint, "response": response, "final": final})
+        session.execute(KEEP, {**self._answered(answer), "final": final})
+
+    def replace(self, session: sa.Connection, answer: Mapping[str, Any]) -> bool:
+        """Keep the final answer in place of the first; False where the time for it is over, as a repeat may have been given the first."""
+        return session.execute(REPLACE, self._answered(answer)).scalar_one_or_none() is not None
 
     def drop(self, session: sa.Connection) -> None:
         """Give the key back: the request started nothing."""
         session.execute(DROP, {"sub": self.sub, "key": self.key})
+
+    def _answered(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"sub": self.sub, "key": self.key, "fingerprint": self.fingerprint, "response": json.dumps(answer)}
 
 
 def unclaimed(_session: sa.Connection) -> None:

@@ -178,6 +178,18 @@ def test_who_crashed_while_waiting_leaves_the_202_five_seconds_after_the_wait(ed
     assert again.json()["saga"]["status"] == "RUNNING"
 
 
+def test_who_waited_beyond_its_time_gives_the_answer_that_repeats_were_given(edge: Edge, brokerless: Service) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(edge.place, Idempotency_Key="k", Prefer="wait=10")
+        eventually(lambda: orders(brokerless) == 1, what="the order")
+        pass_time(brokerless, "15 seconds")
+        repeat = edge.place(Idempotency_Key="k", Prefer="wait=10")
+        with partners_at_work(brokerless.world):
+            late = first.result(20)
+    assert (repeat.status, repeat.replayed) == (202, True)
+    assert late.said() == repeat.said() == edge.place(Idempotency_Key="k", Prefer="wait=10").said()
+
+
 def test_a_repeat_is_told_to_come_again_when_the_first_answer_is_due_at_the_latest(edge: Edge, brokerless: Service) -> None:
     edge.place(Idempotency_Key="k")
     brokerless.world.rows("UPDATE campusg.idempotency_keys SET in_flight_until = clock_timestamp() + interval '2.99 seconds'")
