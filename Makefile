@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers chaos bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -82,6 +82,9 @@ test-fast: venv ## run the tests that need no database and no broker
 
 test-servers: venv ## run the tests that depend on what a server does, on TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BROKERS
 	@$(PY) -m pytest --numprocesses 0 $(SERVER_TESTS:%=tests/integration/test_%.py) --deselect $(NOT_ON_KAFKA)
+
+chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing may be lost: make chaos MINUTES=3 ORDERS=600 SEED=1, also KAFKA_BROKERS=…
+	@$(PY) -m tests.chaos
 
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks

@@ -32,13 +32,13 @@ SAMPLE_ORDER = (
 )
 
 
-def run(settings: StackSettings) -> int:
-    """Run a stack until Ctrl-C, SIGTERM, SIGHUP or `make stop`; return the exit code."""
+def run(settings: StackSettings, kind: type[Stack] = Stack) -> int:
+    """Run a stack of this kind until Ctrl-C, SIGTERM, SIGHUP or `make stop`; return the exit code."""
     os.umask(0o077)
     _end_with_make()
     try:
         with locked(settings.data_dir) as lock:
-            return asyncio.run(host(lock, partial(_check, settings), partial(Stack, settings), partial(_welcome, settings)))
+            return asyncio.run(host(lock, partial(_check, settings), partial(kind, settings), partial(_welcome, settings)))
     except EXPECTED_ERRORS as error:
         complain(*f"make run: {error}".split("\n"))
         return 1

@@ -62,7 +62,7 @@ class Record:
 
 def plan(number: int, dice: random.Random) -> dict[Place, Record]:
     """As many records by their future places, with fates spread over them at random; all of a key are in one partition."""
-    fates = [fate for *fate, share in FATES for _ in range(max(1, share * number // 10_000))]
+    fates: list[Any] = [fate for *fate, share in FATES for _ in range(max(1, share * number // 10_000))]
     fates += [["fine", 0]] * (number - len(fates))
     dice.shuffle(fates)
     ends: Counter[int] = Counter()

@@ -87,8 +87,8 @@ class Run:
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack that leaves the partners' topics to somebody else."""
-    variables = {"STEP_TIMEOUT_SECONDS": STEP_SECONDS, "STEP_MAX_ATTEMPTS": ATTEMPTS}
-    running = Stack.start(tmp_path / "stack", PARTNERS="none", SWEEP_SECONDS=0.4, **variables)
+    patience: dict[str, Any] = {"STEP_TIMEOUT_SECONDS": STEP_SECONDS, "STEP_MAX_ATTEMPTS": ATTEMPTS}
+    running = Stack.start(tmp_path / "stack", PARTNERS="none", SWEEP_SECONDS=0.4, **patience)
     yield running
     running.stop()
 

@@ -30,6 +30,9 @@ class StackFailedError(AssertionError):
 class Stack:
     """A stack on a DATA_DIR; `process` is its supervisor."""
 
+    MODULE = "infra.stack"
+    """What has the command `run`."""
+
     def __init__(self, data_dir: Path, process: "subprocess.Popen[bytes]") -> None:
         self.data_dir = data_dir
         self.process = process
@@ -58,7 +61,7 @@ class Stack:
         log = data_dir.with_name(f"{data_dir.name}.out")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "infra.stack", "run"],
+                [sys.executable, "-m", cls.MODULE, "run"],
                 cwd=checkout,
                 env=environment(data_dir, **variables),
                 stdin=subprocess.DEVNULL,
