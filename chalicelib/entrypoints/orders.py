@@ -21,7 +21,7 @@ from chalicelib.operations.cancel import cancel_order, ended_well
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import NewOrder, create_order
 from chalicelib.operations.move_status import move_status
-from chalicelib.orders.access import Viewer, acting_for, ordering_for, seen
+from chalicelib.orders.access import MAY_ASK, Viewer, acting_for, ordering_for, seen
 from chalicelib.orders.lists import Filters, list_orders, list_orders_after
 from chalicelib.orders.order import ORDER, FoodItem, OrderStatus
 from chalicelib.orders.queries import get_order, history_of
@@ -83,7 +83,7 @@ def history(request: Request, order_id: str) -> Response:
 
 def accept(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/accept: a runner takes the order."""
-    change = Change(request, "runner", "admin", body=AcceptBody, waits=True)
+    change = Change(request, *MAY_ASK["accept"], body=AcceptBody, waits=True)
     runner_id = acting_for(change.caller, change.body.runner_id, "runnerId")
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
@@ -93,7 +93,7 @@ def accept(request: Request, order_id: str) -> Response:
 
 def cancel_acceptance(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/cancel-acceptance: the runner gives the order back."""
-    change = Change(request, "runner", "admin", body=NoBody, waits=True)
+    change = Change(request, *MAY_ASK["cancel-acceptance"], body=NoBody, waits=True)
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         change.serve(give_back.cancel_acceptance(session, change.call, known_id))
@@ -102,7 +102,7 @@ def cancel_acceptance(request: Request, order_id: str) -> Response:
 
 def cancel(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/cancel: cancel the order."""
-    change = Change(request, "customer", "admin", body=CancelBody, waits=True)
+    change = Change(request, *MAY_ASK["cancel"], body=CancelBody, waits=True)
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         change.serve(cancel_order(session, change.call, known_id, change.body.reason or None), ended_well=ended_well)
@@ -111,7 +111,7 @@ def cancel(request: Request, order_id: str) -> Response:
 
 def complete(request: Request, order_id: str) -> Response:
     """POST /api/orders/{orderId}/complete: the food is there, pay the runner."""
-    change = Change(request, body=NoBody, waits=True)
+    change = Change(request, *MAY_ASK["complete"], body=NoBody, waits=True)
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         change.serve(complete_order(session, change.call, known_id))
@@ -120,7 +120,7 @@ def complete(request: Request, order_id: str) -> Response:
 
 def change_status(request: Request, order_id: str) -> Response:
     """PATCH /api/orders/{orderId}/status: collected, on the way, delivered."""
-    change = Change(request, "runner", "admin", body=StatusBody)
+    change = Change(request, *MAY_ASK["status"], body=StatusBody)
     known_id = uuid_of(order_id, "order")
     with change.transaction() as session:
         order = move_status(session, change.call, known_id, change.body.status)

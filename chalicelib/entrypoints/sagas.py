@@ -15,6 +15,7 @@ from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call, Served
+from chalicelib.orders.access import MAY_ASK
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import list_sagas, read_with_order
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
@@ -42,16 +43,16 @@ def list_(request: Request) -> Response:
 
 def retry(request: Request, saga_id: str) -> Response:
     """POST /api/sagas/{sagaId}/retry."""
-    return _operate(request, saga_id, operate.retry)
+    return _operate(request, saga_id, "retry", operate.retry)
 
 
 def compensate(request: Request, saga_id: str) -> Response:
     """POST /api/sagas/{sagaId}/compensate."""
-    return _operate(request, saga_id, operate.compensate)
+    return _operate(request, saga_id, "compensate", operate.compensate)
 
 
-def _operate(request: Request, saga_id: str, operation: Callable[[sa.Connection, Call, UUID], Served]) -> Response:
-    change = Change(request, "admin", body=NoBody)
+def _operate(request: Request, saga_id: str, name: str, operation: Callable[[sa.Connection, Call, UUID], Served]) -> Response:
+    change = Change(request, *MAY_ASK[name], body=NoBody)
     known_id = uuid_of(saga_id, "saga")
     with change.transaction() as session:
         served = operation(session, change.call, known_id)

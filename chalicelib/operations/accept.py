@@ -6,10 +6,21 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import HeldBySaga, Taken, TooLate, WrongStatus
-from chalicelib.operations.call import Call, Served, done_before, holder_of, order_locked, refuse_if_held, refuse_unless_at, served_by
+from chalicelib.operations.call import (
+    Asking,
+    Call,
+    Served,
+    holder_of,
+    order_locked,
+    refuse_if_held,
+    refuse_unless_at,
+    served_before,
+    served_by,
+)
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus
 from chalicelib.sagas.accept_order import ACCEPT_ORDER
+from chalicelib.sagas.state import Saga
 
 HAS_ITS_RUNNER = frozenset(
     {OrderStatus.ACCEPTED, OrderStatus.COLLECTED, OrderStatus.ON_THE_WAY, OrderStatus.DELIVERED, OrderStatus.COMPLETED}
@@ -23,22 +34,29 @@ def accept_order(session: sa.Connection, call: Call, order_id: UUID, runner_id: 
     runner's own order).
     """
     with order_locked(session, call, order_id) as (work, order):
-        call.once(session)
         holder = holder_of(work, order)
-        is_its_runner = order.runner_id == runner_id
-        if holder and holder.name == ACCEPT_ORDER.name and is_its_runner and not holder.compensating:
-            return Served(order, holder)
-        if not holder and order.order_status in HAS_ITS_RUNNER and is_its_runner:
-            return done_before(session, order, ACCEPT_ORDER.name)
-        refuse_unless_at(order, call.versions)
-        if holder and holder.name == ACCEPT_ORDER.name:
-            if not is_its_runner:
-                raise Taken("another runner is accepting the order")
-            raise HeldBySaga("this acceptance is being undone; try again when it has ended")
-        refuse_if_held(work, order)
-        _refuse_unless_open(order, runner_id, work.moment.now)
+        if not must_accept(order, holder, runner_id, call.asking(session), work.moment.now):
+            return served_before(session, order, holder, ACCEPT_ORDER.name)
         cause = Cause(call.viewer.actor(runner_id=runner_id), call.context)
         return served_by(work, work.start(ACCEPT_ORDER, order, cause, call.ids, {"runner_id": runner_id}))
+
+
+def must_accept(order: Order, holder: Saga | None, runner_id: str, asking: Asking, now: datetime) -> bool:
+    """Whether accepting starts a saga; False where one is at it, or the runner has the order. Raises what `accept_order` does."""
+    asking.claim()
+    is_its_runner = order.runner_id == runner_id
+    if holder and holder.name == ACCEPT_ORDER.name and is_its_runner and not holder.compensating:
+        return False
+    if not holder and order.order_status in HAS_ITS_RUNNER and is_its_runner:
+        return False
+    refuse_unless_at(order, asking.versions)
+    if holder and holder.name == ACCEPT_ORDER.name:
+        if not is_its_runner:
+            raise Taken("another runner is accepting the order")
+        raise HeldBySaga("this acceptance is being undone; try again when it has ended")
+    refuse_if_held(holder)
+    _refuse_unless_open(order, runner_id, now)
+    return True
 
 
 def _refuse_unless_open(order: Order, runner_id: str, now: datetime) -> None:

@@ -1,11 +1,13 @@
 """What requests that change an order have in common: who asks under which conditions, and the saga that serves them.
 
-A request starts a saga, joins the one that already serves it, or finds its work done.
+A request starts a saga, joins the one that already serves it, or finds its work done. Which of these, or why it is refused, says a function
+of the order, its holder and whoever asks, beside each operation: also before anybody has asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 from uuid import UUID
 
@@ -42,6 +44,23 @@ class Call:
     versions: Versions = None
     written: list[Written] = field(default_factory=list)
 
+    def asking(self, session: sa.Connection) -> "Asking":
+        """Who asks and under which conditions, with the key claimed in this transaction."""
+        return Asking(self.viewer, self.versions, partial(self.once, session))
+
+
+def _unclaimed() -> None:
+    """For whoever only wants to know what would be answered."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """All that is judged of a request besides the order; `claim` claims its idempotency key, when its turn has come."""
+
+    viewer: Viewer
+    versions: Versions = None
+    claim: Callable[[], None] = _unclaimed
+
 
 @dataclass(frozen=True)
 class Served:
@@ -76,16 +95,15 @@ def refuse_unless_at(order: Order, versions: Versions) -> None:
         raise PreconditionFailed("the order has changed: If-Match names none of its current version's tags")
 
 
-def refuse_if_held(work: UnitOfWork, order: Order) -> None:
+def refuse_if_held(holder: Saga | None) -> None:
     """Raises HeldBySaga where a saga holds the order."""
-    holder = holder_of(work, order)
     if holder:
         raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
 
 
-def done_before(session: sa.Connection, order: Order, *names: str) -> Served:
-    """For a request repeated after its end: the latest saga of one of these names; raises NotFound where there was none."""
-    saga = read_latest(session, order.order_id, names)
+def served_before(session: sa.Connection, order: Order, holder: Saga | None, *names: str) -> Served:
+    """For a request that starts nothing: the saga under way, or else the latest of one of these names; raises NotFound where none was."""
+    saga = holder or read_latest(session, order.order_id, names)
     if saga is None:
         raise NotFound("there is no such saga")
     return Served(order, saga)

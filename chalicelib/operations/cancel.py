@@ -5,7 +5,17 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import FieldError, Invalid, WrongStatus
-from chalicelib.operations.call import Call, Served, done_before, holder_of, order_locked, refuse_if_held, refuse_unless_at, served_by
+from chalicelib.operations.call import (
+    Asking,
+    Call,
+    Served,
+    holder_of,
+    order_locked,
+    refuse_if_held,
+    refuse_unless_at,
+    served_before,
+    served_by,
+)
 from chalicelib.orders.access import Viewer, changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
@@ -25,27 +35,39 @@ def cancel_order(session: sa.Connection, call: Call, order_id: UUID, reason: str
 
     Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus, and Invalid where an admin must give a reason.
     """
-    with order_locked(session, call, order_id) as (work, locked):
-        order = changeable(locked, call.viewer, by_owner=True)
-        call.once(session)
-        cause = Cause(call.viewer.acting_as(order), call.context)
+    with order_locked(session, call, order_id) as (work, order):
         holder = holder_of(work, order)
-        definition = definition_of(holder.name, holder.definition_version) if holder else None
-        if holder and definition and _brings_cancellation(definition):
-            if not definition.can_compensate(holder):
-                return Served(order, holder)
-            refuse_unless_at(order, call.versions)
+        if not must_cancel(order, holder, reason, call.asking(session)):
+            return served_before(session, order, holder)
+        cause = Cause(call.viewer.acting_as(order), call.context)
+        if holder:
             error = SagaError(ErrorCode.CANCELLED, f"cancelled by {cause.actor}")
             work.apply(holder, CompensationRequested(error, _because(reason)), cause, call.ids)
             return served_by(work, holder)
-        if not holder and order.order_status in OVER:
-            return done_before(session, order)
-        refuse_unless_at(order, call.versions)
-        refuse_if_held(work, order)
-        _refuse_if_too_late(order, call.viewer, reason)
         data = {"ending": OrderStatus.CANCELLED.value, **_because(reason)}
         reasoned = replace(cause, detail={"reason": reason} if reason else None)
         return served_by(work, work.start(CANCEL_ORDER, order, reasoned, call.ids, data))
+
+
+def must_cancel(order: Order, holder: Saga | None, reason: str | None, asking: Asking) -> bool:
+    """Whether cancelling compensates the holder, or without one starts a saga; False where one is at it, or the order is over.
+
+    Raises what `cancel_order` does.
+    """
+    changeable(order, asking.viewer, by_owner=True)
+    asking.claim()
+    definition = definition_of(holder.name, holder.definition_version) if holder else None
+    if holder and definition and _brings_cancellation(definition):
+        if not definition.can_compensate(holder):
+            return False
+        refuse_unless_at(order, asking.versions)
+        return True
+    if not holder and order.order_status in OVER:
+        return False
+    refuse_unless_at(order, asking.versions)
+    refuse_if_held(holder)
+    _refuse_if_too_late(order, asking.viewer, reason)
+    return True
 
 
 def ended_well(saga: Saga) -> bool:

@@ -5,11 +5,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import WrongStatus
-from chalicelib.operations.call import Call, order_locked, refuse_if_held, refuse_unless_at
+from chalicelib.operations.call import Asking, Call, holder_of, order_locked, refuse_if_held, refuse_unless_at
 from chalicelib.orders.access import changeable
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.lifecycle import move
 from chalicelib.orders.order import Order, OrderStatus
+from chalicelib.sagas.state import Saga
 
 BY_HAND: dict[OrderStatus, OrderStatus] = {
     OrderStatus.ACCEPTED: OrderStatus.COLLECTED,
@@ -23,11 +24,16 @@ def move_status(session: sa.Connection, call: Call, order_id: UUID, to: OrderSta
 
     Raises NotFound, Forbidden, PreconditionFailed, HeldBySaga, WrongStatus.
     """
-    with order_locked(session, call, order_id) as (work, locked):
-        order = changeable(locked, call.viewer, by_runner=True)
-        refuse_unless_at(order, call.versions)
-        refuse_if_held(work, order)
-        if BY_HAND.get(order.order_status) is not to:
-            raise WrongStatus(f"after {order.order_status} an order can't be set to {to}")
+    with order_locked(session, call, order_id) as (work, order):
+        refuse_move(order, holder_of(work, order), to, call.asking(session))
         work.change(move(order, to, work.moment.now), Cause(call.viewer.acting_as(order), call.context), call.ids)
         return work.orders[order_id]
+
+
+def refuse_move(order: Order, holder: Saga | None, to: OrderStatus, asking: Asking) -> None:
+    """Raises what `move_status` does."""
+    changeable(order, asking.viewer, by_runner=True)
+    refuse_unless_at(order, asking.versions)
+    refuse_if_held(holder)
+    if BY_HAND.get(order.order_status) is not to:
+        raise WrongStatus(f"after {order.order_status} an order can't be set to {to}")

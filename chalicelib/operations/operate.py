@@ -18,23 +18,40 @@ from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
 def retry(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
     """Send the command that timed out again, or try a refused payout anew; raises NotFound, PreconditionFailed, WrongStatus."""
-    with _saga_locked(session, call, saga_id) as (work, saga, definition):
-        if not definition.can_retry(saga):
-            raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")
+    with _saga_locked(session, call, saga_id) as (work, saga):
+        refuse_retry(saga)
         return _noted(work, saga, Retried(), call, "retry")
 
 
 def compensate(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
     """Compensate a saga that can still be undone; raises NotFound, PreconditionFailed, WrongStatus."""
-    with _saga_locked(session, call, saga_id) as (work, saga, definition):
-        if not definition.can_compensate(saga):
-            raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be compensated")
+    with _saga_locked(session, call, saga_id) as (work, saga):
+        refuse_compensation(saga)
         error = SagaError(ErrorCode.CANCELLED, f"compensated by {call.viewer.actor()}")
         return _noted(work, saga, CompensationRequested(error), call, "compensate")
 
 
+def refuse_retry(saga: Saga) -> None:
+    """Raises WrongStatus where an operator may not have the saga go on."""
+    if not _known(saga).can_retry(saga):
+        raise WrongStatus(f"the saga is {saga.status}; only a FAILED one can be retried")
+
+
+def refuse_compensation(saga: Saga) -> None:
+    """Raises WrongStatus where an operator may not have the saga compensated."""
+    if not _known(saga).can_compensate(saga):
+        raise WrongStatus(f"{saga.name} is {saga.status} at {saga.current_step or 'its end'} and can't be compensated")
+
+
+def _known(saga: Saga) -> Definition:
+    definition = definition_of(saga.name, saga.definition_version)
+    if definition is None:
+        raise WrongStatus(f"{saga.name} version {saga.definition_version} is not known to this release")
+    return definition
+
+
 @contextmanager
-def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[tuple[UnitOfWork, Saga, Definition]]:
+def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[tuple[UnitOfWork, Saga]]:
     """A unit of work over the order of a saga, after all checks but that of the saga's state."""
     with unit_of_work(session, call.rules, call.written, saga_ids=[saga_id]) as work:
         saga = work.sagas.get(saga_id)
@@ -42,10 +59,7 @@ def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[
             raise NotFound("there is no such saga")
         call.once(session)
         refuse_unless_at(work.orders[saga.order_id], call.versions)
-        definition = definition_of(saga.name, saga.definition_version)
-        if definition is None:
-            raise WrongStatus(f"{saga.name} version {saga.definition_version} is not known to this release")
-        yield work, saga, definition
+        yield work, saga
 
 
 def _noted(work: UnitOfWork, saga: Saga, outcome: Outcome, call: Call, action: str) -> Served:

@@ -3,13 +3,23 @@
 Roles add up; a role says which routes, ownership says which orders. Nothing else asks for roles.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from chalicelib.errors import FieldError, Forbidden, Invalid, NotFound
 from chalicelib.orders.order import Order, OrderStatus
 
 ROLES = frozenset({"customer", "runner", "admin"})
+# Whose roles may ask for what changes an order or a saga; none named: those of everybody.
+MAY_ASK: Mapping[str, tuple[str, ...]] = {
+    "accept": ("runner", "admin"),
+    "cancel-acceptance": ("runner", "admin"),
+    "cancel": ("customer", "admin"),
+    "complete": (),
+    "status": ("runner", "admin"),
+    "retry": ("admin",),
+    "compensate": ("admin",),
+}
 # The actor of scheduled work.
 SYSTEM = "system"
 
@@ -93,10 +103,15 @@ def partner(message_type: str) -> str:
 
 def admitted(sub: str, roles: Iterable[str], allowed: Collection[str]) -> Viewer:
     """Whoever has a token of that subject and these roles; raises Forbidden where none is among `allowed` (none given: any will do)."""
-    known = ROLES.intersection(roles)
-    if not known & (frozenset(allowed) or ROLES):
+    viewer = Viewer(sub, ROLES.intersection(roles))
+    refuse_without_role(viewer, allowed)
+    return viewer
+
+
+def refuse_without_role(viewer: Viewer, allowed: Collection[str]) -> None:
+    """Raises Forbidden where none of the viewer's roles is among `allowed` (none given: any will do)."""
+    if not viewer.roles & (frozenset(allowed) or ROLES):
         raise Forbidden("none of your roles may do this")
-    return Viewer(sub, known)
 
 
 def acting_for(viewer: Viewer, person: str, field: str) -> str:

@@ -10,7 +10,7 @@ from chalicelib.errors import HeldBySaga, NotFound, Refusal, Taken, TooLate, Wro
 from chalicelib.ids import new_id, new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.accept import accept_order
-from chalicelib.operations.call import Call, Served, order_locked, refuse_if_held
+from chalicelib.operations.call import Call, Served, holder_of, order_locked, refuse_if_held
 from chalicelib.operations.cancel import cancel_order
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.give_back import cancel_acceptance
@@ -161,7 +161,7 @@ def test_whoever_holds_the_order_is_named_to_who_must_wait(life: Life) -> None:
     accept(life)
     held = pytest.raises(HeldBySaga, match="accept_order holds the order")
     with held, order_locked(life.tables.session, life.call(CUSTOMER), life.order_id) as (work, order):
-        refuse_if_held(work, order)
+        refuse_if_held(holder_of(work, order))
 
 
 # The operator's table, from the contract
