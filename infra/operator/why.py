@@ -16,8 +16,8 @@ from chalicelib.orders.order import Order
 from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import Saga, StepState, Try
+from chalicelib.sagas.waits import Unpublished, duration, waits_for
 from infra.console import complain, say
-from infra.operator.waits import Unpublished, duration, waits_for
 from infra.stack.checks import hidden, reason
 from infra.stack.running import NotRunningError, operator_session, target_database, target_settings, telling
 

@@ -9,7 +9,7 @@ from chalicelib.orders.order import Order, OrderStatus, PaymentStatus
 from chalicelib.sagas.cancel_order import CANCEL_ORDER
 from chalicelib.sagas.complete_order import COMPLETE_ORDER
 from chalicelib.sagas.create_order import CREATE_ORDER
-from infra.operator.waits import Unpublished, duration, waits_for
+from chalicelib.sagas.waits import Unpublished, duration, waits_for
 from tests.support.examples import POLICY, an_order
 from tests.support.saga_language import Story
 
