@@ -87,6 +87,7 @@ COUNT = Kind({"type": "integer", "minimum": 0})
 NUMBER = Kind({"type": "integer", "minimum": 1})
 BOOLEAN = Kind({"type": "boolean"})
 TRUE = Kind({"type": "boolean", "const": True})
+TEXTS = Kind({"type": "array", "items": TEXT.schema}, list)
 OBJECT = Kind({"type": "object", "additionalProperties": True})
 ANYTHING = Kind({})
 

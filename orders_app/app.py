@@ -40,6 +40,11 @@ def read_history(order_id: str) -> Response:
     return entrypoints.orders.history(app.http_request(), order_id)
 
 
+@app.route("/api/orders/{order_id}/timeline", methods=["GET"], authorizer=token_auth)
+def read_timeline(order_id: str) -> Response:
+    return entrypoints.orders.timeline(app.http_request(), order_id)
+
+
 @app.route("/api/orders/{order_id}/status", methods=["PATCH"], authorizer=token_auth)
 def change_status(order_id: str) -> Response:
     return entrypoints.orders.change_status(app.http_request(), order_id)
@@ -83,6 +88,11 @@ def compensate_saga(saga_id: str) -> Response:
 @app.route("/api/sagas/{saga_id}", methods=["GET"], authorizer=token_auth)
 def read_saga(saga_id: str) -> Response:
     return entrypoints.sagas.read(app.http_request(), saga_id)
+
+
+@app.route("/api/sagas/{saga_id}/explanation", methods=["GET"], authorizer=token_auth)
+def read_explanation(saga_id: str) -> Response:
+    return entrypoints.sagas.explanation(app.http_request(), saga_id)
 
 
 @app.route("/api/dead-letters", methods=["GET"], authorizer=token_auth)

@@ -20,6 +20,7 @@ from chalicelib.operations.accept import accept_order
 from chalicelib.operations.cancel import cancel_order, ended_well
 from chalicelib.operations.complete import complete_order
 from chalicelib.operations.create import NewOrder, create_order
+from chalicelib.operations.explain import TIMELINE, tell
 from chalicelib.operations.move_status import move_status
 from chalicelib.orders.access import MAY_ASK, Viewer, acting_for, ordering_for, seen
 from chalicelib.orders.lists import Filters, list_orders, list_orders_after
@@ -79,6 +80,15 @@ def history(request: Request, order_id: str) -> Response:
     if not rows or not _may_see(caller, rows[0]):
         raise NotFound("there is no such order")
     return answer(200, HISTORY.document(Entries([row for row in rows if row.version is not None])))
+
+
+def timeline(request: Request, order_id: str) -> Response:
+    """GET /api/orders/{orderId}/timeline: all that happened to it, and what the caller may do now."""
+    caller = request.caller()
+    known_id = uuid_of(order_id, "order")
+    with runtime().database.transaction() as session:
+        found = tell(session, runtime().rules.policy, caller, known_id)
+    return answer(200, TIMELINE.document(found))
 
 
 def accept(request: Request, order_id: str) -> Response:

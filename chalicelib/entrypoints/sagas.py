@@ -15,6 +15,7 @@ from chalicelib.entrypoints.parameters import read_saga_filters
 from chalicelib.errors import NotFound
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call, Served
+from chalicelib.operations.explain import EXPLANATION, explain
 from chalicelib.orders.access import MAY_ASK
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import list_sagas, read_with_order
@@ -30,6 +31,15 @@ def read(request: Request, saga_id: str) -> Response:
     if seen is None or not caller.may_follow(seen.order):
         raise NotFound("there is no such saga")
     return answer(200, SAGA.document(seen.saga))
+
+
+def explanation(request: Request, saga_id: str) -> Response:
+    """GET /api/sagas/{sagaId}/explanation: why it is where it is, for who may read the saga."""
+    caller = request.caller()
+    known_id = uuid_of(saga_id, "saga")
+    with runtime().database.transaction() as session:
+        found = explain(session, runtime().rules.policy, caller, known_id)
+    return answer(200, EXPLANATION.document(found))
 
 
 def list_(request: Request) -> Response:

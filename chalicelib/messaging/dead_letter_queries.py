@@ -1,7 +1,7 @@
 """Dead letters for people: listed, shown, counted, and claimed by whoever has them redriven or dismisses them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chalicelib.db.bulk import array
 from chalicelib.db.lists import given, newest_first
 from chalicelib.messages.envelope import Incoming
 
@@ -81,6 +82,9 @@ SETTLED: dict[tuple[bool | None, bool | None], str] = {
 }
 
 SELECT = f"SELECT {COLUMNS} FROM campusg.dead_letters"  # noqa: S608 - literals of ours
+# Of an order, or of one of these sagas.
+ABOUT = sa.text(f"""
+    {SELECT} WHERE order_id = :order_id OR saga_id = ANY(CAST(:saga_ids AS uuid[])) ORDER BY dead_letter_id DESC LIMIT :most""")
 READ = sa.text(f"{SELECT} WHERE dead_letter_id = :id")
 READ_WHOLE = sa.text(
     f"SELECT {COLUMNS}, key, value, headers FROM campusg.dead_letters WHERE dead_letter_id = :id"  # noqa: S608 - literals of ours
@@ -102,6 +106,12 @@ def list_dead_letters(session: sa.Connection, filters: DeadLetterFilters, limit:
     parameters = given(filters, CONDITIONS)
     conditions = [SETTLED[filters.redriven, filters.dismissed], *map(CONDITIONS.__getitem__, parameters)]
     rows = newest_first(session, SELECT, "dead_letter_id", conditions, {**parameters, "limit": limit})
+    return [_letter(row) for row in rows]
+
+
+def letters_about(session: sa.Connection, order_id: UUID, saga_ids: Iterable[UUID], most: int) -> list[KeptDeadLetter]:
+    """Up to `most` dead letters that name the order or one of these sagas, newest first; locks nothing."""
+    rows = session.execute(ABOUT, {"order_id": order_id, "saga_ids": array(saga_ids), "most": most}).mappings()
     return [_letter(row) for row in rows]
 
 

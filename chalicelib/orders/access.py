@@ -67,6 +67,10 @@ class Viewer:
         seen_by_runners = "runner" in self.roles and status is OrderStatus.READY_FOR_PICKUP
         return self.is_admin or self.owns(customer_id) or self.runs(runner_id) or seen_by_runners
 
+    def sees(self, order: Order) -> bool:
+        """Whether the order is shown."""
+        return self.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status)
+
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """The orders that a list shows: those of each scope; some may be in several."""
@@ -75,6 +79,16 @@ class Viewer:
     @property
     def may_cancel_on_its_way(self) -> bool:
         """Whether an order that its runner has collected may still be cancelled: by admins."""
+        return self.is_admin
+
+    @property
+    def may_act_for_others(self) -> bool:
+        """Whether a request may name another person: an admin's."""
+        return self.is_admin
+
+    @property
+    def sees_messages(self) -> bool:
+        """Whether what messages say, those that wait and those that could not be taken are shown: to admins."""
         return self.is_admin
 
     def may_give_back(self, runner_id: str | None) -> bool:
@@ -116,7 +130,7 @@ def refuse_without_role(viewer: Viewer, allowed: Collection[str]) -> None:
 
 def acting_for(viewer: Viewer, person: str, field: str) -> str:
     """The person whom a request's `field` names, if it is the viewer or an admin asks; raises Forbidden."""
-    if person != viewer.sub and not viewer.is_admin:
+    if person != viewer.sub and not viewer.may_act_for_others:
         raise Forbidden(f"{field} names another person")
     return person
 
@@ -130,7 +144,7 @@ def ordering_for(viewer: Viewer, customer_id: str | None) -> str:
 
 def seen(order: Order | None, viewer: Viewer) -> Order:
     """The order, if `viewer` may see it; raises NotFound, which does not tell whether there is one."""
-    if order is None or not viewer.may_see(customer_id=order.customer_id, runner_id=order.runner_id, status=order.order_status):
+    if order is None or not viewer.sees(order):
         raise NotFound("there is no such order")
     return order
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.messages.envelope import timestamp
-from chalicelib.sagas.definition import Definition
+from chalicelib.sagas.definition import Definition, Exchange
 from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.retry import JITTER, RetryPolicy
 from chalicelib.sagas.state import Pending, Saga, SagaStatus
@@ -63,9 +63,17 @@ def _for_whom(
 
 
 def _awaited(definition: Definition, pending: Pending) -> str:
-    exchange = definition.exchange_of(pending)
-    replies = [reply.TYPE for reply in (exchange.done, exchange.refused) if reply]
-    return f"{' or '.join(replies)} from {pending.message.topic.removesuffix('-commands')}"
+    return f"{' or '.join(replies_of(definition.exchange_of(pending)))} from {partner_of(pending.message.topic)}"
+
+
+def replies_of(exchange: Exchange) -> list[str]:
+    """The types of the replies that settle the command, the good one first."""
+    return [reply.TYPE for reply in (exchange.done, exchange.refused) if reply]
+
+
+def partner_of(topic: str) -> str:
+    """Who takes the commands of that topic."""
+    return topic.removesuffix("-commands")
 
 
 def _copies(definition: Definition, saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> str:
@@ -79,13 +87,26 @@ def _copies(definition: Definition, saga: Saga, pending: Pending, now: datetime,
     return f"{copy}, the last one; without an answer it is {'suspended' if forward else 'compensated'} {when}"
 
 
-def _sent(saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> str:
-    """When a copy went out is not kept: the first one's time is the message's own, a later one's follows from its deadline."""
+def last_sent(saga: Saga, pending: Pending, policy: RetryPolicy) -> tuple[datetime, bool]:
+    """When the latest copy of the pending command went out, and whether that is an estimate.
+
+    Only the first one's time is kept, as the message's own; a later one's follows from its deadline.
+    """
     wait = policy.wait(pending.attempts, 0)
-    made = datetime.fromisoformat(dict(pending.message.headers)["ce_time"].decode())
+    made = written_at(pending)
     if saga.due_at is None or (pending.attempts == 1 and saga.due_at - made <= wait * (1 + JITTER) + timedelta(seconds=1)):
-        return duration(now - made)
-    return f"about {duration(now - (saga.due_at - wait))}"
+        return made, False
+    return saga.due_at - wait, True
+
+
+def written_at(pending: Pending) -> datetime:
+    """When the pending command was made."""
+    return datetime.fromisoformat(dict(pending.message.headers)["ce_time"].decode())
+
+
+def _sent(saga: Saga, pending: Pending, now: datetime, policy: RetryPolicy) -> str:
+    at, estimated = last_sent(saga, pending, policy)
+    return f"{'about ' if estimated else ''}{duration(now - at)}"
 
 
 def _refusals(saga: Saga, pending: Pending) -> int:

@@ -86,7 +86,9 @@ def routes(order_id: UUID, saga_id: UUID, to: str) -> Requests:
     return {
         "read": lambda _: ("GET", order, None),
         "history": lambda _: ("GET", f"{order}/history", None),
+        "timeline": lambda _: ("GET", f"{order}/timeline", None),
         "saga": lambda _: ("GET", saga, None),
+        "explain": lambda _: ("GET", f"{saga}/explanation", None),
         "move": lambda _: ("PATCH", f"{order}/status", {"status": to}),
         "accept": lambda caller: ("POST", f"{order}/accept", {"runnerId": caller.sub if caller else "runner_1"}),
         "accept for 2": lambda _: ("POST", f"{order}/accept", {"runnerId": "runner_2"}),
@@ -182,7 +184,7 @@ HEADERS = [{"If-None-Match": "*"}, {"If-Match": '"1"'}, {"Idempotency-Key": "k"}
 def test_no_header_makes_a_hidden_order_show(edge: Edge, stage: Stage, headers: dict[str, str]) -> None:
     there = routes(*made(stage, "accepted"), "COLLECTED")
     nowhere = routes(ABSENT, ABSENT, "COLLECTED")
-    for route in ("read", "history", "saga", "move", "give back", "complete"):
+    for route in ("read", "history", "timeline", "saga", "explain", "move", "give back", "complete"):
         asked = [
             edge.call(*requests[route](CALLERS["run2"])[:2], CALLERS["run2"], there[route](CALLERS["run2"])[2], **headers)
             for requests in (there, nowhere)

@@ -17,6 +17,7 @@ from chalicelib.messaging import outbox
 from chalicelib.messaging.outbox import Queued, Row
 from chalicelib.operations.audit import LIVE_RULES, Rule, violations
 from chalicelib.operations.board import read_board
+from chalicelib.operations.explain import read_about
 from chalicelib.operations.purge import purge_batch
 from chalicelib.operations.samples import Measured, take_samples
 from chalicelib.orders import store as order_store
@@ -80,10 +81,13 @@ INSERT INTO campusg.outbox (ordering_key, bucket, message_id, topic, key, value,
 SELECT order_id, i % 64, 'message-' || i, 'order-events', 'k', repeat('v', 100)::bytea, '[["ce_id", "eA=="]]',
     CASE WHEN i % 1000 = 0 THEN clock_timestamp() + interval '1 hour' END
 FROM seeds;
+INSERT INTO campusg.dead_letters (dead_letter_id, topic, partition, "offset", content_hash, headers, order_id, saga_id, error_class, error,
+    delivery_count, at)
+SELECT gen_random_uuid(), 'user-events', 0, i, 'x', '[]', order_id, saga_id, 'Misfit', '', 1, at FROM seeds WHERE i % 20 = 5;
 INSERT INTO campusg.order_setbacks (order_id, version, setbacks, put_off_until)
 SELECT order_id, 5, 9, clock_timestamp() + make_interval(secs => i % 300) FROM seeds WHERE i % 200 BETWEEN 95 AND 98
 """
-TABLES = ("orders", "partner_ids", "sagas", "order_history", "outbox", "outbox_buckets", "order_setbacks")
+TABLES = ("orders", "partner_ids", "sagas", "order_history", "outbox", "outbox_buckets", "order_setbacks", "dead_letters")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,8 @@ def saga_ids(*numbers: int) -> list[UUID]:
 def scanned(session: sa.Connection, executed: Executed) -> str | None:
     """The plan of a statement that reads orders, sagas or outbox from end to end; None where it uses an index."""
     plan = executed.plan(session)
-    return plan if any(f"Seq Scan on {table} " in plan for table in ("orders", "sagas", "outbox", "order_history", "partner_ids")) else None
+    tables = ("orders", "sagas", "outbox", "order_history", "partner_ids", "dead_letters")
+    return plan if any(f"Seq Scan on {table} " in plan for table in tables) else None
 
 
 def scans(world: World, run: Run) -> list[str]:
@@ -216,6 +221,10 @@ STATEMENTS: dict[str, Run] = {
     "an order": lambda session: get_order(session, order_ids(5)[0]),
     "a history": lambda session: history_of(session, order_ids(5)[0]),
     "a saga with its order": lambda session: read_with_order(session, saga_ids(5)[0]),
+    "an order with all that belongs to it": lambda session: read_about(session, RULES.policy, VIEWERS["admin"], order_id=order_ids(5)[0]),
+    "the order of a saga with all that belongs to it": lambda session: read_about(
+        session, RULES.policy, VIEWERS["admin"], saga_id=saga_ids(99)[0]
+    ),
     "the sagas that requests wait for": lambda session: read_resting(session, saga_ids(*range(500))),
     "claim a bucket": lambda session: outbox.claim(session, [5], new_id(), timedelta(seconds=15)),
     "claim all buckets": lambda session: outbox.claim(session, range(64), new_id(), timedelta(seconds=15)),

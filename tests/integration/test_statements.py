@@ -116,9 +116,18 @@ def test_placing_an_order_takes_five_statements_and_two_transactions(service: Se
     assert (seen.number, seen.transactions) == (5, 2)
 
 
-@pytest.mark.parametrize(("path", "statements"), [("/api/orders", 1), ("/api/orders/{order}", 1), ("/api/orders/{order}/history", 1)])
+@pytest.mark.parametrize(
+    ("path", "statements"),
+    [
+        ("/api/orders", 1),
+        ("/api/orders/{order}", 1),
+        ("/api/orders/{order}/history", 1),
+        ("/api/orders/{order}/timeline", 1),
+        ("/api/sagas/{saga}/explanation", 1),
+    ],
+)
 def test_a_question_takes_one_statement(service: Service, http: InProcess, path: str, statements: int) -> None:
     placed = service.world.place()
     with counted(service.runtime.database._engine) as seen:
-        assert http.get(path.format(order=placed.order_id), OWNER).status == 200
+        assert http.get(path.format(order=placed.order_id, saga=placed.saga_id), OWNER).status == 200
     assert (seen.number, seen.transactions) == (statements, 1)

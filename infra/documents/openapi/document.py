@@ -40,9 +40,10 @@ LIMITED = ("RateLimit", "RateLimit-Policy")
 # Where a client can go on to with the order and the saga in an answer: operation -> what it is about.
 NEXT = {
     **dict.fromkeys(
-        ("readOrder", "readHistory", "acceptOrder", "cancelAcceptance", "changeStatus", "completeOrder", "cancelOrder"), "order"
+        ("readOrder", "readHistory", "readTimeline", "acceptOrder", "cancelAcceptance", "changeStatus", "completeOrder", "cancelOrder"),
+        "order",
     ),
-    **dict.fromkeys(("readSaga", "retrySaga", "compensateSaga"), "saga"),
+    **dict.fromkeys(("readSaga", "readExplanation", "retrySaga", "compensateSaga"), "saga"),
 }
 
 

@@ -14,12 +14,22 @@ from chalicelib.messages.envelope import Incoming, MessageContext, timestamp, to
 from chalicelib.messages.replies import CustomerValidated
 from chalicelib.messaging.dead_letter_documents import DEAD_LETTER, DISMISSED_DEAD_LETTER, full_document
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
+from chalicelib.operations.actions import order_actions, saga_actions
 from chalicelib.operations.differences import DIFFERENCE, differences
+from chalicelib.operations.explain import EXPLANATION, TIMELINE, Explanation, Timeline
+from chalicelib.orders.access import Viewer
 from chalicelib.orders.lifecycle import ORDER_MOVES
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
+from chalicelib.orders.timeouts import Timeouts
+from chalicelib.sagas.awaited import what_it_waits_for
 from chalicelib.sagas.create_order import CREATE_ORDER
-from chalicelib.sagas.definition import Step
+from chalicelib.sagas.definition import Moment, Step
+from chalicelib.sagas.outcomes import IdSource, Started
+from chalicelib.sagas.path import path_of
+from chalicelib.sagas.planner import plan
+from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import SAGA, Saga, SagaStatus, StepState, StepStatus
+from chalicelib.sagas.waits import waits_for
 
 ORDER_ID = UUID("019aaa6e-0b40-7c1e-9d3f-5a1b7c2d4e6f")
 SAGA_ID = UUID("019aaa6e-0b41-7f02-8a4d-1c9e3b5d7f80")
@@ -40,7 +50,7 @@ NEW_ORDER_BODY: dict[str, Any] = {
 }
 
 
-def _order(**changes: Any) -> dict[str, Any]:
+def _order(**changes: Any) -> Order:
     known: dict[str, Any] = {
         "order_id": ORDER_ID,
         "customer_id": "cust_1",
@@ -53,22 +63,20 @@ def _order(**changes: Any) -> dict[str, Any]:
         "currency": "SGD",
         "created_at": PLACED,
     }
-    return ORDER.document(Order(**known, **changes))
+    return Order(**known, **changes)
 
 
-def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> dict[str, Any]:
-    return SAGA.document(
-        Saga(
-            SAGA_ID,
-            ORDER_ID,
-            CREATE_ORDER.name,
-            CREATE_ORDER.version,
-            status,
-            steps,
-            MessageContext(CORRELATION_ID),
-            PLACED,
-            ended_at=ended_at,
-        )
+def _saga(status: SagaStatus, steps: tuple[StepState, ...], ended_at: datetime | None = None) -> Saga:
+    return Saga(
+        SAGA_ID,
+        ORDER_ID,
+        CREATE_ORDER.name,
+        CREATE_ORDER.version,
+        status,
+        steps,
+        MessageContext(CORRELATION_ID),
+        PLACED,
+        ended_at=ended_at,
     )
 
 
@@ -77,34 +85,44 @@ def _done(name: str, has_command: bool) -> StepState:
     return StepState(name, StepStatus.DONE, int(has_command), command, NEW["createdAt"], OPEN["updatedAt"])
 
 
-NEW = _order(order_status=OrderStatus.CREATED, payment_status=PaymentStatus.PENDING, updated_at=PLACED, version=1, active_saga_id=SAGA_ID)
-OPEN = _order(
-    order_status=OrderStatus.READY_FOR_PICKUP,
-    payment_status=PaymentStatus.AUTHORIZED,
-    updated_at=OPENED,
-    version=4,
-    payment_id="pay_7f3a",
-    escrow_id="esc_91bc",
-    accept_by=OPENED + timedelta(minutes=30),
+_NEW = _order(order_status=OrderStatus.CREATED, payment_status=PaymentStatus.PENDING, updated_at=PLACED, version=1, active_saga_id=SAGA_ID)
+NEW = ORDER.document(_NEW)
+OPEN = ORDER.document(
+    _order(
+        order_status=OrderStatus.READY_FOR_PICKUP,
+        payment_status=PaymentStatus.AUTHORIZED,
+        updated_at=OPENED,
+        version=4,
+        payment_id="pay_7f3a",
+        escrow_id="esc_91bc",
+        accept_by=OPENED + timedelta(minutes=30),
+    )
 )
-COLLECTED = _order(
-    order_status=OrderStatus.COLLECTED,
-    payment_status=PaymentStatus.AUTHORIZED,
-    updated_at=OPENED + timedelta(minutes=9),
-    version=7,
-    runner_id="run_1",
-    payment_id="pay_7f3a",
-    escrow_id="esc_91bc",
-    accept_by=OPENED + timedelta(minutes=30),
-    accepted_at=OPENED + timedelta(minutes=2),
-    collected_at=OPENED + timedelta(minutes=9),
+COLLECTED = ORDER.document(
+    _order(
+        order_status=OrderStatus.COLLECTED,
+        payment_status=PaymentStatus.AUTHORIZED,
+        updated_at=OPENED + timedelta(minutes=9),
+        version=7,
+        runner_id="run_1",
+        payment_id="pay_7f3a",
+        escrow_id="esc_91bc",
+        accept_by=OPENED + timedelta(minutes=30),
+        accepted_at=OPENED + timedelta(minutes=2),
+        collected_at=OPENED + timedelta(minutes=9),
+    )
 )
-FIRST, *OTHERS = CREATE_ORDER.steps
-RUNNING = _saga(
-    SagaStatus.RUNNING,
-    (StepState(FIRST.name, StepStatus.RUNNING, 1, COMMAND_ID, NEW["createdAt"]), *(StepState(step.name) for step in OTHERS)),
-)
-DONE = _saga(SagaStatus.COMPLETED, tuple(_done(step.name, isinstance(step, Step)) for step in CREATE_ORDER.steps), OPENED)
+_POLICY = RetryPolicy(timedelta(seconds=10), 5)
+_BEGUN = plan(
+    CREATE_ORDER,
+    _saga(SagaStatus.RUNNING, tuple(StepState(step.name) for step in CREATE_ORDER.steps)),
+    _NEW,
+    Started(),
+    Moment(PLACED, _POLICY, Timeouts(timedelta(minutes=30))),
+    IdSource(lambda: COMMAND_ID, jitter=0),
+).saga
+RUNNING = SAGA.document(_BEGUN)
+DONE = SAGA.document(_saga(SagaStatus.COMPLETED, tuple(_done(step.name, isinstance(step, Step)) for step in CREATE_ORDER.steps), OPENED))
 HISTORY_ENTRY = {
     "version": 1,
     "at": NEW["createdAt"],
@@ -159,6 +177,19 @@ _MINUTE = {
     "deadLetters": 1,
     "violations": 0,
 }
+_ADMIN = Viewer("ops_1", frozenset({"admin"}))
+_EXPLANATION = Explanation(
+    saga=_BEGUN,
+    sentence=waits_for(_BEGUN, OPENED, _POLICY),
+    waits_for=what_it_waits_for(_BEGUN, _POLICY, None, whole=True),
+    path=path_of(_BEGUN, _NEW, whole=True),
+    actions=saga_actions(_ADMIN, _BEGUN),
+    dead_letters=(),
+    data=_BEGUN.data,
+    setbacks=0,
+    outbox=(),
+)
+_TIMELINE = Timeline(_NEW, (), (replace(_EXPLANATION, outbox=None),), (_KEPT,), (), order_actions(_ADMIN, _NEW, [_BEGUN], OPENED))
 _DATABASE = {"status": "ok", "milliseconds": 1.8}
 NO_KAFKA = {"status": "unavailable", "detail": "no answer within 2 s"}
 
@@ -168,6 +199,8 @@ ANSWERS: dict[str, Any] = {
     "under-way": {"order": NEW, "saga": RUNNING},
     "ended-well": {"order": OPEN, "saga": DONE},
     "history": {"items": [HISTORY_ENTRY]},
+    "timeline": {**TIMELINE.document(_TIMELINE), "history": [HISTORY_ENTRY]},
+    "explanation": EXPLANATION.document(_EXPLANATION),
     "page": {"items": [OPEN], "total": 1, "page": 1, "pages": 1, "limit": 10},
     "cursor-page": {"items": [OPEN], "limit": 1, "nextCursor": CURSOR},
     "saga": DONE,

@@ -42,6 +42,7 @@ from chalicelib.errors import (
 from chalicelib.fields import Table
 from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, WHOLE_DEAD_LETTER
 from chalicelib.operations.board import BOARD
+from chalicelib.operations.explain import EXPLANATION, TIMELINE
 from chalicelib.operations.redrive import REDRIVEN
 from chalicelib.orders.order import ORDER
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
@@ -171,6 +172,14 @@ ROUTES: tuple[Route, ...] = (
         (*ASKED, NotFound),
     ),
     Route(
+        "readTimeline",
+        "GET /api/orders/{orderId}/timeline",
+        "Read an order with its history, its sagas explained, and what may be done to it now",
+        "as the order; its sagas as a saga",
+        {200: Success("All that is known of it.", (TIMELINE,), ("timeline",))},
+        (*ASKED, NotFound),
+    ),
+    Route(
         "changeStatus",
         "PATCH /api/orders/{orderId}/status",
         "Set an order COLLECTED, ON_THE_WAY, DELIVERED, one after the other",
@@ -240,6 +249,14 @@ ROUTES: tuple[Route, ...] = (
         "Read a saga and where its steps stand",
         "customer and runner of its order, admin",
         {200: Success("The saga.", (SAGA,), ("saga",))},
+        (*ASKED, NotFound),
+    ),
+    Route(
+        "readExplanation",
+        "GET /api/sagas/{sagaId}/explanation",
+        "Read why a saga is where it is, and what may be done to it now",
+        "as the saga; data of commands and replies, dead letters and outbox: admin",
+        {200: Success("Its path, and what it waits for.", (EXPLANATION,), ("explanation",))},
         (*ASKED, NotFound),
     ),
     Route(
