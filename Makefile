@@ -1,18 +1,13 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-servers chaos bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-ground chaos bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Each line is one plain command, which make starts without a shell in between: a signal sent to make reaches the command itself.
 PY := .venv/bin/python
-
-# Apache Kafka refuses the batch of the test that is left out; the embedded broker keeps what it is sent.
-SERVER_TESTS := own_servers setup migrations roles schema other_servers audit queries explain consume purge sweep races_accept \
-	producer publisher partners_service esm_poller esm_batching esm_process image
-NOT_ON_KAFKA := tests/integration/test_partners_service.py::test_a_batch_that_can_t_be_read_is_skipped_and_blocks_nothing
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -80,8 +75,8 @@ test: venv ## run all tests, some files at a time
 test-fast: venv ## run the tests that need no database and no broker
 	@$(PY) -m pytest --numprocesses auto --dist loadfile tests/unit
 
-test-servers: venv ## run the tests that depend on what a server does, on TEST_DATABASE_URL (a superuser's) and TEST_KAFKA_BROKERS
-	@$(PY) -m pytest --numprocesses 0 $(SERVER_TESTS:%=tests/integration/test_%.py) --deselect $(NOT_ON_KAFKA)
+test-ground: venv ## run the tests that use a server on the oldest and newest PostgreSQL and Apache Kafka, or on DATABASE_URL=… KAFKA_BROKERS=…
+	@$(PY) -m tests.ground
 
 chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing may be lost: make chaos MINUTES=3 ORDERS=600 SEED=1, also KAFKA_BROKERS=…
 	@$(PY) -m tests.chaos

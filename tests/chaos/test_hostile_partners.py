@@ -85,9 +85,9 @@ class Run:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(tmp_path: Path, stack_servers: Mapping[str, str]) -> Iterator[Stack]:
     """A stack that leaves the partners' topics to somebody else."""
-    patience: dict[str, Any] = {"STEP_TIMEOUT_SECONDS": STEP_SECONDS, "STEP_MAX_ATTEMPTS": ATTEMPTS}
+    patience: dict[str, Any] = {"STEP_TIMEOUT_SECONDS": STEP_SECONDS, "STEP_MAX_ATTEMPTS": ATTEMPTS, **stack_servers}
     running = Stack.start(tmp_path / "stack", PARTNERS="none", SWEEP_SECONDS=0.4, **patience)
     yield running
     running.stop()

@@ -1,10 +1,11 @@
 """What end-to-end tests may ask for: one running stack, with short waits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from tests.conftest import module_if_given
 from tests.support.auditing import assert_no_violations
 from tests.support.browser import Visit, chromium
 from tests.support.stack import Stack
@@ -12,10 +13,10 @@ from tests.support.stack import Stack
 Visits = Callable[..., Visit]
 
 
-@pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope=module_if_given)
+def stack(tmp_path_factory: pytest.TempPathFactory, stack_servers: Mapping[str, str]) -> Iterator[Stack]:
     """A stack on a DATA_DIR of its own; its steps are waited for one second."""
-    running = Stack.start(tmp_path_factory.mktemp("stack") / "data folder", STEP_TIMEOUT_SECONDS=1)
+    running = Stack.start(tmp_path_factory.mktemp("stack") / "data folder", STEP_TIMEOUT_SECONDS=1, **stack_servers)
     yield running
     assert_no_violations(running.run_json()["postgres"]["url"])
     running.stop()

@@ -1,7 +1,7 @@
 """A customer's order goes through its create saga, on real parts, as a newcomer starts them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,9 +17,9 @@ from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, stack_servers: Mapping[str, str]) -> Iterator[Stack]:
     """Two copies of a command, the first waited for one second."""
-    running = Stack.start(tmp_path_factory.mktemp("create") / "data", STEP_TIMEOUT_SECONDS=1, STEP_MAX_ATTEMPTS=2)
+    running = Stack.start(tmp_path_factory.mktemp("create") / "data", STEP_TIMEOUT_SECONDS=1, STEP_MAX_ATTEMPTS=2, **stack_servers)
     yield running
     assert_no_violations(running.run_json()["postgres"]["url"])
     running.stop()
@@ -91,7 +91,7 @@ def test_two_hundred_orders_of_twenty_clients_all_end_once_and_without_a_gap(sta
     assert {standing[order_id] for order_id in order_ids} == {2}
 
 
-@pytest.mark.parametrize("part", ["triggers", "partners", "http", "postgres"])
+@pytest.mark.parametrize("part", ["triggers", "partners", "http", pytest.param("postgres", marks=pytest.mark.embedded("it is killed"))])
 def test_a_killed_part_comes_back_and_every_order_ends(stack: Stack, part: str) -> None:
     caller = api(stack, f"cust_{part}")
     with ThreadPoolExecutor(8) as clients:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 import requests
 from sqlalchemy import create_engine, text
 
@@ -18,6 +19,7 @@ from tests.support.servers import KafkaBroker
 from tests.support.stack import PARTS, ROOT, Stack, is_running, local_command
 
 
+@pytest.mark.embedded("it looks at the embedded servers' processes and files")
 def test_run_json_names_every_part_and_only_its_owner_may_read_it(stack: Stack) -> None:
     run = stack.run_json()
 
@@ -33,11 +35,13 @@ def test_run_json_names_every_part_and_only_its_owner_may_read_it(stack: Stack) 
     engine.dispose()
 
 
+@pytest.mark.embedded("it looks at the embedded servers' processes and files")
 def test_each_pid_is_that_of_the_process_that_does_the_work(stack: Stack) -> None:
     for part, sign in {"postgres": "postgres", "kafka": "noida-db", "triggers": "infra.stack.triggers"}.items():
         assert any(sign in word for word in psutil.Process(stack.pid(part)).cmdline())
 
 
+@pytest.mark.embedded("it looks at the embedded servers' processes and files")
 def test_the_data_folder_is_closed_to_others(stack: Stack) -> None:
     assert stat.S_IMODE(stack.data_dir.stat().st_mode) == 0o700
     for secret in ("jwt-key.pem", "postgres-password"):

@@ -15,6 +15,8 @@ from tests.support.stack import PARTS, Stack, is_running
 # What a loaded machine may add to the five seconds that are promised.
 PATIENCE_SECONDS = 10
 
+pytestmark = pytest.mark.embedded("it kills the embedded servers too")
+
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_comes_back_where_it_was_and_orders_go_through_again(stack: Stack, part: str) -> None:

@@ -9,7 +9,7 @@ from chalicelib.errors import Unavailable
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging.producer import Producer
-from infra.stack.apache_kafka import start_kafka
+from infra.stack.apache_kafka import kafka_service, start_kafka
 from infra.stack.broker import ensure_topics
 from infra.stack.ports import free_port
 from tests.integration.test_publisher import event, sequences
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("apache-kafka")
-    kafka, process = start_kafka(folder, free_port(), folder / "kafka.log")
+    kafka, process = start_kafka(folder, free_port(), folder / "kafka.log", kafka_service())
     try:
         ensure_topics(kafka.bootstrap, {TOPIC: 3, SMALL: 1, FIRST: 1}, own={SMALL: {"max.message.bytes": "20000"}})
         # A broker that has just started leaves requests unanswered for longer than the producer waits.

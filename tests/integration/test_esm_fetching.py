@@ -158,6 +158,7 @@ def test_a_broker_that_holds_an_empty_fetch_is_asked_once_and_its_record_is_ther
         consumer.close(autocommit=False)
 
 
+@pytest.mark.embedded("Apache Kafka holds an empty fetch")
 def test_a_broker_that_answers_an_empty_fetch_at_once_is_left_alone_between_two(topic: Topic) -> None:
     fetches: list[float] = []
     with standing_before(

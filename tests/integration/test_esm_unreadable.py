@@ -33,6 +33,7 @@ def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.getMessage().startswith("batch can't be read")]
 
 
+@pytest.mark.embedded("Apache Kafka refuses to take such a batch")
 @pytest.mark.rule("codecs")
 def test_batches_of_every_codec_are_delivered(topic: Topic) -> None:
     recorder = Recorder()
@@ -44,6 +45,7 @@ def test_batches_of_every_codec_are_delivered(topic: Topic) -> None:
     assert recorder.values == [value for name in CODECS for value in (name.encode(), b"z" * 100_000)]
 
 
+@pytest.mark.embedded("Apache Kafka refuses to take such a batch")
 @pytest.mark.rule("control-batches")
 def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic) -> None:
     recorder = Recorder()
@@ -54,6 +56,7 @@ def test_markers_of_transactions_and_empty_batches_are_passed_over(topic: Topic)
         eventually(lambda: recorder.values == [b"a", b"d"], what="the records")
 
 
+@pytest.mark.embedded("Apache Kafka refuses to take such a batch")
 @pytest.mark.rule("unreadable-batch-told")
 @pytest.mark.rule("unreadable-batch")
 def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
@@ -78,6 +81,7 @@ def test_a_batch_that_can_not_be_read_blocks_its_partition_and_no_other(topic: T
     assert {line["error"]["errorCode"] for line in system} == {"UnreadableBatch"}
 
 
+@pytest.mark.embedded("Apache Kafka refuses to take such a batch")
 @pytest.mark.rule("unreadable-batch")
 def test_or_it_is_left_out_and_counted_as_dropped(topic: Topic, caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder()

@@ -36,6 +36,7 @@ def in_a_batch(record: Record) -> bytes:
     return batch(record.value or b"", codec=CODECS["gzip"], key=record.key, headers=headers)
 
 
+@pytest.mark.embedded("Apache Kafka refuses a record above its topic's limit")
 def test_at_home_such_a_reply_is_a_dead_letter_and_its_neighbours_are_taken(service: Service) -> None:
     huge, small = a_huge_reply(service), answer(service.world.pending(service.world.place()))
     service.world.forget_outbox()

@@ -256,6 +256,7 @@ def test_commands_are_read_whatever_their_codec(world: World, settings: Settings
     assert {type_of(record) for record in answers} == {"payment.authorized"}
 
 
+@pytest.mark.embedded("Apache Kafka refuses to take such a batch")
 def test_a_batch_that_can_t_be_read_is_skipped_and_blocks_nothing(
     world: World, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,11 +1,15 @@
 """The tests' own PostgreSQL and Kafka brokers: real servers over TCP, in folders and on ports of their own.
 
-Where `TEST_DATABASE_URL` or `TEST_KAFKA_BROKERS` name others, those are used: a PostgreSQL with a superuser, and a Kafka that serves nobody
-else, as the topics on it are deleted. Tests that share them run one at a time (`pytest --numprocesses 0`).
+Others instead of the embedded ones (`make test-ground`), and then only the tests that use them run:
+
+- `TEST_POSTGRES_PROGRAMS`: the folder of another PostgreSQL's programs, `TEST_KAFKA_VERSION`: a version of Apache Kafka whose jars are
+  there (`make kafka-jars`). Each process of the tests starts its own.
+- `TEST_DATABASE_URL`, `TEST_KAFKA_BROKERS`: servers that run already, a PostgreSQL with a superuser, and a Kafka for these tests alone, as
+  its topics are deleted. Tests that share them run one at a time (`pytest --numprocesses 0`).
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +19,16 @@ import sqlalchemy as sa
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from infra.stack.apache_kafka import kafka_service, start_kafka
 from infra.stack.broker import EMBEDDED_TOPIC_CONFIG, EmbeddedBroker, ensure_topics, start_broker
 from infra.stack.ports import free_port
 from infra.stack.postgres import EmbeddedPostgres, start_postgres
 from tests.support.eventually import eventually
 
 TEMPLATE = "migrated_template"
+GIVEN_POSTGRES, GIVEN_KAFKA = ("TEST_POSTGRES_PROGRAMS", "TEST_DATABASE_URL"), ("TEST_KAFKA_VERSION", "TEST_KAFKA_BROKERS")
+# Tests with one of these among their fixtures depend on what a server does.
+SERVER_FIXTURES = frozenset({"postgres_server", "kafka_server", "bare_kafka", "stack_servers"})
 
 
 class GivenPostgres:
@@ -101,7 +109,8 @@ class PostgresServer:
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL of its own while the block runs."""
-    server, process = start_postgres(folder, free_port(), folder / "postgres.log")
+    programs = os.environ.get("TEST_POSTGRES_PROGRAMS")
+    server, process = start_postgres(folder, free_port(), folder / "postgres.log", Path(programs) if programs else None)
     try:
         yield PostgresServer(server)
     finally:
@@ -152,15 +161,36 @@ def a_postgres(folder: Path) -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def a_broker(folder: Path) -> Iterator[KafkaBroker]:
-    """The Kafka of `TEST_KAFKA_BROKERS`, its topics deleted, else a broker of its own while the block runs."""
+def a_given_kafka(folder: Path) -> Iterator[GivenKafka | None]:
+    """The Kafka that all tests of this process share, where one is given."""
     if bootstrap := os.environ.get("TEST_KAFKA_BROKERS"):
-        given = GivenKafka(bootstrap)
+        yield GivenKafka(bootstrap)
+    elif os.environ.get("TEST_KAFKA_VERSION"):
+        kafka, process = start_kafka(
+            folder, free_port(), folder / "kafka.log", kafka_service({"KAFKA_VERSION": os.environ["TEST_KAFKA_VERSION"]})
+        )
+        try:
+            yield GivenKafka(kafka.bootstrap)
+        finally:
+            process.stop()
+    else:
+        yield None
+
+
+@contextmanager
+def a_broker(folder: Path, given: GivenKafka | None) -> Iterator[KafkaBroker]:
+    """The given Kafka, its topics deleted, else a broker of its own while the block runs."""
+    if given:
         given.delete_topics()
         yield KafkaBroker(given)
     else:
         with running_broker(folder) as broker:
             yield broker
+
+
+def is_given(names: Iterable[str] = (*GIVEN_POSTGRES, *GIVEN_KAFKA)) -> bool:
+    """Whether the tests run on other servers than the embedded ones."""
+    return any(os.environ.get(name) for name in names)
 
 
 def _topics_of(admin: KafkaAdminClient) -> list[str]:

@@ -43,7 +43,7 @@ def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 def test_a_port_that_is_taken_is_not_taken_for_its_own(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(BrokerError, match="KAFKA_PORT"):
-        start_kafka(tmp_path, other.getsockname()[1], tmp_path / "log")
+        start_kafka(tmp_path, other.getsockname()[1], tmp_path / "log", kafka_service())
 
 
 @pytest.mark.parametrize(("told", "enough"), [("1.8.0_312", False), ("11.0.2", False), ("17.0.15", True), ("25", True)])

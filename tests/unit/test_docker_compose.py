@@ -102,7 +102,7 @@ def test_the_schema_finds_mistakes(compose: Any, mistake: dict[str, Any]) -> Non
 def test_every_variable_has_a_default() -> None:
     settings = "\n".join(line for line in COMPOSE.read_text().splitlines() if not line.lstrip().startswith("#"))
     assert {match[1] for match in VARIABLE.finditer(settings)} == {
-        *("KAFKA_PORT", "POSTGRES_PORT", "POSTGRES_PASSWORD", "HTTP_PORT"),
+        *("KAFKA_PORT", "KAFKA_VERSION", "POSTGRES_PORT", "POSTGRES_PASSWORD", "HTTP_PORT"),
         *("ACCEPT_TIMEOUT_SECONDS", "COMPLETE_TIMEOUT_SECONDS", "STEP_TIMEOUT_SECONDS", "STEP_MAX_ATTEMPTS", "SWEEP_SECONDS"),
     }
     assert "$" not in with_defaults(settings)
