@@ -2,15 +2,19 @@
 
 import { html, render, useEffect, useRef, useState } from "./preact-htm.js";
 import { claimsOf, get, useToken } from "./api.js";
-import { Problem, Shape } from "./ui.js";
+import { BoardPage } from "./board.js";
+import { OrdersPage, SagasPage } from "./lists.js";
 import { OrderPage } from "./order.js";
-import { OrdersPage } from "./orders.js";
+import { Problem, Shape } from "./ui.js";
 
-// By an address's first word: its name in the navigation (none: not there), who needs it, and what is drawn. The API judges what is shown.
+// By an address's first word: its name in the navigation (none: not there), who is led there, and what is drawn. What may be seen and done
+// is the API's to judge.
 const PAGES = {
-  orders: { name: "Orders", draw: ({ path, query }) => (path[1] ? html`<${OrderPage} id=${path[1]} />` : html`<${OrdersPage} query=${query} />`) },
+  board: { name: "Board", forAdmins: true, draw: () => html`<${BoardPage} />` },
+  orders: { name: "Orders", draw: ({ path, query }) => (path[1] ? html`<${OrderPage} key=${path[1]} id=${path[1]} />` : html`<${OrdersPage} query=${query} />`) },
+  sagas: { name: "Sagas", forAdmins: true, draw: ({ query }) => html`<${SagasPage} query=${query} />` },
 };
-const HOME = { admin: "/orders", other: "/orders" };
+const homeOf = (session) => (session.isAdmin ? "board" : "orders");
 
 /** An address behind the #: {path: ["orders", id], query}. */
 function addressOf(fragment) {
@@ -61,7 +65,7 @@ function Console() {
     });
     setRefusal(null);
     const answer = await get("api/orders?limit=1");
-    if (answer.ok) setSession(claimsOf(text));
+    if (answer.ok) setSession(await sessionOf(text));
     else setRefusal(answer.problem);
     setBrought(null);
   }
@@ -75,6 +79,14 @@ function Console() {
   if (brought) return html`<main class="sign-in"><p class="loading" role="status">Signing in …</p></main>`;
   if (!session) return html`<${SignIn} refusal=${refusal} signIn=${signIn} asked=${addressOf(fragment).path[0]} />`;
   return html`<${Shell} session=${session} signOut=${signOut} address=${addressOf(fragment)} />`;
+}
+
+/** Who has signed in, for display, and whether the service is one for development, which only admins are told. */
+async function sessionOf(text) {
+  const claims = claimsOf(text);
+  const isAdmin = claims.roles.includes("admin");
+  const board = isAdmin ? await get("api/board") : null;
+  return { ...claims, isAdmin, inDevelopment: board?.body?.development === true };
 }
 
 function SignIn({ refusal, signIn, asked }) {
@@ -114,29 +126,32 @@ const Logo = () => html`
   </svg>`;
 
 function Shell({ session, signOut, address }) {
-  const isAdmin = session.roles.includes("admin");
   const main = useRef(null);
-  const name = address.path[0] || HOME[isAdmin ? "admin" : "other"].slice(1);
+  const home = homeOf(session);
+  const name = address.path[0] || home;
   const page = PAGES[name];
   useEffect(() => {
-    if (!address.path[0]) history.replaceState(null, "", `#/${name}`);
+    if (!address.path[0]) history.replaceState(null, "", `#/${home}`);
   });
-  const shown = Object.entries(PAGES).filter(([, each]) => each.name && (isAdmin || !each.adminOnly));
+  const isShown = (each) => each.name && (session.isAdmin || !each.forAdmins) && (session.inDevelopment || !each.inDevelopment);
+  function skip(event) {
+    event.preventDefault();
+    main.current.querySelector("h1").focus();
+  }
   return html`
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current.querySelector("h1, [tabindex]")?.focus(); }}>Skip to the page</a>
+    <a class="skip" href="#main" onClick=${skip}>Skip to the page</a>
     <header>
-      <a class="brand" href="#/${name === "orders" ? "orders" : HOME[isAdmin ? "admin" : "other"].slice(1)}"><${Logo} />CampusG</a>
+      <a class="brand" href="#/${home}"><${Logo} />CampusG</a>
       <nav aria-label="Pages">
-        ${shown.map(([key, each]) => html`<a key=${key} href="#/${key}" aria-current=${key === name ? "page" : null}>${each.name}</a>`)}
+        ${Object.entries(PAGES).filter(([, each]) => isShown(each)).map(([key, each]) => html`
+          <a key=${key} href="#/${key}" aria-current=${key === name ? "page" : null}>${each.name}</a>`)}
       </nav>
       <div class="who">
         <span>${session.sub} <span class="small">${session.roles.join(", ")}</span></span>
         <button type="button" onClick=${signOut}>Sign out</button>
       </div>
     </header>
-    <main id="main" ref=${main}>
-      ${page ? page.draw(address) : html`<${NotThere} />`}
-    </main>`;
+    <main id="main" ref=${main}>${page ? page.draw(address) : html`<${NotThere} />`}</main>`;
 }
 
 const NotThere = () => html`

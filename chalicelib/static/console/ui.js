@@ -1,7 +1,7 @@
-// What all pages draw with: states, times, problems, lists of facts, and the dialog that asks before anything is changed.
+// What all pages draw with: states, times, problems, lists of facts.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact-htm.js";
-import { ask, newId, watch } from "./api.js";
+import { watch } from "./api.js";
 
 /** What is seen at a path, looked at every so many milliseconds; null is no path. `again()` looks at once. */
 export function useLive(path, every) {
@@ -142,94 +142,4 @@ export function Freshness({ live }) {
   if (live.lost)
     return html`<p class="freshness lost" role="status"><${Shape} kind="failed" />Connection lost; ${at}, trying again</p>`;
   return html`<p class="freshness"><${Shape} kind=${live.at ? "going" : "idle"} />${live.at ? "Live" : "Connecting"}; ${at}</p>`;
-}
-
-// ---- asking before something is changed
-
-/** What a dry run has found, one line a place. */
-export const Changes = ({ of }) => html`
-  <table class="changes stacked">
-    <caption>What will change</caption>
-    <thead><tr><th scope="col">What</th><th scope="col">Where</th><th scope="col">From</th><th scope="col">To</th></tr></thead>
-    <tbody>
-      ${of.map(
-        (each) => html`<tr key=${each.what + each.id + each.pointer}>
-          <td data-label="What">${each.what}</td>
-          <td data-label="Where"><code>${each.pointer || "all of it"}</code></td>
-          <td data-label="From" class="from"><code>${shown(each.from)}</code></td>
-          <td data-label="To" class="to"><code>${shown(each.to)}</code></td>
-        </tr>`,
-      )}
-    </tbody>
-  </table>`;
-
-const shown = (value) => (value === null ? "nothing" : typeof value === "string" ? value : JSON.stringify(value));
-
-/**
- * A dialog that says what a button does, asks for what is needed, shows the dry run where there is one, and sends the request when it
- * is confirmed. `deed`: {title, says, method, path, body, asks: [{name, label, required}], dryRun}.
- */
-export function Ask({ deed, close, done }) {
-  const dialog = useRef(null);
-  const [given, setGiven] = useState({});
-  const [preview, setPreview] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const [answer, setAnswer] = useState(null);
-  const keys = useRef({});
-  useEffect(() => dialog.current.showModal(), []);
-  useEffect(() => {
-    if (deed.dryRun) ask(deed.method, deed.path, { body: { ...deed.body, ...deed.rehearsal, dryRun: true } }).then(setPreview);
-  }, []);
-  const asks = deed.asks ?? [];
-  const lacking = asks.some((each) => each.required && !given[each.name]?.trim());
-  const refused = preview && !preview.ok;
-  async function confirm(event) {
-    event.preventDefault();
-    const said = Object.fromEntries(Object.entries(given).filter(([, text]) => text.trim()));
-    const body = deed.body || asks.length ? { ...deed.body, ...said } : undefined;
-    // The same request again, after a lost connection, must not act twice.
-    const sent = JSON.stringify(body ?? null);
-    keys.current[sent] ??= newId();
-    setBusy(true);
-    const result = await ask(deed.method, deed.path, { body, key: deed.method === "POST" ? keys.current[sent] : undefined });
-    setBusy(false);
-    setAnswer(result);
-    if (result.ok) done?.(result.body);
-  }
-  return html`
-    <dialog ref=${dialog} class="ask" aria-labelledby="ask-title" onClose=${close}>
-      <form onSubmit=${confirm}>
-        <h2 id="ask-title">${deed.title}</h2>
-        <p>${deed.says}</p>
-        ${deed.dryRun && !answer?.ok && (preview === null
-          ? html`<p class="loading" role="status">Trying it without doing it …</p>`
-          : preview.ok && html`<${Changes} of=${preview.body.changes} />`)}
-        ${refused && html`<${Problem} of=${preview.problem} />`}
-        ${!refused && !answer?.ok && asks.map((each) => html`
-          <label key=${each.name}>${each.label}
-            <input type="text" maxlength="255" required=${each.required} value=${given[each.name] ?? ""}
-              onInput=${(event) => setGiven({ ...given, [each.name]: event.target.value })} />
-          </label>`)}
-        <div aria-live="polite">
-          ${answer?.ok && html`<p class="notice done"><${Shape} kind="done" /><span>Done: ${deed.title}.</span></p>`}
-        </div>
-        ${answer?.problem && html`<${Problem} of=${answer.problem} />`}
-        <div class="buttons">
-          <button type="button" onClick=${() => dialog.current.close()}>${answer?.ok || refused ? "Close" : "Leave it"}</button>
-          ${!answer?.ok && !refused && html`
-            <button class="primary" disabled=${busy || lacking || (deed.dryRun && !preview)}>${busy ? "Sending …" : deed.title}</button>`}
-        </div>
-      </form>
-    </dialog>`;
-}
-
-/** A button, greyed with its reason where the API would refuse, that opens the dialog for its deed. */
-export function Deed({ deed, allowed = true, reason, done, children }) {
-  const [open, setOpen] = useState(false);
-  return html`
-    <span class="deed">
-      <button type="button" disabled=${!allowed} title=${reason ?? null} onClick=${() => setOpen(true)}>${children ?? deed.title} …</button>
-      ${!allowed && reason && html`<span class="small">${reason}</span>`}
-      ${open && html`<${Ask} deed=${deed} done=${done} close=${() => setOpen(false)} />`}
-    </span>`;
 }
