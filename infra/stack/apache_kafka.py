@@ -185,29 +185,34 @@ def start_kafka(folder: Path, port: int, log: Path, service: Mapping[str, Any]) 
 
 
 def run() -> int:
-    """Run Apache Kafka until Ctrl-C or SIGTERM, its data in DATA_DIR; return the exit code."""
+    """Keep Apache Kafka running until Ctrl-C or SIGTERM, its data in DATA_DIR; return the exit code.
+
+    One that has ended is started again, as everything of `make run` is, unless it doesn't start.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     service = kafka_service()
     folder = data_dir() / "apache-kafka"
+    log = folder / "kafka.log"
     port = int(str(service["environment"]["KAFKA_ADVERTISED_LISTENERS"]).partition(",")[0].rpartition(":")[2])
+    process: ServerProcess | None = None
     try:
         install(service)
         make_private_folder(folder)
-        say(f"Apache Kafka {version_of(service)} starts")
-        kafka, process = start_kafka(folder, port, folder / "kafka.log", service)
+        while True:
+            say(f"Apache Kafka {version_of(service)} starts")
+            kafka, process = start_kafka(folder, port, log, service)
+            say(f"Apache Kafka {version_of(service)} runs until Ctrl-C; its log is {log}", f"KAFKA_BROKERS={kafka.bootstrap}")
+            while process.exit_code is None:
+                time.sleep(0.2)
+            complain("make kafka: Apache Kafka has ended by itself and is started again", *last_lines(LogFile(log)).split("\n"))
     except BrokerError as error:
         complain(*f"make kafka: {error}".split("\n"))
-        return 1
-    try:
-        say(f"Apache Kafka {version_of(service)} runs until Ctrl-C; its log is {folder / 'kafka.log'}", f"KAFKA_BROKERS={kafka.bootstrap}")
-        while process.exit_code is None:
-            time.sleep(0.2)
-        complain("make kafka: Apache Kafka has ended by itself", *last_lines(LogFile(folder / "kafka.log")).split("\n"))
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        process.stop()
+        if process is not None:
+            process.stop()
 
 
 def fetch() -> int:

@@ -1,12 +1,13 @@
 """How `make kafka` reads docker-compose.yml, and what it says where tools are missing."""
 
+import signal
 import socket
 from pathlib import Path
 
 import pytest
 
 from infra.stack import apache_kafka
-from infra.stack.apache_kafka import install, kafka_service, server_properties, start_kafka, version_of
+from infra.stack.apache_kafka import ApacheKafka, install, kafka_service, server_properties, start_kafka, version_of
 from infra.stack.broker import BrokerError
 
 PORTS = {"HOST": 1, "CONTAINERS": 2, "CONTROLLER": 3}
@@ -44,6 +45,39 @@ def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_a_port_that_is_taken_is_not_taken_for_its_own(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(BrokerError, match="KAFKA_PORT"):
         start_kafka(tmp_path, other.getsockname()[1], tmp_path / "log", kafka_service())
+
+
+class Ended:
+    """A process that has ended, or (None) is still there when somebody presses Ctrl-C."""
+
+    def __init__(self, code: int | None) -> None:
+        self._code = code
+        self.stopped = False
+
+    @property
+    def exit_code(self) -> int:
+        if self._code is None:
+            raise KeyboardInterrupt
+        return self._code
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_one_that_has_ended_is_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    processes = [Ended(-9), Ended(-9), Ended(None)]
+    started = iter(processes)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(apache_kafka, "install", lambda _: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(apache_kafka, "start_kafka", lambda folder, port, *_: (ApacheKafka(folder, port, kafka_service()), next(started)))
+
+    assert apache_kafka.run() == 0
+
+    shown = capsys.readouterr()
+    assert shown.out.count("KAFKA_BROKERS=127.0.0.1:9092") == 3
+    assert shown.err.count("has ended by itself and is started again") == 2
+    assert [each.stopped for each in processes] == [False, False, True]
 
 
 @pytest.mark.parametrize(("told", "enough"), [("1.8.0_312", False), ("11.0.2", False), ("17.0.15", True), ("25", True)])
