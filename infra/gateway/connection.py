@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from infra.gateway.api import Gateway
+from infra.gateway.admission import Admission
 from infra.gateway.messages import CORRELATION_HEADER, About, Request, Response
 from infra.gateway.problems import UNEXPECTED, Problem, problem_response
 from infra.gateway.wire import Exchange
@@ -35,7 +35,7 @@ class Connection:
     Each wait for the client ends at a deadline: one that sends a byte now and then gets no further than one that sends none.
     """
 
-    def __init__(self, connection: socket.socket, gateway: Gateway, timeouts: Timeouts, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, connection: socket.socket, gateway: Admission, timeouts: Timeouts, is_stopping: Callable[[], bool]) -> None:
         # Together with one send a response, this saves the 40 ms that Nagle's algorithm and a delayed acknowledgement cost every request.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._gateway, self._timeouts, self._is_stopping = connection, gateway, timeouts, is_stopping

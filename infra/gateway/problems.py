@@ -35,6 +35,7 @@ CANONICAL = {name.lower(): name for name in (CORRELATION_HEADER, "WWW-Authentica
 UNEXPECTED = "An unexpected error. The correlationId leads to it in the log."
 NO_TOKEN = "The request carries no bearer token."  # noqa: S105 - a sentence of an answer
 BAD_TOKEN = "The request's bearer token is not valid here."  # noqa: S105 - a sentence of an answer
+TOO_MUCH = "The service has too many requests at once just now; try again."
 UNCHECKED_TOKEN = "The token can't be checked just now; try again."  # noqa: S105 - a sentence of an answer
 RETRY_SECONDS = "2"
 

@@ -9,6 +9,7 @@ from chalice.config import Config
 from chalice.deploy.validate import validate_routes
 from chalice.local import LocalChalice
 
+from infra.gateway.admission import Limits
 from infra.gateway.api import Gateway
 from infra.gateway.connection import Timeouts
 from infra.gateway.server import GatewayServer
@@ -33,9 +34,11 @@ def load_project(directory: Path) -> tuple[Chalice, Config]:
     return app, config
 
 
-def create_server(app: Chalice, config: Config, port: int, *, host: str = HOST, timeouts: Timeouts | None = None) -> GatewayServer:
+def create_server(
+    app: Chalice, config: Config, port: int, *, host: str = HOST, timeouts: Timeouts | None = None, limits: Limits | None = None
+) -> GatewayServer:
     """A server that listens on `host`:`port` (0: any free one) and serves once it is started. Raises OSError if it can't."""
     if not isinstance(app, LocalChalice):
         # Chalice keeps the current request on the application; each of the server's threads needs its own.
         app.__class__ = type("ThreadedChalice", (LocalChalice, type(app)), {})
-    return GatewayServer(Gateway(app, config), host, port, timeouts or Timeouts())
+    return GatewayServer(Gateway(app, config), host, port, timeouts or Timeouts(), limits or Limits())

@@ -9,6 +9,7 @@ from typing import cast
 from chalice.app import Chalice
 from chalice.config import Config
 
+from infra.gateway.admission import Limits
 from infra.gateway.connection import Timeouts
 from infra.gateway.project import create_server
 from infra.gateway.server import GatewayServer
@@ -17,9 +18,9 @@ from tests.support.answers import Answer
 
 
 @contextmanager
-def serving(app: Chalice, timeouts: Timeouts | None = None) -> Iterator[GatewayServer]:
+def serving(app: Chalice, timeouts: Timeouts | None = None, limits: Limits | None = None) -> Iterator[GatewayServer]:
     """A gateway for this application, stopped at the end."""
-    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), 0, timeouts=timeouts)
+    server = create_server(app, Config.create(project_dir=".", app_name=app.app_name), 0, timeouts=timeouts, limits=limits)
     server.start()
     yield server
     server.stop(grace_seconds=5)
