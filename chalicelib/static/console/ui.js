@@ -133,7 +133,7 @@ export function Loaded({ live, children }) {
   if (live.problem) return html`<${Problem} of=${live.problem} />`;
   if (live.body) return children(live.body);
   if (live.lost) return html`<${Problem} of=${live.lost} live=${false} />`;
-  return html`<p class="loading" role="status">Loading …</p>`;
+  return html`<p key="loading" class="loading" role="status">Loading …</p>`;
 }
 
 /** Whether what the page shows is current, in a line of a fixed height. */
