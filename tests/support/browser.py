@@ -69,7 +69,7 @@ class Visit:
     @classmethod
     def begin(cls, browser: Any, url: str, **settings: Any) -> Self:
         """A visit without any past; `settings` are those of Playwright's `new_context`."""
-        visit = cls(url, browser.new_context(base_url=url, **READER, **settings))
+        visit = cls(url, browser.new_context(base_url=url, **{**READER, **settings}))
         visit.context.on("request", visit._on_request)
         visit.context.on("console", visit._on_console)
         visit.context.on("weberror", lambda error: visit.complaints.append(str(error.error)))

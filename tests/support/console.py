@@ -11,6 +11,13 @@ PHONE = {"width": 360, "height": 740}
 KEPT = """async () => JSON.stringify([
   {...localStorage}, {...sessionStorage}, document.cookie, await indexedDB.databases(), await caches.keys(), history.state, window.name,
 ])"""
+# Whatever moves without the reader having done anything, from now on, as browsers measure it.
+WATCH_SHIFTS = """() => {
+  window.shifted = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(each => { if (!each.hadRecentInput) window.shifted += each.value }))
+    .observe({type: 'layout-shift'});
+}"""
+SHIFTED = "window.shifted"
 FOCUSED = "element => element === document.activeElement"
 
 

@@ -110,13 +110,13 @@ class World:
 
     def pending(self, placed: Placed) -> Sent:
         """The command that the saga awaits a reply to."""
-        return _sent(self.saga(placed)["pending"]["message"])
+        return sent(self.saga(placed)["pending"]["message"])
 
     def pending_of(self, placed: Iterable[Placed]) -> list[Sent]:
         """The commands that these sagas await replies to, by one look."""
         ids = [each.saga_id for each in placed]
         rows = self.rows("SELECT saga_id, pending FROM campusg.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))", ids=ids)
-        found = {row["saga_id"]: _sent(row["pending"]["message"]) for row in rows}
+        found = {row["saga_id"]: sent(row["pending"]["message"]) for row in rows}
         return [found[saga_id] for saga_id in ids]
 
     def history(self, placed: Placed) -> list[Mapping[str, Any]]:
@@ -177,6 +177,7 @@ def _created(order_id: UUID, now: Any) -> Order:
     )
 
 
-def _sent(message: Mapping[str, Any]) -> Sent:
+def sent(message: Mapping[str, Any]) -> Sent:
+    """A command as a saga's row has it while it is pending."""
     headers = tuple((name, value.encode()) for name, value in message["headers"])
     return Sent(message["topic"], message["key"].encode(), message["value"].encode(), headers)
