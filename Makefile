@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-ground chaos bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-ground chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -80,6 +80,9 @@ test-ground: venv ## run the tests that use a server on the oldest and newest Po
 
 chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing may be lost: make chaos MINUTES=3 ORDERS=600 SEED=1, also KAFKA_BROKERS=…
 	@$(PY) -m tests.chaos
+
+crash-matrix: venv ## kill whoever works at every operation of every path, and check what is left: ONLY=create POINT=http:4 for one
+	@$(PY) -m tests.crash_matrix
 
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks
