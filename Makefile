@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs roles token env migrate topics keys declare test test-fast test-ground chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys declare test test-fast test-ground chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,6 +47,9 @@ dismiss: venv ## say that it will never be taken: make dismiss ID=… REASON="�
 
 logs: venv ## follow an order through all functions: make logs ORDER=…, of a deployed service with STAGE=… and HOURS=24
 	@$(PY) -m infra.operator logs
+
+top: venv ## show what is under way and what the last hour was like, until Ctrl-C; with ONCE=1 once
+	@$(PY) -m infra.operator top
 
 roles: venv ## make the owner's and the functions' role in DATABASE_URL: make roles DATABASE_OWNER_ROLE=… DATABASE_FUNCTIONS_ROLE=…
 	@$(PY) -m infra.operator roles

@@ -42,6 +42,12 @@ def _logs() -> int:
     return logs()
 
 
+def _top() -> int:
+    from infra.operator.top import top
+
+    return top()
+
+
 def _roles() -> int:
     from chalicelib.entrypoints.roles import make_roles
     from infra.console import say
@@ -58,6 +64,7 @@ COMMANDS: dict[str, Callable[[], int]] = {
     "redrive": _redrive,
     "dismiss": _dismiss,
     "logs": _logs,
+    "top": _top,
     "roles": _roles,
 }
 

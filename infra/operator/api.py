@@ -15,6 +15,8 @@ from infra.stack.running import run_info
 from infra.stack.settings import data_dir
 
 SECONDS_A_CALL = 35
+SECONDS_A_LOOK = 5
+NOT_MODIFIED = 304
 # An API that limits its callers says how long to wait.
 MOST_WAITS = 5
 LONGEST_WAIT_SECONDS = 60
@@ -47,6 +49,13 @@ class OperatorApi:
             yield from page["items"]
             cursor = page["nextCursor"]
 
+    def newer(self, path: str, etag: str) -> tuple[Mapping[str, Any], str] | None:
+        """The document at `path` and its entity tag; None where that is still `etag`. Asks once. Raises ApiError, RefusedError."""
+        answer = self._answer("GET", path, {"headers": {"If-None-Match": etag}}, seconds=SECONDS_A_LOOK)
+        if answer.status_code == NOT_MODIFIED:
+            return None
+        return self._content(answer), answer.headers.get("ETag", "")
+
     def post(self, path: str, body: Any) -> Mapping[str, Any]:
         """The answer to a POST; raises ApiError, RefusedError."""
         return self._call("POST", path, json=body)
@@ -58,6 +67,9 @@ class OperatorApi:
                 break
             time.sleep(min(int(answer.headers["Retry-After"]), LONGEST_WAIT_SECONDS))
             answer = self._answer(method, path, sent)
+        return self._content(answer)
+
+    def _content(self, answer: requests.Response) -> dict[str, Any]:
         try:
             content: dict[str, Any] = answer.json()
         except requests.JSONDecodeError:
@@ -68,9 +80,9 @@ class OperatorApi:
             raise RefusedError(f"{content.get('detail')}")
         return content
 
-    def _answer(self, method: str, path: str, sent: Mapping[str, Any]) -> requests.Response:
+    def _answer(self, method: str, path: str, sent: Mapping[str, Any], seconds: float = SECONDS_A_CALL) -> requests.Response:
         try:
-            return self._session.request(method, self.url + path, timeout=SECONDS_A_CALL, allow_redirects=False, **sent)
+            return self._session.request(method, self.url + path, timeout=seconds, allow_redirects=False, **sent)
         except requests.RequestException as error:
             raise ApiError(f"{self.url} {unanswered(error)}") from None
 

@@ -18,7 +18,7 @@ from chalicelib.operations.take_replies import Delivery, take_replies
 from infra.commands import run_command
 from infra.console import say, visible
 from infra.deploy.__main__ import COMMANDS as DEPLOY_COMMANDS
-from infra.operator import audit, dead_letters, why
+from infra.operator import audit, dead_letters, top, why
 from infra.operator.__main__ import COMMANDS as OPERATOR_COMMANDS
 from infra.partners import requests
 from infra.partners.store import Store
@@ -96,7 +96,7 @@ def stage(
 
     def run(command: Callable[[], int], **variables: str) -> str:
         """What the command printed, each line of which can be drawn as it is."""
-        for name in ("ID", "REASON", "ERROR", "ORDER", "SAGA", "ALL", "DRY", *given):
+        for name in ("ID", "REASON", "ERROR", "ORDER", "SAGA", "ALL", "DRY", "ONCE", "COLUMNS", *given):
             monkeypatch.setenv(name, {**given, **variables}.get(name, ""))
         capsys.readouterr()
         command()
@@ -194,6 +194,15 @@ def test_a_redrives_diff_shows_ids_of_partners_and_reasons(stage: Stage) -> None
     world.rows("UPDATE campusg.sagas SET definition_version = 1")
 
     assert SHOWN_IN_JSON in stage.run(dead_letters.redrive, ERROR="UnknownDefinition", DRY="1")
+
+
+def test_the_board(stage: Stage) -> None:
+    stage.service.on_events(Record("user-events", None, NASTY.encode(), (("ce_sagaid", NASTY.encode()),)))
+    stage.service.world.rows("UPDATE campusg.dead_letters SET error_class = :nasty", nasty=NASTY)
+
+    said = stage.run(top.top, ONCE="1", COLUMNS="400")
+
+    assert f"1 wait: {SHOWN} 1" in said
 
 
 @pytest.mark.breaks_invariants("the partners' ids are twisted between their books and ours")

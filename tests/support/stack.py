@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("http", "triggers", "partners", "kafka", "postgres")
-OPERATOR = ("audit", "why", "dead-letters", "redrive", "dismiss")
+OPERATOR = ("audit", "why", "dead-letters", "redrive", "dismiss", "top")
 VARIABLES = (
     *("HTTP_PORT", "DATABASE_URL", "KAFKA_BROKERS", "PARTNERS", "DATA_DIR", "ACCEPT_TIMEOUT_SECONDS", "COMPLETE_TIMEOUT_SECONDS"),
     *("STEP_TIMEOUT_SECONDS", "STEP_MAX_ATTEMPTS", "SWEEP_SECONDS", "ROLE", "SUB", "PYTHON"),

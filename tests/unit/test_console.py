@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.observability import logger
 from infra import console
-from infra.console import Styled, complain, say, show_tracebacks, visible
+from infra.console import Grid, Styled, complain, say, show, show_tracebacks, visible
 from infra.partners.__main__ import JsonLines
 from tests.support.stack import ROOT
 from tests.support.steering import STEERING
@@ -61,6 +61,29 @@ def test_only_our_own_styles_reach_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     say((Styled("bad", "bad"), "!"))
     assert terminal.sent.getvalue() == b"bad!\n"
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;x\x07", "a\nb", "\u202eb", "[red]b[/]", "[link=http://x]b[/link]", ":warning:"])
+def test_what_stands_in_a_table_neither_steers_nor_styles(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    show([(Grid([(text, Styled(text, "bad")), ("x", "y")]), Grid([(text,)]))])
+    lines = terminal.sent.getvalue().decode().split("\n")
+    assert (len(lines), lines[2]) == (3, "")
+    assert lines[0].replace("\x1b[31m", "", 1).replace("\x1b[0m", "", 1).split("  ") == [visible(text)] * 3
+
+
+def test_a_table_that_is_too_wide_is_cut_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    show([(Grid([("name", "x" * 100)]),)])
+    assert capsys.readouterr().out == f"name  {'x' * 13}…\n"
+
+
+def test_a_table_without_colours_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    show([(Grid([(Styled("bad", "bad"), "x")]),)])
+    assert terminal.sent.getvalue() == b"bad  x\n"
 
 
 def test_a_terminal_that_lacks_a_character_gets_its_escape(monkeypatch: pytest.MonkeyPatch) -> None:
