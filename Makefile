@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys declare test test-fast test-ground chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,6 +68,19 @@ topics: venv ## make the topics that another broker lacks: make topics KAFKA_BRO
 
 keys: venv ## make the key pair that tokens of DATA_DIR are signed with, if it is missing
 	@$(PY) -m infra.stack keys
+
+# For every platform and Python that a requirement has files for. pip itself is what installs them.
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-package pip --custom-compile-command "make lock"
+
+lock: venv .tools/lock/complete ## write infra/locked anew from the requirements: every version with the hashes of its files
+	@.tools/lock/bin/uv $(LOCK) requirements.txt --output-file infra/locked/development.txt
+	@.tools/lock/bin/uv $(LOCK) orders_app/requirements.txt --output-file infra/locked/functions.txt
+	@.tools/lock/bin/uv $(LOCK) infra/docker/requirements.txt --output-file infra/locked/image.txt
+
+.tools/lock/complete: tests/tools/lock.txt | venv
+	@$(PY) -m venv --clear .tools/lock
+	@.tools/lock/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/lock.txt
+	@touch .tools/lock/complete
 
 declare: venv ## write anew what is made from the code: chalicelib/static, diagrams and tables in infra/docs
 	@$(PY) -m infra.documents

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,11 @@ def template(architecture: str = ARCHITECTURES[0]) -> Value:
     return merged
 
 
-def package(architecture: str, folder: Path) -> None:
-    """Write Chalice's package and the merged template into the folder, as deployment.zip and sam.json."""
+def package(architecture: str, wheels: Path, folder: Path) -> None:
+    """Write Chalice's package and the merged template into the folder, as deployment.zip and sam.json, by packages from `wheels` alone."""
+    os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=wheels.as_uri())
+    # What Chalice has made of the same requirements before, it would take again, wherever its wheels came from.
+    shutil.rmtree(PROJECT / ".chalice" / "deployments", ignore_errors=True)
     config = configuration(architecture)
     merge = folder / "merge.json"
     merge.write_text(json.dumps(merge_file(_paths(_chalice_template(config)))), encoding="utf-8")

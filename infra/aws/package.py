@@ -14,11 +14,12 @@ from pathlib import Path
 from chalice.deploy.packager import NoSuchPackageError, PackageDownloadError
 
 from chalicelib.errors import SettingsError
-from infra.aws import archive, chalice_project, data
+from infra.aws import archive, chalice_project, data, wheels
 from infra.aws.chalice_project import ARCHITECTURES, PROJECT
 from infra.console import complain, progress, say
 
 FOLDER = Path(__file__).resolve().parents[2] / ".build"
+FILES = ("deployment.zip", "service.json", "data.json")
 # Lambda developer guide, runtimes: when AWS begins to refuse new functions of it.
 DEPRECATED = {"3.11": "2027-06-30", "3.12": "2028-10-31", "3.13": "2029-06-30", "3.14": "2029-06-30"}
 AUTHORITIES = PROJECT / "vendor" / "rds-global-bundle.pem"
@@ -45,20 +46,22 @@ def main() -> int:
 
 
 async def make(architecture: str, folder: Path) -> None:
-    """Write deployment.zip, service.json and data.json into the folder, saying how far it is; raises PackageError."""
+    """Write the files of FILES into the folder, saying how far it is; raises PackageError."""
     say(f"packaging for Python {_version()} on {architecture}; {support(_version())}")
     if not AUTHORITIES.exists():
         say(f"without {AUTHORITIES.relative_to(PROJECT.parent)} (RDS's authorities, from AWS) the function make_roles can't connect")
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)
-        async with progress("resolving and fetching packages"):
-            await asyncio.to_thread(_chalice, architecture, made)
+        async with progress("fetching packages, each file by its hash"):
+            wheels_folder = await asyncio.to_thread(_wheels, architecture)
+        async with progress("packaging"):
+            await asyncio.to_thread(_chalice, architecture, wheels_folder, made)
         async with progress("compiling"):
             await asyncio.to_thread(_seal, made / "deployment.zip", folder / "deployment.zip")
         (folder / "service.json").write_text(_text(json.loads((made / "sam.json").read_text(encoding="utf-8"))), encoding="utf-8")
     (folder / "data.json").write_text(_text(data.template()), encoding="utf-8")
-    for name in ("deployment.zip", "service.json", "data.json"):
+    for name in FILES:
         say(f"  {folder / name}  {(folder / name).stat().st_size:,} bytes")
 
 
@@ -74,13 +77,20 @@ def lacking(requirements: str, files: Iterable[str]) -> list[str]:
     return sorted(set(pinned) - there)
 
 
-def _chalice(architecture: str, folder: Path) -> None:
+def _wheels(architecture: str) -> Path:
     try:
-        chalice_project.package(architecture, folder)
-    except (NoSuchPackageError, PackageDownloadError) as error:
+        return wheels.fetch(architecture)
+    except wheels.WheelError as error:
         raise PackageError(
-            f"{error}; the registry of Python's packages can't be reached, or lacks a version that orders_app/requirements.txt pins"
+            f"{error}\nEither the registry of Python's packages can't be reached, or it has other files than `make lock` has found"
         ) from error
+
+
+def _chalice(architecture: str, wheels_folder: Path, folder: Path) -> None:
+    try:
+        chalice_project.package(architecture, wheels_folder, folder)
+    except (NoSuchPackageError, PackageDownloadError) as error:
+        raise PackageError(f"{error}; orders_app/requirements.txt names what infra/locked/functions.txt does not: make lock") from error
 
 
 def _seal(package: Path, target: Path) -> None:

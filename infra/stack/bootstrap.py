@@ -1,4 +1,4 @@
-"""Makes .venv with everything in requirements.txt, once; a second call takes milliseconds.
+"""Makes .venv with everything in requirements.txt, each file by its hash, once; a second call takes milliseconds.
 
 Run by whatever Python the machine has, with nothing installed: only the standard library is used, and nothing of this package. Progress and
 errors go to stderr, because `make -s token` promises that stdout has the token alone.
@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete.json"
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "orders_app" / "requirements.txt")
+# The versions of requirements.txt with the hashes of their files, as `make lock` wrote them down.
+REQUIREMENTS = ROOT / "infra" / "locked" / "development.txt"
 TELL_EVERY_SECONDS = 2.0
 
 
@@ -63,9 +64,9 @@ def is_complete(explicit: bool) -> bool:
     return not explicit or stamp.get("python") == this_python()
 
 
-def fingerprint(files: tuple[Path, ...]) -> str:
-    """A hash of the files' content."""
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+def fingerprint(file: Path) -> str:
+    """A hash of the file's content."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def this_python() -> str:
@@ -73,9 +74,9 @@ def this_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def count_requirements(files: tuple[Path, ...]) -> int:
-    """How many packages the files pin."""
-    return sum("==" in line for file in files for line in file.read_text().splitlines() if not line.startswith("#"))
+def count_requirements(file: Path) -> int:
+    """How many packages the file pins."""
+    return sum("==" in line for line in file.read_text().splitlines() if not line.startswith("#"))
 
 
 def tell(text: str) -> None:
@@ -141,7 +142,7 @@ def _install(lock: int) -> None:
 
     pip inherits the lock: should this process be killed, the next one waits until pip has ended, too.
     """
-    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--requirement", str(REQUIREMENTS[0])]
+    options = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--require-hashes", "--requirement", str(REQUIREMENTS)]
     process = subprocess.Popen(
         [str(VENV_PYTHON), "-I", "-m", "pip", "install", *options],
         # A user's setting for installs outside of environments would make pip refuse.
@@ -160,7 +161,7 @@ def _install(lock: int) -> None:
     finally:
         process.wait()
     if process.returncode != 0:
-        raise BootstrapError(f"pip could not install requirements.txt:\n{output.rstrip()}")
+        raise BootstrapError(f"pip could not install {REQUIREMENTS.relative_to(ROOT)}:\n{output.rstrip()}")
 
 
 def _follow(process: "subprocess.Popen[bytes]", wanted: int) -> str:

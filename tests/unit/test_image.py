@@ -8,8 +8,8 @@ from packaging.requirements import Requirement
 
 from tests.support.image import ROOT, copied, instructions, is_left_out, required
 
-# The base image has them; chalice asks for them and pins none.
-OF_THE_BASE = {"pip", "setuptools", "wheel"}
+# It is what installs the others.
+OF_THE_BASE = {"pip"}
 
 
 def values(word: str) -> list[str]:
@@ -22,6 +22,11 @@ def test_it_begins_with_the_python_that_the_service_is_written_for_in_a_pinned_v
     oldest = re.search(r'requires-python = ">=(\d+\.\d+)"', (ROOT / "pyproject.toml").read_text())
     assert oldest is not None
     assert re.fullmatch(rf"python:{re.escape(oldest[1])}\.\d+-slim-[a-z]+", base)
+
+
+def test_it_installs_nothing_but_files_whose_hashes_were_locked() -> None:
+    [install] = [command for command in values("RUN") if "pip install" in command]
+    assert install.endswith("--require-hashes --requirement infra/locked/image.txt")
 
 
 def test_it_does_not_run_as_root() -> None:

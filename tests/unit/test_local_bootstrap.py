@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from infra.stack import bootstrap
+from tests.support.wheels import locked, make_wheel
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project with one requirement file and a .venv that looks made."""
+    """An empty project with a file of requirements and a .venv that looks made."""
     requirements = tmp_path / "requirements.txt"
-    requirements.write_text("# comment\none==1\ntwo==2\n")
+    requirements.write_text("# comment\none==1 \\\n    --hash=sha256:00\ntwo==2 \\\n    --hash=sha256:00\n")
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
@@ -22,7 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "VENV": tmp_path / ".venv",
         "VENV_PYTHON": python,
         "STAMP": tmp_path / ".venv" / "complete.json",
-        "REQUIREMENTS": (requirements,),
+        "REQUIREMENTS": requirements,
     }.items():
         monkeypatch.setattr(bootstrap, name, value)
     return tmp_path
@@ -84,6 +85,22 @@ def test_a_failed_install_shows_the_words_of_pip_and_leaves_nothing_that_counts(
     assert "Invalid requirement" in said.err
     assert said.out == ""
     assert not bootstrap.STAMP.exists()
+
+
+def test_a_file_of_another_hash_than_was_locked_is_not_installed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _stamp(requirements="older")
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(project / "registry"), "PIP_TARGET": str(project / "target")}.items():
+        monkeypatch.setenv(name, value)
+    wheel = make_wheel(project / "registry", "one")
+    (project / "requirements.txt").write_text(locked(wheel))
+    make_wheel(project / "registry", "one", "import os\n")
+
+    assert bootstrap.main() == 1
+
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in capsys.readouterr().err
+    assert not (project / "target").exists()
 
 
 def test_a_python_without_venv_is_told_how_to_get_it(
