@@ -4,7 +4,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 # Where Lambda unpacks it, which is what tracebacks name.
 TASK = "/var/task"
@@ -17,8 +19,8 @@ class CompileError(Exception):
     """Python can't compile a file of the package."""
 
 
-def seal(package: Path, target: Path) -> None:
-    """Write the files of a zip with their compiled modules into another.
+def seal(package: Path, target: Path, further: Mapping[str, bytes] = MappingProxyType({})) -> None:
+    """Write the files of a zip with their compiled modules, and further files, into another.
 
     Lambda's file system is read-only, so without them each new container would compile all that it imports. They are never compared
     with their sources (PEP 552, unchecked), as files of Lambda have dates of their own. Raises CompileError.
@@ -28,6 +30,8 @@ def seal(package: Path, target: Path) -> None:
         with zipfile.ZipFile(package) as source:
             # Chalice takes along what this machine has compiled, also of files that are gone and for other Pythons.
             source.extractall(folder, [name for name in source.namelist() if not name.endswith(".pyc")])
+        for name, content in further.items():
+            (folder / name).write_bytes(content)
         _compile(folder)
         write(folder, target)
 

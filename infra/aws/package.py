@@ -8,18 +8,19 @@ import re
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chalice.deploy.packager import NoSuchPackageError, PackageDownloadError
 
+from chalicelib.entrypoints.health import VERSION
 from chalicelib.errors import SettingsError
-from infra.aws import archive, chalice_project, data, wheels
+from infra.aws import archive, chalice_project, data, sbom, wheels
 from infra.aws.chalice_project import ARCHITECTURES, PROJECT
 from infra.console import complain, progress, say
 
 FOLDER = Path(__file__).resolve().parents[2] / ".build"
-FILES = ("deployment.zip", "service.json", "data.json")
+FILES = ("deployment.zip", "service.json", "data.json", sbom.NAME)
 # Lambda developer guide, runtimes: when AWS begins to refuse new functions of it.
 DEPRECATED = {"3.11": "2027-06-30", "3.12": "2028-10-31", "3.13": "2029-06-30", "3.14": "2029-06-30"}
 AUTHORITIES = PROJECT / "vendor" / "rds-global-bundle.pem"
@@ -58,7 +59,9 @@ async def make(architecture: str, folder: Path) -> None:
         async with progress("packaging"):
             await asyncio.to_thread(_chalice, architecture, wheels_folder, made)
         async with progress("compiling"):
-            await asyncio.to_thread(_seal, made / "deployment.zip", folder / "deployment.zip")
+            bill = sbom.bill(made / "deployment.zip", wheels_folder, VERSION)
+            await asyncio.to_thread(_seal, made / "deployment.zip", folder / "deployment.zip", {sbom.NAME: bill})
+        (folder / sbom.NAME).write_bytes(bill)
         (folder / "service.json").write_text(_text(json.loads((made / "sam.json").read_text(encoding="utf-8"))), encoding="utf-8")
     (folder / "data.json").write_text(_text(data.template()), encoding="utf-8")
     for name in FILES:
@@ -93,7 +96,7 @@ def _chalice(architecture: str, wheels_folder: Path, folder: Path) -> None:
         raise PackageError(f"{error}; orders_app/requirements.txt names what infra/locked/functions.txt does not: make lock") from error
 
 
-def _seal(package: Path, target: Path) -> None:
+def _seal(package: Path, target: Path, further: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(package) as made:
         files = made.namelist()
     missing = lacking((PROJECT / "requirements.txt").read_text(encoding="utf-8"), files)
@@ -103,7 +106,7 @@ def _seal(package: Path, target: Path) -> None:
     if unwanted:
         raise PackageError(f"{', '.join(unwanted)} would be packaged: Lambda has it already; take it out of orders_app/requirements.txt")
     try:
-        archive.seal(package, target)
+        archive.seal(package, target, further)
     except archive.CompileError as error:
         raise PackageError(f"a file of the package can't be compiled:\n{error}") from error
 
