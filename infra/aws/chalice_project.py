@@ -64,14 +64,23 @@ def template(architecture: str = ARCHITECTURES[0]) -> Value:
 def package(architecture: str, wheels: Path, folder: Path) -> None:
     """Write Chalice's package and the merged template into the folder, as deployment.zip and sam.json, by packages from `wheels` alone."""
     os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=wheels.as_uri())
-    # What Chalice has made of the same requirements before, it would take again, wherever its wheels came from.
-    shutil.rmtree(PROJECT / ".chalice" / "deployments", ignore_errors=True)
+    _keep_only_what_was_made_of(wheels.name)
     config = configuration(architecture)
     merge = folder / "merge.json"
     merge.write_text(json.dumps(merge_file(_paths(_chalice_template(config)))), encoding="utf-8")
     packager = create_app_packager(config, Services(), "cloudformation", "json", str(merge))
     packager.package_app(config, str(folder), CHALICE_STAGE)
     merge.unlink()
+
+
+def _keep_only_what_was_made_of(wheels: str) -> None:
+    """Chalice takes what it has made of the same requirements before, wherever its wheels came from: keep it only where they are these."""
+    made = PROJECT / ".chalice" / "deployments"
+    noted = made / "wheels.txt"
+    if not noted.exists() or noted.read_text(encoding="utf-8") != wheels:
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        noted.write_text(wheels, encoding="utf-8")
 
 
 def _application() -> Chalice:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.errors import SettingsError
-from infra.aws import archive, package
+from infra.aws import archive, chalice_project, package
 
 TAG = sys.implementation.cache_tag
 UNCHECKED_HASH = 0b01
@@ -92,6 +92,21 @@ def test_a_requirement_that_chalice_left_out_is_noticed() -> None:
     files = ["http_sf/__init__.py", "http_sf-1.5.0.dist-info/METADATA", "PyJWT-2.15.1.dist-info/METADATA", "cffi-2.0.0.dist-info/METADATA"]
 
     assert package.lacking(requirements, files) == ["cffi-2.1.1"]
+
+
+def test_what_chalice_has_made_of_other_wheels_is_not_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chalice_project, "PROJECT", tmp_path)
+    made = tmp_path / ".chalice" / "deployments" / "made.zip"
+    made.parent.mkdir(parents=True)
+    made.touch()
+
+    chalice_project._keep_only_what_was_made_of("hash-3.11-x86_64")
+    assert not made.exists()
+    made.touch()
+    chalice_project._keep_only_what_was_made_of("hash-3.11-x86_64")
+    assert made.exists()
+    chalice_project._keep_only_what_was_made_of("hash-3.11-arm64")
+    assert not made.exists()
 
 
 def test_all_that_ships_is_pinned() -> None:
