@@ -67,7 +67,7 @@ class OverdueCommands:
                     continue
                 if saga.pending is not None and saga.pending.command_id == due.command_id:
                     work.apply(saga, TimedOut() if due.published else Deferred(), _clock(ids), ids)
-                else:
+                elif saga.due_at == due.due_at:
                     stuck.append(saga.saga_id)
         if stuck:
             # No code of ours leaves such a row. It must not stand in front of the others at every sweep.
