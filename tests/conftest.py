@@ -21,8 +21,8 @@ from tests.support.servers import (
 )
 
 # After every test with tables of its own nothing in them breaks an invariant; in none do functions pin a session of RDS Proxy; tests that
-# need a tool are left out without it.
-pytest_plugins = ["tests.support.auditing", "tests.support.pinning", "tests.support.tools"]
+# need a tool are left out without it, and the last lines have the figures that tests reported.
+pytest_plugins = ["tests.support.auditing", "tests.support.pinning", "tests.support.tools", "tests.support.figures"]
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -81,7 +81,7 @@ class Tables:
         assert not {saga.saga_id for saga in sagas} & set(self.sagas)
         self.update_sagas(sagas)
         unended = [saga.order_id for saga in self.sagas.values() if not saga.ended]
-        assert len(unended) == len(set(unended))
+        assert len(unended) == len(set(unended)), "the index allows one saga that has not ended for each order"
 
     def update_sagas(self, sagas: Sequence[Saga]) -> None:
         self.sagas.update({saga.saga_id: saga for saga in sagas})
