@@ -127,6 +127,7 @@ def test_one_statement_makes_the_board(told: Fates, offline: InProcess) -> None:
 
 FINISHED = """
 SET LOCAL session_replication_role = replica;
+SET LOCAL statement_timeout = 0;
 CREATE TEMP TABLE copies ON COMMIT DROP AS
 SELECT CAST(lpad(to_hex(i), 12, '0') || '70008000' || lpad(to_hex(i), 12, '0') AS uuid) AS id FROM generate_series(1, 6000) i;
 INSERT INTO campusg.orders SELECT (jsonb_populate_record(o, jsonb_build_object('order_id', id))).*
