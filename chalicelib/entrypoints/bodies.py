@@ -109,6 +109,8 @@ Place = Annotated[str, _trimmed(1, 255), AfterValidator(_text), AfterValidator(_
 PersonId = Annotated[str, StringConstraints(pattern=PERSON.schema["pattern"], strict=True)]
 Reason = Annotated[str, _trimmed(0, 255), AfterValidator(_text), Field(json_schema_extra=ANY_TEXT)]
 
+DryRun = Annotated[bool, Field(strict=True, description="Do all of it, say what it changes, and take it back.")]
+
 
 def _nullable(schema: dict[str, Any]) -> None:
     """Say in the JSON Schema of a body that its optional fields may be null."""
@@ -168,11 +170,13 @@ class CancelBody(Body):
     reason: Reason | None = None
 
 
-class RedriveBody(Body):
-    dry_run: Annotated[bool, Field(strict=True, description="Do all of it, say what it changes, and take it back.")] = False
+class OperateBody(Body):
+    dry_run: DryRun = False
+    reason: Reason | None = None
 
 
 class DismissBody(Body):
+    dry_run: DryRun = False
     reason: Annotated[str, _trimmed(1, 255), AfterValidator(_text), AfterValidator(_visible), Field(json_schema_extra=VISIBLE_TEXT)]
 
 

@@ -9,7 +9,7 @@ return change.response()
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic
+from typing import Any, Generic
 
 import sqlalchemy as sa
 from chalice.app import Response
@@ -17,7 +17,7 @@ from chalice.app import Response
 from chalicelib.entrypoints.bodies import M, read_body
 from chalicelib.entrypoints.conditions import if_match
 from chalicelib.entrypoints.endings import completed, saga_response
-from chalicelib.entrypoints.http import Request
+from chalicelib.entrypoints.http import Request, answer
 from chalicelib.entrypoints.idempotency import claim_of, kept
 from chalicelib.entrypoints.waiting import preferred_wait, wait_for
 from chalicelib.ids import new_id_source
@@ -65,6 +65,12 @@ class Change(Generic[M]):
                 self._claim.drop(session)
         if self._changed:
             runtime().publisher.publish(self.call.written)
+
+    def rehearsal(self, rehearse: Callable[[sa.Connection], Any]) -> Response:
+        """The answer to a dry run: the document that `rehearse` makes. Nothing begins by it, so its Idempotency-Key stays free."""
+        with self.transaction() as session:
+            self.answer(answer(200, rehearse(session)), changed=False)
+        return self.response()
 
     def answer(self, response: Response, *, changed: bool = True) -> None:
         """Answer with `response`; without `changed` the request came to nothing that lasts."""

@@ -4,7 +4,7 @@ from operator import attrgetter
 
 from chalice.app import Response
 
-from chalicelib.entrypoints.bodies import DismissBody, RedriveBody
+from chalicelib.entrypoints.bodies import DismissBody, OperateBody
 from chalicelib.entrypoints.changes import Change
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, cursor_page
@@ -15,6 +15,7 @@ from chalicelib.messaging.dead_letter_queries import list_dead_letters, read_dea
 from chalicelib.observability import count, logger
 from chalicelib.operations import dismiss as dismissing
 from chalicelib.operations import redrive as redriving
+from chalicelib.operations.dismiss import DISMISSAL_REHEARSED
 from chalicelib.operations.redrive import REDRIVEN, REHEARSED
 from chalicelib.runtime import runtime
 
@@ -41,15 +42,12 @@ def read(request: Request, dead_letter_id: str) -> Response:
 
 def redrive(request: Request, dead_letter_id: str) -> Response:
     """POST /api/dead-letters/{deadLetterId}/redrive: taken after all, or only tried."""
-    change = Change(request, "admin", body=RedriveBody)
-    known_id = uuid_of(dead_letter_id, "dead letter")
+    change = Change(request, "admin", body=OperateBody)
+    known_id, reason = uuid_of(dead_letter_id, "dead letter"), change.body.reason or None
     if change.body.dry_run:
-        # Nothing begins by it, so its Idempotency-Key stays free.
-        with change.transaction() as session:
-            change.answer(answer(200, REHEARSED.document(redriving.rehearse(session, change.call, known_id))), changed=False)
-        return change.response()
+        return change.rehearsal(lambda session: REHEARSED.document(redriving.rehearse(session, change.call, known_id, reason)))
     with change.transaction() as session:
-        redriven = redriving.redrive(session, change.call, known_id)
+        redriven = redriving.redrive(session, change.call, known_id, reason)
         change.answer(answer(202, REDRIVEN.document(redriven)))
     fields = {"dead_letter_id": dead_letter_id, "operator": change.caller.actor(), "order_id": str(redriven.order.order_id)}
     logger.info("A dead letter was redriven", extra=fields)
@@ -61,6 +59,10 @@ def dismiss(request: Request, dead_letter_id: str) -> Response:
     """POST /api/dead-letters/{deadLetterId}/dismiss: nobody need look at it again."""
     change = Change(request, "admin", body=DismissBody)
     known_id = uuid_of(dead_letter_id, "dead letter")
+    if change.body.dry_run:
+        return change.rehearsal(
+            lambda session: DISMISSAL_REHEARSED.document(dismissing.rehearse(session, change.call, known_id, change.body.reason))
+        )
     with change.transaction() as session:
         dismissed = dismissing.dismiss(session, change.call, known_id, change.body.reason)
         change.answer(answer(200, DISMISSED_DEAD_LETTER.document(dismissed.letter)), changed=dismissed.changed)

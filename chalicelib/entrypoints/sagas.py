@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from chalice.app import Response
 
-from chalicelib.entrypoints.bodies import NoBody
+from chalicelib.entrypoints.bodies import OperateBody
 from chalicelib.entrypoints.changes import Change
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.lists import SAGA_CURSOR_PAGE, cursor_page
@@ -16,6 +16,7 @@ from chalicelib.errors import NotFound
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call, Served
 from chalicelib.operations.explain import EXPLANATION, explain
+from chalicelib.operations.rehearsal import REHEARSED, rehearse
 from chalicelib.orders.access import MAY_ASK
 from chalicelib.runtime import runtime
 from chalicelib.sagas.queries import list_sagas, read_with_order
@@ -61,10 +62,16 @@ def compensate(request: Request, saga_id: str) -> Response:
     return _operate(request, saga_id, "compensate", operate.compensate)
 
 
-def _operate(request: Request, saga_id: str, name: str, operation: Callable[[sa.Connection, Call, UUID], Served]) -> Response:
-    change = Change(request, *MAY_ASK[name], body=NoBody)
-    known_id = uuid_of(saga_id, "saga")
+def _operate(request: Request, saga_id: str, name: str, operation: Callable[[sa.Connection, Call, UUID, str | None], Served]) -> Response:
+    change = Change(request, *MAY_ASK[name], body=OperateBody)
+    known_id, reason = uuid_of(saga_id, "saga"), change.body.reason or None
+    if change.body.dry_run:
+        return change.rehearsal(
+            lambda session: REHEARSED.document(
+                rehearse(session, change.call.rules, lambda: operation(session, change.call, known_id, reason), saga_ids=[known_id])
+            )
+        )
     with change.transaction() as session:
-        served = operation(session, change.call, known_id)
+        served = operation(session, change.call, known_id, reason)
         change.answer(answer(202, ORDER_WITH_SAGA.document(served)))
     return change.response()

@@ -101,6 +101,11 @@ def refuse_if_held(holder: Saga | None) -> None:
         raise HeldBySaga(f"{holder.name} holds the order; try again when it has ended")
 
 
+def in_detail(reason: str | None) -> dict[str, str]:
+    """A reason as the detail of a history entry has it; nothing where none was given."""
+    return {"reason": reason} if reason else {}
+
+
 def served_before(session: sa.Connection, order: Order, holder: Saga | None, *names: str) -> Served:
     """For a request that starts nothing: the saga under way, or else the latest of one of these names; raises NotFound where none was."""
     saga = holder or read_latest(session, order.order_id, names)

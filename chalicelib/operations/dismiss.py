@@ -6,9 +6,14 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
+from chalicelib.fields import Field, Table, each, part
 from chalicelib.messaging import dead_letter_queries
+from chalicelib.messaging.dead_letter_documents import DEAD_LETTER
 from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
+from chalicelib.operations import rehearsal
 from chalicelib.operations.call import Call, refuse_unless_at
+from chalicelib.operations.differences import DIFFERENCE, Difference
+from chalicelib.operations.rehearsal import OUTCOME, WouldBe
 from chalicelib.orders.changes import Cause
 from chalicelib.orders.order import Order
 from chalicelib.sagas.engine import UnitOfWork, unit_of_work
@@ -22,6 +27,22 @@ class Dismissed:
     changed: bool
 
 
+@dataclass(frozen=True)
+class DismissalRehearsed:
+    """A dead letter as it is, and what its dismissal would change."""
+
+    letter: KeptDeadLetter
+    changes: tuple[Difference, ...]
+    outcome: WouldBe = "rehearsed"
+
+
+DISMISSAL_REHEARSED = Table(
+    "DismissalRehearsed",
+    "What would change besides the dead letter: of its order, if that is one of ours. Nothing has.",
+    (Field("deadLetter", "letter", part(DEAD_LETTER)), OUTCOME, Field("changes", "changes", each(DIFFERENCE))),
+)
+
+
 def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: str) -> Dismissed:
     """Dismiss a dead letter for a `reason`; the order it names gets a history entry by the caller, also while a saga holds it.
 
@@ -32,7 +53,7 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
     found = dead_letter_queries.read_letter(session, dead_letter_id)
     if found is None:
         raise NotFound("there is no such dead letter")
-    with unit_of_work(session, call.rules, call.written, order_ids=_given(found.order_id), saga_ids=_given(found.saga_id)) as work:
+    with unit_of_work(session, call.rules, call.written, **_concerned(found)) as work:
         call.once(session)
         letter = replace(found, dismissed_at=work.moment.now, dismissed_by=call.viewer.actor(), dismiss_reason=reason)
         changed = dead_letter_queries.dismiss(session, letter)
@@ -52,11 +73,22 @@ def dismiss(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: st
         return Dismissed(letter, changed=True)
 
 
+def rehearse(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: str) -> DismissalRehearsed:
+    """What `dismiss` would change of orders and sagas; raises what it does."""
+    found = dead_letter_queries.read_letter(session, dead_letter_id)
+    if found is None:
+        raise NotFound("there is no such dead letter")
+    rehearsed = rehearsal.rehearse(session, call.rules, lambda: dismiss(session, call, dead_letter_id, reason), **_concerned(found))
+    return DismissalRehearsed(found, rehearsed.changes)
+
+
 def _named(work: UnitOfWork, letter: KeptDeadLetter) -> Order | None:
     """The order that the letter names, or else that of its saga, where it is one of ours."""
     named = work.orders.get(letter.order_id) if letter.order_id else None
     return named or next(iter(work.orders.values()), None)
 
 
-def _given(id: UUID | None) -> list[UUID]:
-    return [id] if id else []
+def _concerned(letter: KeptDeadLetter) -> dict[str, list[UUID]]:
+    """What has to be locked, by the names that `unit_of_work` has for it."""
+    given = {"order_ids": letter.order_id, "saga_ids": letter.saga_id}
+    return {name: [id] if id else [] for name, id in given.items()}

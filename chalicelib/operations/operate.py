@@ -1,13 +1,13 @@
 """What an operator may do to a saga that can't go on by itself, or must not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chalicelib.errors import NotFound, WrongStatus
-from chalicelib.operations.call import Call, Served, refuse_unless_at, served_by
+from chalicelib.operations.call import Call, Served, in_detail, refuse_unless_at, served_by
 from chalicelib.orders.changes import Cause
 from chalicelib.sagas.definition import Definition
 from chalicelib.sagas.engine import UnitOfWork, unit_of_work
@@ -16,19 +16,19 @@ from chalicelib.sagas.registry import definition_of
 from chalicelib.sagas.state import ErrorCode, Saga, SagaError
 
 
-def retry(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
+def retry(session: sa.Connection, call: Call, saga_id: UUID, reason: str | None = None) -> Served:
     """Send the command that timed out again, or try a refused payout anew; raises NotFound, PreconditionFailed, WrongStatus."""
     with _saga_locked(session, call, saga_id) as (work, saga):
         refuse_retry(saga)
-        return _noted(work, saga, Retried(), call, "retry")
+        return _noted(work, saga, Retried(), call, {"operator": "retry", **in_detail(reason)})
 
 
-def compensate(session: sa.Connection, call: Call, saga_id: UUID) -> Served:
+def compensate(session: sa.Connection, call: Call, saga_id: UUID, reason: str | None = None) -> Served:
     """Compensate a saga that can still be undone; raises NotFound, PreconditionFailed, WrongStatus."""
     with _saga_locked(session, call, saga_id) as (work, saga):
         refuse_compensation(saga)
         error = SagaError(ErrorCode.CANCELLED, f"compensated by {call.viewer.actor()}")
-        return _noted(work, saga, CompensationRequested(error), call, "compensate")
+        return _noted(work, saga, CompensationRequested(error), call, {"operator": "compensate", **in_detail(reason)})
 
 
 def refuse_retry(saga: Saga) -> None:
@@ -62,7 +62,7 @@ def _saga_locked(session: sa.Connection, call: Call, saga_id: UUID) -> Iterator[
         yield work, saga
 
 
-def _noted(work: UnitOfWork, saga: Saga, outcome: Outcome, call: Call, action: str) -> Served:
-    cause = Cause(call.viewer.actor(), call.context, detail={"operator": action})
+def _noted(work: UnitOfWork, saga: Saga, outcome: Outcome, call: Call, detail: Mapping[str, str]) -> Served:
+    cause = Cause(call.viewer.actor(), call.context, detail=detail)
     work.apply(saga, outcome, cause, call.ids, noted=True)
     return served_by(work, saga)

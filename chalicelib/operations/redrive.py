@@ -1,6 +1,5 @@
 """A dead letter taken after all, because an operator says so: by the very same handler as Kafka's records, wholly or not at all."""
 
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,18 +17,13 @@ from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.messaging.decode import Received, ReplyReceived, receive
 from chalicelib.messaging.outbox import Written
 from chalicelib.observability import logger
-from chalicelib.operations.call import Call, refuse_unless_at
-from chalicelib.operations.differences import DIFFERENCE, Difference, differences
+from chalicelib.operations.call import Call, in_detail, refuse_unless_at
+from chalicelib.operations.differences import DIFFERENCE, Difference
+from chalicelib.operations.rehearsal import Watched, taken_back
 from chalicelib.operations.take_replies import Delivery, concerned, take_replies
 from chalicelib.orders.order import ORDER, Order
-from chalicelib.sagas.engine import Rules, UnitOfWork, lock
+from chalicelib.sagas.engine import Rules, UnitOfWork
 from chalicelib.sagas.state import SAGA, Saga
-
-LATEST_MESSAGE = sa.text("SELECT coalesce(max(id), 0) FROM campusg.outbox WHERE ordering_key = ANY(CAST(:order_ids AS uuid[]))")
-NEW_MESSAGES = sa.text("""
-    SELECT message_id, topic, headers FROM campusg.outbox
-    WHERE ordering_key = ANY(CAST(:order_ids AS uuid[])) AND id > :latest ORDER BY id""")
-
 
 Outcome: TypeAlias = Literal["taken", "rehearsed"]
 
@@ -59,8 +53,8 @@ REDRIVEN = Table(
 REHEARSED = Table(REDRIVEN.name, REDRIVEN.description, REDRIVEN.fields[:3])
 
 
-def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriven:
-    """Take a dead letter's record and mark it redriven; the history of what that changes names the operator.
+def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: str | None = None) -> Redriven:
+    """Take a dead letter's record and mark it redriven; the history of what that changes names the operator, and the `reason`.
 
     Raises NotFound; PreconditionFailed where its order is at none of the call's versions; WrongStatus where it was redriven or dismissed
     before, still can't be taken, or changes nothing: the caller's transaction must then be rolled back. Orders are locked before the
@@ -72,32 +66,29 @@ def redrive(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redrive
     letter, record = found
     received = receive(record)
     with _bugs_refused():
-        before = lock(session, call.rules, **concerned([received]))
+        watched = Watched(session, call.rules, **concerned([received]))
+    before = watched.before
     call.once(session)
     for order in before.orders.values():
         refuse_unless_at(order, call.versions)
     now = before.moment.now
     if not dead_letter_queries.claim(session, dead_letter_id, now):
         raise WrongStatus(_settled(session, dead_letter_id))
-    latest = session.execute(LATEST_MESSAGE, {"order_ids": list(before.orders)}).scalar_one()
-    note = {"operator": "redrive", "by": call.viewer.actor(), "deadLetterId": str(dead_letter_id)}
+    note = {"operator": "redrive", "by": call.viewer.actor(), "deadLetterId": str(dead_letter_id), **in_detail(reason)}
     # Were it kept once more, that would be taken back: any id will do that no letter has.
     delivery = Delivery(received, call.ids, call.ids.saga_id, note)
     with _bugs_refused():
         call.written.extend(_take(session, call.rules, delivery))
-        after = lock(session, call.rules, order_ids=before.orders, saga_ids=before.sagas)
-    changes = (*_changed(before, after), *_sent(session, list(before.orders), latest))
+        after, changes = watched.look_again()
     if not changes:
         raise WrongStatus("there is nothing to redrive: taking the record changes nothing")
     [order] = after.orders.values()
     return Redriven(replace(letter, redriven_at=now), order, _concerned(before, after, received), changes)
 
 
-def rehearse(session: sa.Connection, call: Call, dead_letter_id: UUID) -> Redriven:
+def rehearse(session: sa.Connection, call: Call, dead_letter_id: UUID, reason: str | None = None) -> Redriven:
     """As `redrive`, and all of it is taken back: the letter still waits, the rest of what is returned tells what would be."""
-    with session.begin_nested() as trial:
-        redriven = redrive(session, call, dead_letter_id)
-        trial.rollback()
+    redriven = taken_back(session, lambda: redrive(session, call, dead_letter_id, reason))
     return replace(redriven, letter=replace(redriven.letter, redriven_at=None), outcome="rehearsed")
 
 
@@ -132,21 +123,6 @@ def _cause(error: Exception) -> str:
     if isinstance(error, sa.exc.DBAPIError):
         return f"the database refused it with SQLSTATE {sql_state(error)} ({name_of(error)})"
     return "the code has a fault"
-
-
-def _changed(before: UnitOfWork, after: UnitOfWork) -> Iterator[Difference]:
-    for order_id, order in after.orders.items():
-        yield from differences("order", str(order_id), ORDER.document(before.orders[order_id]), ORDER.document(order))
-    for saga_id, saga in after.sagas.items():
-        known = before.sagas.get(saga_id)
-        yield from differences("saga", str(saga_id), SAGA.document(known) if known else None, SAGA.document(saga))
-
-
-def _sent(session: sa.Connection, order_ids: list[UUID], latest: int) -> Iterator[Difference]:
-    """The messages that wait for these orders behind the number `latest`."""
-    for row in session.execute(NEW_MESSAGES, {"order_ids": order_ids, "latest": latest}):
-        headers = {name: base64.b64decode(value).decode() for name, value in row.headers}
-        yield from differences("message", row.message_id, None, {"type": headers["ce_type"], "topic": row.topic})
 
 
 def _concerned(before: UnitOfWork, after: UnitOfWork, received: Received) -> Saga | None:

@@ -37,7 +37,10 @@ def dead_letters() -> int:
 
 
 def redrive() -> int:
-    """Redrive the dead letter ID, or all that wait with the error class ERROR, oldest first; return 0 if every one was taken."""
+    """Redrive the dead letter ID, or all that wait with the error class ERROR, oldest first, for REASON if one is given.
+
+    Return 0 if every one was taken.
+    """
     id, error_class = _given("ID"), _given("ERROR")
     if bool(id) == bool(error_class):
         complain(f"make redrive: name one dead letter or one error class; {EXAMPLE}")
@@ -124,7 +127,7 @@ def _redrive_class(api: OperatorApi, error_class: str, *, dry: bool) -> int:
 
 
 def _redriven(api: OperatorApi, id: str, *, dry: bool) -> Json:
-    return api.post(f"{PATH}/{id}/redrive", {"dryRun": dry})
+    return api.post(f"{PATH}/{id}/redrive", {"dryRun": dry, "reason": _given("REASON") or None})
 
 
 def _named(letter: Json) -> str:

@@ -109,9 +109,10 @@ def test_a_dry_run_prints_a_diff_and_changes_nothing_and_the_real_one_takes_it(b
     assert tried.out[status + 1] == '  + /orderStatus "PENDING_PAYMENT"'
     assert tried.out.index(f"  order {placed.order_id}") < status < tried.out.index(f"  saga {placed.saga_id}")
     assert tried.out[-1] == "  + message payment.authorize on payment-commands"
-    taken = run(dead_letters.redrive, ID=letter)
+    taken = run(dead_letters.redrive, ID=letter, REASON="released by now")
     assert (taken.code, taken.out[0].endswith(": taken"), len(taken.out)) == (0, True, len(tried.out))
-    assert brokerless.world.history(placed)[-1]["detail"]["by"] == "admin:ops_1"
+    detail = brokerless.world.history(placed)[-1]["detail"]
+    assert (detail["by"], detail["reason"]) == ("admin:ops_1", "released by now")
     again = run(dead_letters.redrive, ID=letter)
     assert (again.code, again.out, again.err) == (1, [], "make redrive: the dead letter was redriven before\n")
 

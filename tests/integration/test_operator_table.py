@@ -13,6 +13,7 @@ from chalicelib.errors import NotFound, WrongStatus
 from chalicelib.ids import new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.call import Call
+from chalicelib.operations.explain import explain
 from chalicelib.orders.access import Viewer
 from chalicelib.sagas.retry import RetryPolicy
 from tests.integration.conftest import RULES
@@ -135,6 +136,13 @@ def operate_on(scene: Scene, saga: str, verb: str) -> None:
     scene.do(lambda session, rules, _: VERBS[verb](session, Call(rules, OPERATOR, CONTEXT, new_id_source()), saga_id))
 
 
+def offered(scene: Scene, saga: str) -> dict[str, bool]:
+    """Which actions the saga's explanation offers to the operator."""
+    with scene.world.engine.begin() as session:
+        told = explain(session, scene.world.rules.policy, OPERATOR, scene.saga(saga)["saga_id"])
+    return {action.name: action.allowed for action in told.actions}
+
+
 @pytest.mark.parametrize(
     ("saga", "path", "status", "retried", "compensated"), TABLE, ids=[f"{row[0]}: {row[1] or 'just begun'}" for row in TABLE]
 )
@@ -146,6 +154,7 @@ def test_the_operators_table(stage: Stage, saga: str, path: str, status: str, re
         with pytest.raises(WrongStatus):
             operate_on(scene, saga, verb)
         assert scene.state() == state
+    assert offered(scene, saga) == {verb: end != REFUSED for verb, end in ends.items()}
     allowed = {verb: end for verb, end in ends.items() if end != REFUSED}
     scenes = [scene, *(reach(stage, saga, path, status) for _ in range(len(allowed) - 1))]
     for (verb, end), each in zip(allowed.items(), scenes, strict=False):

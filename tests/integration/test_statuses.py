@@ -181,12 +181,14 @@ def operate(edge: Watched, scene: Scene) -> None:
     assert edge.get(path, ADMIN).json()["status"] == "FAILED"
     for action in ("compensate", "retry"):
         edge.post(f"{path}/{action}", ADMIN, If_Match='"1"')
+    edge.post(f"{path}/retry", ADMIN, {"dryRun": True})
     for action in ("compensate", "retry", "retry"):
         edge.post(f"{path}/{action}", ADMIN)
 
 
 def what_operators_compensate(edge: Watched, stage: Stage) -> None:
     scene = stage.scene("NEW", pool=1)
+    edge.post(f"/api/sagas/{scene.saga_id}/compensate", ADMIN, {"dryRun": True})
     edge.post(f"/api/sagas/{scene.saga_id}/compensate", ADMIN)
     edge.get("/api/sagas", ADMIN)
     edge.get(f"/api/sagas/{scene.saga_id}/explanation", ADMIN)

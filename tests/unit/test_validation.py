@@ -18,7 +18,7 @@ from tests.support.words import FOREIGN
 from tests.unit.test_bodies import body
 from tests.unit.test_settings import ON_AWS, TOKENS_ON_AWS
 
-BODIES = [bodies.CreateOrderBody, bodies.AcceptBody, bodies.StatusBody, bodies.CancelBody, bodies.RedriveBody, bodies.NoBody]
+BODIES = [bodies.CreateOrderBody, bodies.AcceptBody, bodies.StatusBody, bodies.CancelBody, bodies.OperateBody, bodies.NoBody]
 # One or more of every kind of value that JSON has, at and beyond every kind of limit.
 VALUES: list[Any] = [
     *(None, True, 0, -1, 1, 2, 100, 10**400, 1.5, float("nan"), float("inf"), Decimal("0.001"), Decimal("1E+999999999"), Decimal("NaN")),

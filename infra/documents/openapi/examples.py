@@ -209,6 +209,8 @@ ANSWERS: dict[str, Any] = {
     "dead-letter-page": {"items": [DEAD_LETTER.document(_KEPT)], "limit": 10, "nextCursor": None},
     "dismissed": DISMISSED_DEAD_LETTER.document(_DISMISSED),
     "rehearsed": {"deadLetter": DEAD_LETTER.document(_KEPT), "outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
+    "operation-rehearsed": {"outcome": "rehearsed", "changes": _REDRIVEN["changes"]},
+    "dismissal-rehearsed": {"deadLetter": DEAD_LETTER.document(_KEPT), "outcome": "rehearsed", "changes": []},
     "redriven": {"deadLetter": DEAD_LETTER.document(replace(_KEPT, redriven_at=OPENED)), "outcome": "taken", **_REDRIVEN},
     "board": {
         "orders": [

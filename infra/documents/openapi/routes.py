@@ -42,8 +42,10 @@ from chalicelib.errors import (
 from chalicelib.fields import Table
 from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, WHOLE_DEAD_LETTER
 from chalicelib.operations.board import BOARD
+from chalicelib.operations.dismiss import DISMISSAL_REHEARSED
 from chalicelib.operations.explain import EXPLANATION, TIMELINE
 from chalicelib.operations.redrive import REDRIVEN
+from chalicelib.operations.rehearsal import REHEARSED
 from chalicelib.orders.order import ORDER
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
 from infra.documents.openapi import answers, examples
@@ -116,12 +118,22 @@ PLACED = {
     201: Success("The order opened inside the wait.", (ORDER_WITH_SAGA,), ("ended-well",), ("Location",), WAITED),
     202: Success("The order is being made.", (ORDER_WITH_SAGA,), ("under-way",), ("Location",), WAITED),
 }
-OPERATED = {202: Success("The saga goes on.", (ORDER_WITH_SAGA,), ("under-way",), maybe=("Idempotency-Replayed",))}
+OPERATED = {
+    200: Success("What would change; nothing has.", (REHEARSED,), ("operation-rehearsed",)),
+    202: Success("The saga goes on.", (ORDER_WITH_SAGA,), ("under-way",), maybe=("Idempotency-Replayed",)),
+}
 TAKEN = {
     200: Success("What would change; nothing has.", (REDRIVEN,), ("rehearsed",)),
     202: Success("It was taken, as if it had come just now.", (REDRIVEN,), ("redriven",), maybe=("Idempotency-Replayed",)),
 }
-DISMISSED = {200: Success("It is dismissed.", (DISMISSED_DEAD_LETTER,), ("dismissed",), maybe=("Idempotency-Replayed",))}
+DISMISSED = {
+    200: Success(
+        "It is dismissed; or, of a dry run, what would change.",
+        (DISMISSED_DEAD_LETTER, DISMISSAL_REHEARSED),
+        ("dismissed", "dismissal-rehearsed"),
+        maybe=("Idempotency-Replayed",),
+    )
+}
 
 
 def of_console(*media_types: str) -> dict[int, Success]:
@@ -262,22 +274,24 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "retrySaga",
         "POST /api/sagas/{sagaId}/retry",
-        "Retry a saga that is FAILED",
+        "Retry a saga that is FAILED, or see what that would change",
         "admin",
         OPERATED,
         CHANGING,
         CONDITIONAL,
-        bodies.NoBody,
+        bodies.OperateBody,
+        {"reason": "The payment service is back"},
     ),
     Route(
         "compensateSaga",
         "POST /api/sagas/{sagaId}/compensate",
-        "Compensate a saga that can still be undone",
+        "Compensate a saga that can still be undone, or see what that would change",
         "admin",
         OPERATED,
         CHANGING,
         CONDITIONAL,
-        bodies.NoBody,
+        bodies.OperateBody,
+        {"dryRun": True},
     ),
     Route(
         "listDeadLetters",
@@ -304,13 +318,13 @@ ROUTES: tuple[Route, ...] = (
         TAKEN,
         CHANGING,
         CONDITIONAL,
-        bodies.RedriveBody,
+        bodies.OperateBody,
         {"dryRun": True},
     ),
     Route(
         "dismissDeadLetter",
         "POST /api/dead-letters/{deadLetterId}/dismiss",
-        "Dismiss a dead letter that will never be taken",
+        "Dismiss a dead letter that will never be taken, or see what that would change",
         "admin",
         DISMISSED,
         CHANGING,
