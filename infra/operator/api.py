@@ -56,6 +56,10 @@ class OperatorApi:
             return None
         return self._content(answer), answer.headers.get("ETag", "")
 
+    def get(self, path: str) -> Mapping[str, Any]:
+        """The answer to a GET; raises ApiError, RefusedError."""
+        return self._call("GET", path)
+
     def post(self, path: str, body: Any) -> Mapping[str, Any]:
         """The answer to a POST; raises ApiError, RefusedError."""
         return self._call("POST", path, json=body)

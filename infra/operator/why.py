@@ -1,118 +1,70 @@
-"""`make why SAGA=…` or `ORDER=…`: all that is known of one saga on one screen, and in a sentence at its top what it waits for."""
+"""`make why SAGA=…` or `ORDER=…`: all that is known of one saga on one screen, and what it waits for in a sentence. Over HTTP."""
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-
-from chalicelib.messages.envelope import timestamp
 from chalicelib.messages.wire import id_of
-from chalicelib.orders.order import Order
-from chalicelib.sagas.queries import SagaFilters, list_sagas, read_with_order
-from chalicelib.sagas.retry import RetryPolicy
-from chalicelib.sagas.state import Saga, StepState, Try
-from chalicelib.sagas.waits import Unpublished, duration, waits_for
+from chalicelib.sagas.waits import duration
 from infra.console import complain, say
-from infra.stack.checks import hidden, reason
-from infra.stack.running import NotRunningError, operator_session, target_database, target_settings, telling
+from infra.operator.api import ApiError, RefusedError, operator_api
+from infra.stack.running import NotRunningError, telling
 
-MOST_ROWS = 10
 EXAMPLE = "for example: make why SAGA=0192…, or make why ORDER=0192…"
-Row = Mapping[str, Any]
-
-CLOCK = sa.text("SELECT clock_timestamp()")
-SETBACKS = sa.text("SELECT setbacks FROM campusg.sagas WHERE saga_id = :saga_id")
-OUTBOX = sa.text("""
-    SELECT id, message_id, topic, created_at, failures, not_before FROM campusg.outbox
-    WHERE ordering_key = :order_id ORDER BY id LIMIT :most""")
-DEAD_LETTERS = sa.text("""
-    SELECT dead_letter_id, topic, partition, "offset", type, error_class, error, at, redriven_at,
-        dismissed_at, dismissed_by, dismiss_reason
-    FROM campusg.dead_letters
-    WHERE saga_id = :saga_id OR order_id = :order_id ORDER BY at DESC LIMIT :most""")
-
-
-class UnknownError(Exception):
-    """There is no such saga or order; the message says which."""
+Json = Mapping[str, Any]
+Get = Callable[[str], Json]
 
 
 @dataclass(frozen=True)
 class Known:
-    """All that the tables say of one saga, seen at one moment."""
+    """A saga's explanation and its order's timeline."""
 
-    now: datetime
-    saga: Saga
-    order: Order
-    setbacks: int
-    outbox: Sequence[Row]
-    dead_letters: Sequence[Row]
-    others: Sequence[Saga]
+    saga: Json
+    timeline: Json
 
 
 def why() -> int:
     """Print the screen for SAGA, or for the newest saga of ORDER; return the exit code."""
     try:
         kind, id = _asked(os.environ)
-        url = target_database()
-        policy = _policy()
-    except (NotRunningError, ValueError) as error:
+        with telling("reading"):
+            known = look(operator_api().get, **{kind: id})
+    except (NotRunningError, ApiError, RefusedError, ValueError) as error:
         complain(f"make why: {error}")
         return 1
-    try:
-        with telling("reading"), operator_session(url) as session:
-            known = look(session, **{kind: id})
-    except UnknownError as error:
-        complain(f"make why: {error} in {hidden(url)}")
-        return 1
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        complain(f"make why: {hidden(url)}: {reason(error)}")
-        return 1
-    say(*screen(known, policy))
+    say(*screen(known, datetime.now(UTC)))
     return 0
 
 
-def look(session: sa.Connection, *, saga_id: UUID | None = None, order_id: UUID | None = None) -> Known:
-    """Read one saga, or the newest one of an order; locks nothing. Raises UnknownError."""
-    if order_id:
-        newest = list_sagas(session, SagaFilters(order_id=order_id), 1)
-        if not newest:
-            raise UnknownError(f"there is no saga of an order {order_id}")
-        saga_id = newest[0].saga_id
-    seen = read_with_order(session, saga_id) if saga_id else None
-    if seen is None:
-        raise UnknownError(f"there is no saga {saga_id}")
-    ids = {"saga_id": seen.saga.saga_id, "order_id": seen.order.order_id, "most": MOST_ROWS}
-    return Known(
-        now=session.execute(CLOCK).scalar_one(),
-        saga=seen.saga,
-        order=seen.order,
-        setbacks=session.execute(SETBACKS, ids).scalar_one(),
-        outbox=[dict(row) for row in session.execute(OUTBOX, ids).mappings()],
-        dead_letters=[dict(row) for row in session.execute(DEAD_LETTERS, ids).mappings()],
-        others=[each for each in list_sagas(session, SagaFilters(order_id=seen.order.order_id), MOST_ROWS) if each != seen.saga],
-    )
+def look(get: Get, *, saga_id: UUID | None = None, order_id: UUID | None = None) -> Known:
+    """Ask for one saga, or the newest one of an order; raises what `get` does, and ApiError where it is not an admin who asks."""
+    explained = get(f"/api/sagas/{saga_id}/explanation") if saga_id else None
+    timeline = get(f"/api/orders/{explained['orderId'] if explained else order_id}/timeline")
+    if "outbox" not in timeline:
+        raise ApiError("the token is no admin's")
+    return Known(explained or timeline["sagas"][-1], timeline)
 
 
-def screen(known: Known, policy: RetryPolicy) -> list[str]:
+def screen(known: Known, now: datetime) -> list[str]:
     """The screen's lines."""
-    saga = known.saga
+    saga, error = known.saga["saga"], known.saga["saga"]["error"]
     sections = {
-        "saga": _saga(known),
-        "error": [f"{saga.error.code}: {saga.error.detail}" if saga.error else "none"],
-        "order": _order(known.order, saga),
-        "steps": _steps(saga.steps),
-        "pending": _pending(saga),
-        "timer": _timer(known),
-        "outbox": [_queued(row, known.now) for row in known.outbox] or ["nothing waits"],
-        "dead letters": [_dead(row) for row in known.dead_letters] or ["none"],
-        "other sagas": [f"{each.saga_id}  {each.name:<17}  {each.status}" for each in known.others] or ["none"],
+        "saga": _saga(known.saga, now),
+        "error": [f"{error['code']}: {error['detail']}" if error else "none"],
+        "order": _order(known.timeline["order"], saga["sagaId"]),
+        "steps": _steps(saga["steps"], known.saga["path"]),
+        "pending": _pending(known.saga["waitsFor"]),
+        "timer": [_timer(known.saga, now)],
+        "outbox": [_queued(row, now) for row in known.timeline["outbox"]] or ["nothing waits"],
+        "dead letters": [_dead(letter) for letter in known.timeline["deadLetters"]] or ["none"],
+        "other sagas": _others(known.timeline["sagas"], saga["sagaId"]) or ["none"],
     }
-    lines = [f"{saga.name} {saga.saga_id}", f"  {waits_for(saga, known.now, policy, _unpublished(known))}", ""]
+    lines = [f"{saga['name']} {saga['sagaId']}", f"  {known.saga['sentence']}", ""]
     for title, section in sections.items():
         lines += [f"{heading:<13} {line}".rstrip() for heading, line in zip([title, *[""] * len(section)], section, strict=False)]
     return lines
@@ -130,76 +82,78 @@ def _asked(environment: Mapping[str, str]) -> tuple[str, UUID]:
         raise ValueError(f"{name} must be a UUID, not {text!r}; {EXAMPLE}") from None
 
 
-def _policy() -> RetryPolicy:
-    settings = target_settings()
-    return RetryPolicy(timedelta(seconds=settings.step_timeout_seconds), settings.step_max_attempts)
-
-
-def _saga(known: Known) -> list[str]:
-    saga = known.saga
-    ended = f"ended {timestamp(saga.ended_at)}" if saga.ended_at else f"runs for {duration(known.now - saga.started_at)}"
+def _saga(explained: Json, now: datetime) -> list[str]:
+    saga = explained["saga"]
+    ended = f"ended {saga['endedAt']}" if saga["endedAt"] else f"runs for {_since(saga['startedAt'], now)}"
     return [
-        f"{saga.status} at {saga.current_step or 'its end'}, version {saga.definition_version}",
-        f"started {timestamp(saga.started_at)}, {ended}, correlation {saga.context.correlation_id}",
-        f"data {json.dumps(dict(saga.data), ensure_ascii=False)}",
+        f"{saga['status']} at {saga['currentStep'] or 'its end'}, version {saga['definitionVersion']}",
+        f"started {saga['startedAt']}, {ended}, correlation {explained['correlationId']}",
+        f"data {json.dumps(explained['data'], ensure_ascii=False)}",
     ]
 
 
-def _order(order: Order, saga: Saga) -> list[str]:
-    holder = "this saga" if order.active_saga_id == saga.saga_id else f"saga {order.active_saga_id}" if order.active_saga_id else "no saga"
-    people = f"customer {order.customer_id}, runner {order.runner_id or 'none'}"
+def _order(order: Json, saga_id: str) -> list[str]:
+    holder = order["activeSagaId"]
+    held = "this saga" if holder == saga_id else f"saga {holder}" if holder else "no saga"
+    people = f"customer {order['customerId']}, runner {order['runnerId'] or 'none'}"
+    statuses = f"{order['orderStatus']}, payment {order['paymentStatus']}, {order['currency']} {order['total']}, version {order['version']}"
     return [
-        f"{order.order_id}  {order.order_status}, payment {order.payment_status}, {order.currency} {order.total}, version {order.version}",
-        f"held by {holder}; {people}; payment {order.payment_id or 'none'}, escrow {order.escrow_id or 'none'}",
+        f"{order['orderId']}  {statuses}",
+        f"held by {held}; {people}; payment {order['paymentId'] or 'none'}, escrow {order['escrowId'] or 'none'}",
     ]
 
 
-def _steps(steps: Iterable[StepState]) -> list[str]:
+def _steps(steps: Sequence[Json], path: Iterable[Json]) -> list[str]:
+    replies = {step["step"]: ", ".join(_replies(step)) for step in path}
     lines = [f"{'name':<18} {'status':<12} {'copies':>6}  {'started':<24}  {'ended':<24}  replies"]
     for step in steps:
-        replies = ", ".join(_reply(attempt) for attempt in step.tries)
-        times = f"{step.started_at or '-':<24}  {step.ended_at or '-':<24}"
-        lines.append(f"{step.name:<18} {step.status:<12} {step.attempts:>6}  {times}  {replies}")
+        times = f"{step['startedAt'] or '-':<24}  {step['endedAt'] or '-':<24}"
+        lines.append(f"{step['name']:<18} {step['status']:<12} {step['attempts']:>6}  {times}  {replies[step['name']]}")
     return lines
 
 
-def _reply(attempt: Try) -> str:
-    kind = "undo: " if attempt.undo else ""
-    return f"{kind}{attempt.reply['type'] if attempt.reply else 'none yet'}"
+def _replies(step: Json) -> Iterable[str]:
+    sent = [[("", attempt) for attempt in (step["action"] or {}).get("tries", ())]]
+    sent += [[("undo: ", attempt) for attempt in (step["compensation"] or {}).get("tries", ())]]
+    return [f"{kind}{attempt['reply']['type'] if attempt['reply'] else 'none yet'}" for kind, attempt in chain(*sent)]
 
 
-def _pending(saga: Saga) -> list[str]:
-    if saga.pending is None:
+def _pending(awaited: Json | None) -> list[str]:
+    if awaited is None:
         return ["no command"]
-    headers = {name: value.decode() for name, value in saga.pending.message.headers}
     return [
-        f"{headers['ce_type']} {saga.pending.command_id} on {saga.pending.message.topic}, {saga.pending.attempts} copies so far",
-        (saga.pending.message.value or b"").decode(),
+        f"{awaited['command']} {awaited['commandId']} on {awaited['topic']}, {awaited['attempt']} copies so far",
+        json.dumps(awaited["value"], ensure_ascii=False, separators=(",", ":")),
     ]
 
 
-def _timer(known: Known) -> list[str]:
-    due_at = known.saga.due_at
+def _timer(explained: Json, now: datetime) -> str:
+    due_at = (explained["waitsFor"] or {}).get("dueAt")
     if due_at is None:
-        return ["not set"]
-    when = f"in {duration(due_at - known.now)}" if due_at > known.now else f"{duration(known.now - due_at)} ago"
-    return [f"due at {timestamp(due_at)}, {when}; set back {known.setbacks} times"]
+        return "not set"
+    left = datetime.fromisoformat(due_at) - now
+    when = f"in {duration(left)}" if left.total_seconds() > 0 else f"{duration(-left)} ago"
+    return f"due at {due_at}, {when}; set back {explained['setbacks']} times"
 
 
-def _queued(row: Row, now: datetime) -> str:
-    later = f", not before {timestamp(row['not_before'])}" if row["not_before"] else ""
-    return f"{row['topic']} {row['message_id']} waits for {duration(now - row['created_at'])}, {row['failures']} failures{later}"
+def _queued(row: Json, now: datetime) -> str:
+    later = f", not before {row['notBefore']}" if row["notBefore"] else ""
+    return f"{row['topic']} {row['messageId']} waits for {_since(row['createdAt'], now)}, {row['failures']} failures{later}"
 
 
-def _dead(row: Row) -> str:
-    settled = f", redriven {timestamp(row['redriven_at'])}" if row["redriven_at"] else ", waits to be redriven or dismissed"
-    if row["dismissed_at"]:
-        settled = f", dismissed {timestamp(row['dismissed_at'])} by {row['dismissed_by']}: {row['dismiss_reason']}"
-    place = f"{row['topic']}/{row['partition']}/{row['offset']}"
-    return f"{timestamp(row['at'])} {row['type'] or 'no type'} at {place}: {row['error_class']}: {row['error'][:200]}{settled}"
+def _dead(letter: Json) -> str:
+    settled = f", redriven {letter['redrivenAt']}" if letter["redrivenAt"] else ", waits to be redriven or dismissed"
+    if letter["dismissedAt"]:
+        settled = f", dismissed {letter['dismissedAt']} by {letter['dismissedBy']}: {letter['dismissReason']}"
+    place = f"{letter['topic']}/{letter['partition']}/{letter['offset']}"
+    return f"{letter['at']} {letter['type'] or 'no type'} at {place}: {letter['error'][:240]}{settled}"
 
 
-def _unpublished(known: Known) -> Unpublished | None:
-    pending = known.saga.pending
-    found = [row for row in known.outbox if pending and row["message_id"] == pending.command_id]
-    return Unpublished(found[0]["created_at"], found[0]["failures"]) if found else None
+def _others(sagas: Iterable[Json], saga_id: str) -> list[str]:
+    """Newest first."""
+    others = [each["saga"] for each in sagas if each["saga"]["sagaId"] != saga_id]
+    return [f"{each['sagaId']}  {each['name']:<17}  {each['status']}" for each in reversed(others)]
+
+
+def _since(moment: str, now: datetime) -> str:
+    return duration(now - datetime.fromisoformat(moment))

@@ -1,13 +1,16 @@
 """`make why`: one saga on one screen, in each state that a saga can be in."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from infra.operator.why import look, screen
+from infra.stack import devkeys
 from tests.integration.conftest import Service
+from tests.support.edge import ADMIN, Edge
 from tests.support.fates import Fates, fates
 from tests.support.kafka_records import answer
 from tests.support.operator_command import OperatorCommand
@@ -21,8 +24,8 @@ def told(brokerless: Service, database_url: str, tmp_path: Path) -> Iterator[Fat
 
 
 def shown(told: Fates, order_id: UUID) -> str:
-    with told.service.world.engine.begin() as session:
-        return "\n".join(screen(look(session, order_id=order_id), told.service.world.rules.policy))
+    known = look(lambda path: told.http.get(path, ADMIN).json(), order_id=order_id)
+    return "\n".join(screen(known, datetime.now(UTC)))
 
 
 def sentence(text: str) -> str:
@@ -115,28 +118,52 @@ def test_sagas_that_have_ended_say_how(told: Fates) -> None:
     assert section(undone, "order")[1].startswith("held by no saga;")
 
 
-def test_the_command_finds_a_saga_by_its_own_id_and_by_its_order(told: Fates, database_url: str, operator_command: OperatorCommand) -> None:
+def api_of(edge: Edge, *roles: str) -> dict[str, str]:
+    """The variables by which a command finds the API, as an admin if no roles are named."""
+    token = devkeys.token(edge.keys, roles or ["admin"], "ops_1", datetime.now(UTC))
+    return {"API_URL": f"http://127.0.0.1:{edge.port}", "TOKEN": token}
+
+
+def of_command(screen: str) -> str:
+    """What a command printed, without the log lines of the service in this process."""
+    return "\n".join(line for line in screen.splitlines() if not line.startswith("{"))
+
+
+def test_the_command_finds_a_saga_by_its_own_id_and_by_its_order(told: Fates, edge: Edge, operator_command: OperatorCommand) -> None:
     order_id = told.opened()
     saga_id = told.saga_of(order_id)
 
-    by_saga = operator_command("why", DATABASE_URL=database_url, SAGA=saga_id)
-    by_order = operator_command("why", DATABASE_URL=database_url, ORDER=order_id)
+    by_saga, by_order = (operator_command("why", **api_of(edge), **{name: id}) for name, id in (("SAGA", saga_id), ("ORDER", order_id)))
 
     assert (by_saga.returncode, by_order.returncode) == (0, 0)
-    assert by_saga.stdout.splitlines()[0] == f"create_order {saga_id}"
-    assert sentence(by_saga.stdout) == sentence(by_order.stdout)
+    assert of_command(by_saga.stdout).splitlines()[0] == f"create_order {saga_id}"
+    assert of_command(by_saga.stdout) == of_command(by_order.stdout)
 
 
-def test_what_is_not_there_is_said_in_a_sentence(told: Fates, database_url: str, tmp_path: Path, operator_command: OperatorCommand) -> None:
+def test_an_older_saga_is_shown_beside_newer_ones(told: Fates, edge: Edge, operator_command: OperatorCommand) -> None:
+    order_id = told.opened()
+    first = told.saga_of(order_id)
+    told.accept(order_id, "run_1")
+
+    asked = operator_command("why", **api_of(edge), SAGA=first)
+
+    text = of_command(asked.stdout)
+    assert text.splitlines()[0] == f"create_order {first}"
+    assert [line.split()[1:] for line in section(text, "other sagas")] == [["accept_order", "COMPLETED"]]
+
+
+def test_what_is_not_there_is_said_in_a_sentence(told: Fates, edge: Edge, tmp_path: Path, operator_command: OperatorCommand) -> None:
     unknown = str(uuid4())
     asked: list[tuple[dict[str, object], str]] = [
-        ({"DATABASE_URL": database_url, "SAGA": unknown}, f"make why: there is no saga {unknown} in postgresql+pg8000://campusg:***@"),
-        ({"DATABASE_URL": database_url, "ORDER": unknown}, f"make why: there is no saga of an order {unknown} in "),
-        ({"DATABASE_URL": database_url}, "make why: name one saga or one order; for example: make why SAGA="),
+        ({**api_of(edge), "SAGA": unknown}, "make why: there is no such saga\n"),
+        ({**api_of(edge), "ORDER": unknown}, "make why: there is no such order\n"),
+        ({**api_of(edge)}, "make why: name one saga or one order; for example: make why SAGA="),
+        ({**api_of(edge, "runner"), "ORDER": told.opened()}, "make why: the token is no admin's\n"),
+        ({**api_of(edge, "guest"), "SAGA": unknown}, f"make why: http://127.0.0.1:{edge.port}: none of your roles may do this\n"),
         ({"SAGA": "seven"}, "make why: SAGA must be a UUID, not 'seven'"),
         ({"SAGA": unknown}, f"make why: no stack runs on {tmp_path / 'none'}"),
     ]
     for variables, said in asked:
         answered = operator_command("why", **variables)
-        assert (answered.returncode, answered.stdout) == (1, "")
+        assert (answered.returncode, of_command(answered.stdout)) == (1, "")
         assert answered.stderr.startswith(said), answered.stderr
