@@ -120,6 +120,11 @@ def read_board() -> Response:
     return entrypoints.board.read(app.http_request())
 
 
+@app.route("/api/search", methods=["GET"], authorizer=token_auth)
+def search() -> Response:
+    return entrypoints.search.find(app.http_request())
+
+
 @app.route("/health", methods=["GET"])
 def read_health() -> Response:
     return entrypoints.health.alive(app.http_request())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chalicelib.entrypoints import orders as orders
     from chalicelib.entrypoints import sagas as sagas
     from chalicelib.entrypoints import schedules as schedules
+    from chalicelib.entrypoints import search as search
     from chalicelib.entrypoints import tokens as tokens
 
 # Whoever publishes needs the client of Kafka; the scheduled functions mostly find nothing to be published.
@@ -31,7 +32,8 @@ SCHEDULED = ("chalicelib.entrypoints.schedules",)
 NEEDED: Mapping[str, Sequence[str]] = {
     "app": (
         *("chalicelib.entrypoints.orders", "chalicelib.entrypoints.sagas", "chalicelib.entrypoints.dead_letters"),
-        *("chalicelib.entrypoints.board", "chalicelib.entrypoints.health", "chalicelib.entrypoints.documents"),
+        *("chalicelib.entrypoints.search", "chalicelib.entrypoints.board"),
+        *("chalicelib.entrypoints.health", "chalicelib.entrypoints.documents"),
         *("chalicelib.entrypoints.console", "chalicelib.messaging.brokers"),
     ),
     "token_auth": ("chalicelib.entrypoints.tokens",),

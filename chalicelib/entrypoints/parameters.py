@@ -11,7 +11,7 @@ from uuid import UUID
 from chalicelib.entrypoints.bodies import MOST_ERRORS
 from chalicelib.entrypoints.cursors import Cursor, from_cursor
 from chalicelib.errors import FieldError, Invalid
-from chalicelib.messages.wire import PERSON_ID, id_of
+from chalicelib.messages.wire import CORRELATION_ID, PERSON_ID, id_of
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters
 from chalicelib.orders.lists import Filters
 from chalicelib.orders.order import OrderStatus, PaymentStatus
@@ -29,6 +29,7 @@ FILTERS = ("status", "paymentStatus", "customerId", "runnerId", "createdAfter", 
 KNOWN = frozenset({"page", "cursor", "limit", *FILTERS})
 SAGA_PARAMETERS = frozenset({"status", "name", "orderId", "cursor", "limit"})
 DEAD_LETTER_PARAMETERS = frozenset({"errorClass", "orderId", "sagaId", "topic", "redriven", "dismissed", "cursor", "limit"})
+SEARCH_PARAMETERS = frozenset({"q"})
 SAGA_NAMES = sorted({name for name, _ in DEFINITIONS})
 NUMBER = re.compile(r"[0-9]{1,9}")
 # Kafka's own rule, and what Python calls a class.
@@ -145,6 +146,16 @@ def read_dead_letter_filters(query: Query) -> tuple[DeadLetterFilters, int]:
     limit = parameters.number("limit", LIMIT_DEFAULT, LIMIT_MOST)
     parameters.check()
     return filters, limit
+
+
+def read_search(query: Query) -> str:
+    """The id that is searched for; raises Invalid."""
+    parameters = Parameters(query, SEARCH_PARAMETERS)
+    id = parameters.one("q", partial(_matching, pattern=CORRELATION_ID, what="an id of 1 to 128 of A–Z a–z 0–9 _ . : @ | -"))
+    if "q" not in query:
+        parameters.refuse("q", "is missing")
+    parameters.check()
+    return id or ""
 
 
 def _after(parameters: Parameters) -> UUID | None:

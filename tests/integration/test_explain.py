@@ -14,6 +14,7 @@ from chalicelib.db.pages import first_page
 from chalicelib.ids import new_id
 from chalicelib.messages.envelope import Outgoing
 from chalicelib.messaging import outbox
+from chalicelib.messaging.dead_letter_queries import read_letter
 from chalicelib.messaging.outbox import Queued, Row
 from chalicelib.operations.audit import LIVE_RULES, Rule, violations
 from chalicelib.operations.board import read_board
@@ -29,7 +30,7 @@ from chalicelib.orders.queries import get_order, history_of
 from chalicelib.sagas import store as saga_store
 from chalicelib.sagas.due import look_later, push_back, read_due
 from chalicelib.sagas.engine import lock
-from chalicelib.sagas.queries import SagaFilters, list_sagas, read_resting, read_with_order
+from chalicelib.sagas.queries import MOST_READ, SagaFilters, list_correlated, list_sagas, read_resting, read_with_order
 from tests.integration.conftest import RULES
 from tests.support.database import World
 from tests.support.servers import PostgresServer
@@ -220,6 +221,9 @@ STATEMENTS: dict[str, Run] = {
     "a further page of sagas": lambda session: list_sagas(session, SagaFilters(names=("create_order",), after=saga_ids(500)[0]), 10),
     "an order": lambda session: get_order(session, order_ids(5)[0]),
     "a history": lambda session: history_of(session, order_ids(5)[0]),
+    "sagas of a correlation id that tells its time": lambda session: list_correlated(session, str(saga_ids(50_000)[0]), 100),
+    "sagas of any other correlation id": lambda session: list_correlated(session, "corr-1", 100),
+    "a dead letter": lambda session: read_letter(session, new_id()),
     "a saga with its order": lambda session: read_with_order(session, saga_ids(5)[0]),
     "an order with all that belongs to it": lambda session: read_about(session, RULES.policy, VIEWERS["admin"], order_id=order_ids(5)[0]),
     "the order of a saga with all that belongs to it": lambda session: read_about(
@@ -247,6 +251,13 @@ STATEMENTS: dict[str, Run] = {
     "waiting in one bucket": lambda session: outbox.waiting(session, [5]),
     "waiting anywhere": lambda session: outbox.waiting(session, range(64)),
 }
+
+
+@pytest.mark.parametrize("correlation_id", [str(saga_ids(1)[0]), "corr-1"])
+def test_a_search_by_correlation_reads_no_more_sagas_than_its_limit(full: World, correlation_id: str) -> None:
+    """All sagas here have ids of one moment, and no saga has that correlation id: it reads on to the end."""
+    most = 2 * MOST_READ + 10
+    assert read_by_list(full, lambda session: list_correlated(session, correlation_id, 100)) <= most < ROWS
 
 
 def rows_of(session: sa.Connection) -> list[Row]:

@@ -71,10 +71,14 @@ def changed(runtime: Any, **attributes: Any) -> Iterator[None]:
         vars(runtime).update(before)
 
 
+# What a path needs besides.
+QUERIES = {"/api/search": "?q=cust_1"}
+
+
 def guarded(edge: Watched) -> list[tuple[str, str, Any]]:
-    """Method, path and whether it takes a body, of each operation that needs a token; ids are of what isn't there."""
+    """Method, path with what it needs and whether it takes a body, of each operation that needs a token; ids are of what isn't there."""
     return [
-        (method.upper(), re.sub(r"\{\w+\}", str(NOBODY_KNOWS), path), "requestBody" in operation)
+        (method.upper(), re.sub(r"\{\w+\}", str(NOBODY_KNOWS), path) + QUERIES.get(path, ""), "requestBody" in operation)
         for path, methods in edge.operations.items()
         for method, operation in methods.items()
         if operation.get("security")
@@ -108,7 +112,7 @@ def what_happens_on_every_route(edge: Watched, service: Service) -> None:
             edge.call(method, path, ALL, b"{}", Content_Type="text/plain")
             edge.call(method, path, ALL, {"unheard": "of"})
         elif "{" not in path and not path.endswith(str(NOBODY_KNOWS)):
-            edge.get(f"{path}?unheard=of", ALL)
+            edge.get(f"{path.partition('?')[0]}?unheard=of", ALL)
 
 
 def what_becomes_of_new_orders(edge: Watched, world: World) -> None:

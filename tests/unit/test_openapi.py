@@ -111,6 +111,7 @@ def test_query_parameters_are_those_that_the_lists_know() -> None:
     assert known.pop("listOrders") == parameters.KNOWN
     assert known.pop("listSagas") == parameters.SAGA_PARAMETERS
     assert known.pop("listDeadLetters") == parameters.DEAD_LETTER_PARAMETERS
+    assert known.pop("search") == parameters.SEARCH_PARAMETERS
     assert not any(known.values())
 
 

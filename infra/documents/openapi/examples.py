@@ -17,6 +17,7 @@ from chalicelib.messaging.dead_letter_queries import KeptDeadLetter
 from chalicelib.operations.actions import order_actions, saga_actions
 from chalicelib.operations.differences import DIFFERENCE, differences
 from chalicelib.operations.explain import EXPLANATION, TIMELINE, Explanation, Timeline
+from chalicelib.operations.search import SEARCH_RESULT, Hit, Hits
 from chalicelib.orders.access import Viewer
 from chalicelib.orders.lifecycle import ORDER_MOVES
 from chalicelib.orders.order import ORDER, FoodItem, Order, OrderStatus, PaymentStatus
@@ -227,6 +228,7 @@ ANSWERS: dict[str, Any] = {
         "development": False,
         "version": VERSION,
     },
+    "found": SEARCH_RESULT.document(Hits([Hit("order", str(ORDER_ID), ORDER_ID, "Koufu to Hall 5, room 210", OPEN["orderStatus"])])),
     "alive": {"status": "ok", "version": VERSION},
     "ready": {"status": "ok", "dependencies": {"database": _DATABASE, "kafka": {"status": "ok", "milliseconds": 4.1}}},
     "not-ready": {"status": "unavailable", "dependencies": {"database": _DATABASE, "kafka": NO_KAFKA}},

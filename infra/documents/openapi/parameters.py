@@ -91,6 +91,7 @@ PARAMETERS: dict[str, Described] = {
         "schema": {"type": "string", "pattern": r"^[a-z-]+\.(css|js)$"},
         "example": "app.js",
     },
+    "q": {**_query("q", dict(CORRELATION.schema), "The id, exactly as it is."), "required": True, "example": str(examples.ORDER_ID)},
     "If-None-Match": _header("If-None-Match", _TEXT, "Entity tags that the caller has; 304 if the current one is among them.", '"4"'),
     "If-Match": _header(
         "If-Match",

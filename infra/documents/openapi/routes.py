@@ -46,6 +46,7 @@ from chalicelib.operations.dismiss import DISMISSAL_REHEARSED
 from chalicelib.operations.explain import EXPLANATION, TIMELINE
 from chalicelib.operations.redrive import REDRIVEN
 from chalicelib.operations.rehearsal import REHEARSED
+from chalicelib.operations.search import SEARCH_RESULT
 from chalicelib.orders.order import ORDER
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
 from infra.documents.openapi import answers, examples
@@ -344,6 +345,15 @@ ROUTES: tuple[Route, ...] = (
         },
         ASKED,
         ("If-None-Match",),
+    ),
+    Route(
+        "search",
+        "GET /api/search",
+        "Find what has an id, whatever it is the id of",
+        "any role; finds what it may read",
+        {200: Success("All that was found.", (SEARCH_RESULT,), ("found",))},
+        (*ASKED, Invalid),
+        ("q",),
     ),
     Route("health", "GET /health", "Is the code there", ANYONE, {200: Success("It runs.", (answers.ALIVE,), ("alive",))}),
     Route(
