@@ -18,9 +18,10 @@ from queue import SimpleQueue
 from chalicelib.db.migrations import upgrade
 from infra.console import complain, say
 from tests.crash_matrix.board import Instant
+from tests.crash_matrix.history import Outcome
 from tests.crash_matrix.lane import Lane, running
 from tests.crash_matrix.paths import PATHS, SagaPath
-from tests.crash_matrix.run import NotTaken, Outcome, catalogue, crash_at
+from tests.crash_matrix.run import NotTaken, catalogue, crash_at
 from tests.crash_matrix.table import reds, table
 from tests.support.servers import TEMPLATE, a_broker, a_given_kafka, a_postgres
 
@@ -98,7 +99,7 @@ class Matrix:
     def _crash_at(self, path: SagaPath, points: Sequence[Instant]) -> list[Outcome]:
         lane = self._free.get()
         try:
-            return crash_at(lane, path, points)
+            return crash_at(lane, [(path, point) for point in points])
         finally:
             self._free.put(lane)
 

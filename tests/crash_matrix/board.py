@@ -29,7 +29,8 @@ _NUMBER = struct.Struct("=i")
 _ARMED, _INSTANT, _PARTNERS_MAY_WORK, _KILLED, _COUNTING, _DELIVERING = range(6)
 _COUNTS = 6
 _PIDS = _COUNTS + len(COMPONENTS)
-_SIZE = _PIDS + len(COMPONENTS)
+_AT_WORK = _PIDS + len(COMPONENTS)
+_SIZE = _AT_WORK + len(COMPONENTS)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Board:
         os.truncate(self._log, 0)
         for number in range(len(COMPONENTS)):
             self._write(_COUNTS + number, 0)
+            self._write(_AT_WORK + number, 0)
         self._write(_KILLED, 0)
         self._write(_ARMED, COMPONENTS.index(point.component) if point else -1)
         self._write(_INSTANT, point.number if point else -1)
@@ -93,9 +95,13 @@ class Board:
         return [Instant(component, int(number), label) for component, number, label in (line.split(" ", 2) for line in lines)]
 
     @property
-    def size(self) -> int:
-        """Grows with each instant."""
-        return os.fstat(self._descriptor).st_size
+    def at_work(self) -> bool:
+        """Whether anybody is between two operations; nobody is who has died, or has come to an end."""
+        return any(self._read(_AT_WORK + number) for number in range(len(COMPONENTS)))
+
+    def forget(self, component: str) -> None:
+        """Say that a component has died, and with it what it was at."""
+        self._write(_AT_WORK + COMPONENTS.index(component), 0)
 
     def let_partners_work(self, *, allowed: bool) -> None:
         """Partners that have polled commands wait until they are allowed to work them: so commands come to them in known batches."""
@@ -126,19 +132,27 @@ class Board:
         """Whether this process is one that is invoked."""
         return self._component is not None and COMPONENTS[self._component] not in ("pollers", "partners")
 
+    def pause(self) -> None:
+        """Wait for others: what this process does now belongs to no path."""
+        self.muted = True
+        if self._component is not None:
+            self._write(_AT_WORK + self._component, 0)
+
     @property
     def partners_may_work(self) -> bool:
         """Whether partners may work what they have polled."""
         return bool(self._read(_PARTNERS_MAY_WORK))
 
-    def instant(self, label: str) -> None:
-        """This process is about to do what the label says: count it, or be killed here."""
+    def instant(self, label: str, *, last: bool = False) -> None:
+        """This process is about to do what the label says: count it, or be killed here. The `last` one has nothing to do behind it."""
         if self.muted or self._component is None or not self._read(_COUNTING):
             return
         number = self._read(_COUNTS + self._component)
         self._write(_COUNTS + self._component, number + 1)
+        self._write(_AT_WORK + self._component, int(not last))
         os.write(self._descriptor, f"{COMPONENTS[self._component]} {number} {label}\n".encode())
         if (self._component, number) == (self._read(_ARMED), self._read(_INSTANT)):
+            self._write(_AT_WORK + self._component, 0)
             self._write(_ARMED, -1)
             self._write(_KILLED, 1)
             os.kill(os.getpid(), signal.SIGKILL)

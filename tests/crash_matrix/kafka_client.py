@@ -1,7 +1,6 @@
 """What the walker asks of the broker: what waits to be taken, what was said of orders; and what it sends as if it were a partner."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -9,6 +8,8 @@ from kafka.admin import KafkaAdminClient
 
 from chalicelib.messages.topics import ORDER_EVENTS, PARTITIONS, TRIGGERS
 from infra.partners.service import COMMAND_TOPICS, GROUP
+from tests.support.history.model import Event
+from tests.support.history.reading import event_of
 from tests.support.kafka_records import Record
 
 GROUPS = {trigger.topic: trigger.consumer_group for trigger in TRIGGERS}
@@ -38,8 +39,6 @@ class KafkaClient:
         self._consumer.assign(partitions_of([ORDER_EVENTS]))
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         self._producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=0, acks="all", enable_idempotence=False)
-        self._sequences: defaultdict[str, list[int]] = defaultdict(list)
-        self._seen: set[str] = set()
 
     def close(self) -> None:
         """End the connections."""
@@ -61,18 +60,10 @@ class KafkaClient:
         """Append a record to its topic, and wait until the broker has it."""
         self._producer.send(record.topic, key=record.key, value=record.value, headers=list(record.headers)).get(10)
 
-    def sequences(self) -> Mapping[str, Sequence[int]]:
-        """The sequence numbers of each order's events so far, in the order in which they stand in the topic."""
-        ends = self._consumer.end_offsets(partitions_of([ORDER_EVENTS]))
+    def new_events(self) -> list[Event]:
+        """The events of orders that have come since this was asked last, those of a partition in their order."""
+        ends, new = self._consumer.end_offsets(partitions_of([ORDER_EVENTS])), []
         while any(self._consumer.position(partition) < end for partition, end in ends.items()):
             for records in self._consumer.poll(200).values():
-                for record in records:
-                    headers = dict(record.headers)
-                    self._sequences[headers["ce_subject"].decode()].append(int(headers["ce_sequence"]))
-        return self._sequences
-
-    def new_orders(self) -> set[str]:
-        """The orders that events tell of and that were not among these before."""
-        new = self.sequences().keys() - self._seen
-        self._seen |= new
+                new += [event_of(record) for record in records]
         return new

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from infra.esm.forks import ForkedProcess, ForkServer
 from infra.stack.clock import scheduled_event
 from tests.crash_matrix.board import Board
 from tests.crash_matrix.kafka_client import KafkaClient
+from tests.crash_matrix.requests import answer_of
 from tests.support.database import EMPTY
 from tests.support.eventually import eventually
 from tests.support.servers import KafkaBroker
@@ -42,19 +43,18 @@ HTTP_TIMEOUT_SECONDS = 30.0
 class Lane:
     """Walks one path at a time. What the processes print is in `lane.log` of its folder."""
 
-    def __init__(self, folder: Path, database_url: str, broker: KafkaBroker, fault: str | None = None) -> None:
-        """Nothing runs yet but the template, which imports. `fault` is planted in all components."""
+    def __init__(self, folder: Path, database_url: str, broker: KafkaBroker, faults: Sequence[str] = ()) -> None:
+        """Nothing runs yet but the template, which imports. `faults` are planted in all components."""
         broker.create_topics(PARTITIONS, SETTINGS)
         self.folder = folder
         self.bootstrap = broker.bootstrap
         self.board = Board.empty(folder)
+        self.database_url = database_url
         self.engine = make_engine(database_url, pool_size=2, discreet=False)
         self.kafka = KafkaClient(broker.bootstrap)
         self._output = (folder / "lane.log").open("ab")
-        self._template, connection = self._start_template(database_url, fault)
+        self._template, connection = self._start_template(database_url, faults)
         self._forks = ForkServer(connection)
-        # Of the order with which the template warmed up.
-        self.rows(EMPTY)
         self._http = self._function("http", "app.app", HTTP_TIMEOUT_SECONDS)
         self._schedules = {each.function: self._function(each.function, f"app.{each.function}", each.timeout_seconds) for each in SCHEDULES}
         self._servers: dict[str, ForkedProcess] = {}
@@ -67,9 +67,9 @@ class Lane:
         self.engine.dispose()
         self._output.close()
 
-    def request(self, event: Mapping[str, Any]) -> Any:
-        """Invoke the HTTP function; raises FunctionError."""
-        return self._http.invoke(json.dumps(event))
+    def request(self, event: Mapping[str, Any]) -> tuple[int, Any, Mapping[str, str]]:
+        """Invoke the HTTP function: status, JSON and headers of its answer; raises FunctionError."""
+        return answer_of(self._http.invoke(json.dumps(event)))
 
     def call_schedule(self, name: str) -> None:
         """Invoke a scheduled function; raises FunctionError."""
@@ -82,6 +82,8 @@ class Lane:
             if server is None or server.poll() is not None:
                 if name == "pollers":
                     self.board.note_delivering(begun=False)
+                    for function in FUNCTIONS:
+                        self.board.forget(function)
                 self._servers[name] = self._forks.fork({"name": name}, [self._output.fileno()])
 
     def renew_functions(self) -> None:
@@ -95,6 +97,13 @@ class Lane:
         # Whoever forked them has seen it then.
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), every=0.001, what="the end of the functions")
 
+    def begin_anew(self) -> None:
+        """Empty the tables, as looking for what is wrong reads all of them; nothing may be under way."""
+        self.rows(EMPTY)
+        if self.rows("SELECT 1 WHERE to_regclass('partners.orders') IS NOT NULL"):
+            self.rows("TRUNCATE partners.orders, partners.payments, partners.holds, partners.notifications, partners.answers")
+        self.kafka.new_events()
+
     def rows(self, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
         """Run a statement in a transaction of its own and return its rows, if it has any."""
         with self.engine.begin() as session:
@@ -104,10 +113,10 @@ class Lane:
     def _function(self, name: str, handler: str, timeout: float) -> IsolatedFunction:
         return IsolatedFunction(FunctionConfiguration(name, handler, timeout), forks=self._forks)
 
-    def _start_template(self, database_url: str, fault: str | None) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+    def _start_template(self, database_url: str, faults: Sequence[str]) -> tuple["subprocess.Popen[bytes]", socket.socket]:
         ours, theirs = socket.socketpair()
         imported, announce = os.pipe()
-        arguments = [f"--connection={theirs.fileno()}", f"--folder={self.folder}", *([f"--fault={fault}"] if fault else [])]
+        arguments = [f"--connection={theirs.fileno()}", f"--folder={self.folder}", *(f"--fault={fault}" for fault in faults)]
         variables = {"DATABASE_URL": database_url, "KAFKA_BROKERS": self.bootstrap, "READY_FD": str(announce), **FUNCTION_SETTINGS}
         with theirs:
             process = subprocess.Popen(
@@ -128,9 +137,9 @@ class Lane:
 
 
 @contextmanager
-def running(folder: Path, database_url: str, broker: KafkaBroker, fault: str | None = None) -> Iterator[Lane]:
+def running(folder: Path, database_url: str, broker: KafkaBroker, faults: Sequence[str] = ()) -> Iterator[Lane]:
     """A lane while the block runs."""
-    lane = Lane(folder, database_url, broker, fault)
+    lane = Lane(folder, database_url, broker, faults)
     try:
         yield lane
     finally:

@@ -145,6 +145,7 @@ DELIVERED: tuple[Act, ...] = (*ACCEPTED, move)
 
 PATHS: tuple[SagaPath, ...] = (
     SagaPath("create", Walk.create, ["READY_FOR_PICKUP AUTHORIZED"]),
+    SagaPath("create-waited", Walk.create_and_wait, ["READY_FOR_PICKUP AUTHORIZED"]),
     SagaPath("create-declined", Walk.create, [FAILED], customer="declined_"),
     SagaPath("create-rejected", Walk.create, [FAILED], customer="rejected_"),
     SagaPath("create-no-escrow", Walk.create, [CANCELLED], customer="noescrow_"),

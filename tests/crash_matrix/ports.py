@@ -15,6 +15,9 @@ from pg8000.core import _flush
 from chalicelib.db.driver import Connection, Later
 from chalicelib.messaging import brokers
 from chalicelib.messaging.brokers import Brokers
+from chalicelib.operations.shared_wait import SharedWait
+from chalicelib.sagas.queries import SagaWithOrder
+from chalicelib.sagas.state import Saga
 from infra.esm import leaders, wire
 from infra.esm.batch import Batch
 from infra.esm.consumer import Commits
@@ -42,6 +45,7 @@ def install(board: Board) -> None:
     _driver(board)
     _producer(board)
     _answers(board)
+    _waits(board)
     _pollers(board)
     _partners(board)
     _partners_ports(board)
@@ -110,9 +114,22 @@ def _answers(board: Board) -> None:
             return
         board.instant("answer")
         send(self, message, patience_seconds)
-        board.instant("its end, answered")
+        board.instant("its end, answered", last=True)
 
     wire.Channel.send = sending  # type: ignore[method-assign]
+
+
+def _waits(board: Board) -> None:
+    """How often a request that waits looks for its saga is a matter of time."""
+    wait = SharedWait.wait
+
+    def waiting(self: SharedWait, saga: Saga, begun: float, deadline: float) -> SagaWithOrder | None:
+        board.pause()
+        seen = wait(self, saga, begun, deadline)
+        board.muted = False
+        return seen
+
+    SharedWait.wait = waiting  # type: ignore[method-assign]
 
 
 def _pollers(board: Board) -> None:
@@ -134,7 +151,7 @@ def _pollers(board: Board) -> None:
             return
         board.instant(f"commit offsets of {self._topic}")
         settle(self, patience_seconds)
-        board.instant(f"go on behind the offsets of {self._topic}")
+        board.instant(f"go on behind the offsets of {self._topic}", last=True)
 
     Session._deliver, IsolatedFunction.invoke, Commits.settle = delivering, invoking, settling  # type: ignore[method-assign]
 
@@ -159,7 +176,7 @@ def _partners(board: Board) -> None:
             board.muted = False
             board.instant("commit offsets")
             commit(self)
-            board.instant("go on behind the offsets")
+            board.instant("go on behind the offsets", last=True)
             board.muted = True
 
     Worker.handle, Worker._commit = handling, committing  # type: ignore[method-assign]

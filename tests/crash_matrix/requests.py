@@ -6,25 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from infra.gateway import messages
 from infra.gateway.events import proxy_event
-from infra.gateway.messages import Request
+from tests.support.history.model import Request
 
 CAPTURED = {"orders": "order_id", "sagas": "saga_id", "dead-letters": "dead_letter_id"}
 
 
-def request_event(method: str, path: str, role: str, sub: str, body: Mapping[str, Any] | None = None, **headers: str) -> dict[str, Any]:
-    """The event for a request of somebody whom the authorizer has let in; `_` in the names of headers stands for `-`."""
-    lines = {"content-type": ["application/json"], **{name.replace("_", "-"): [value] for name, value in headers.items()}}
-    resource, parameters = _route(path)
-    event = proxy_event(Request(method, path, "", "1.1", lines, json.dumps(body or {}).encode()), resource, parameters, str(uuid4()))
-    event["requestContext"]["authorizer"] = {"principalId": sub, "roles": role}
+def request_event(asked: Request, wait: int | None = None) -> dict[str, Any]:
+    """The event for a request of somebody whom the authorizer has let in; with `wait` it waits so many seconds for its saga."""
+    headers = {"content-type": ["application/json"], "x-correlation-id": [asked.correlation_id]}
+    if asked.key:
+        headers["idempotency-key"] = [asked.key]
+    if wait is not None:
+        headers["prefer"] = [f"wait={wait}"]
+    resource, parameters = _route(asked.path)
+    request = messages.Request(asked.method, asked.path, "", "1.1", headers, json.dumps(asked.body or {}).encode())
+    event = proxy_event(request, resource, parameters, str(uuid4()))
+    event["requestContext"]["authorizer"] = {"principalId": asked.client, "roles": asked.role}
     return event
 
 
-def body_of(response: Mapping[str, Any]) -> Any:
-    """The JSON in what the function answered."""
+def answer_of(response: Mapping[str, Any]) -> tuple[int, Any, Mapping[str, str]]:
+    """Status, JSON and headers of what the function answered."""
     text = response["body"] or "null"
-    return json.loads(base64.b64decode(text) if response.get("isBase64Encoded") else text)
+    body = json.loads(base64.b64decode(text) if response.get("isBase64Encoded") else text)
+    return response["statusCode"], body, response["headers"]
 
 
 def _route(path: str) -> tuple[str, dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from infra.console import Line, Styled
 from tests.crash_matrix.board import COMPONENTS
-from tests.crash_matrix.run import Outcome
+from tests.crash_matrix.history import Outcome
 
 HEADS: Mapping[str, str] = {
     "http": "http",
@@ -23,11 +23,11 @@ WIDTH = 9
 
 def table(outcomes: Sequence[Outcome]) -> list[Line]:
     """A line for each path: how many points each component has on it, and how many of them are red."""
-    paths = list(dict.fromkeys(outcome.path for outcome in outcomes))
+    paths = list(dict.fromkeys(outcome.path.name for outcome in outcomes))
     width = max((len(path) for path in paths), default=0) + 2
     lines: list[Line] = [f"{'path':{width}}" + "".join(f"{HEADS[each]:>{WIDTH}}" for each in COMPONENTS) + f"{'points':>{WIDTH}}"]
     for path in (*paths, "all"):
-        of_path = [outcome for outcome in outcomes if path in (outcome.path, "all")]
+        of_path = [outcome for outcome in outcomes if path in (outcome.path.name, "all")]
         cells = [_cell([outcome for outcome in of_path if outcome.point and outcome.point.component == each]) for each in COMPONENTS]
         lines.append([f"{path:{width}}", *cells, _cell(of_path), "  ", _verdict(of_path)])
     return lines
@@ -37,7 +37,7 @@ def reds(outcomes: Sequence[Outcome]) -> Iterator[Line]:
     """What is wrong at each red point, and how to walk it again."""
     for outcome in outcomes:
         if outcome.wrong and outcome.point:
-            where = f"make crash-matrix ONLY={outcome.path} POINT={outcome.point.name}"
+            where = f"make crash-matrix ONLY={outcome.path.name} POINT={outcome.point.name}"
             yield [Styled(where, "bad"), f"  killed before: {outcome.point.label}"]
             yield from (f"    {each}" for each in outcome.wrong)
 

@@ -40,15 +40,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="template")
     parser.add_argument("--connection", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--fault", choices=FAULTS)
+    parser.add_argument("--fault", choices=FAULTS, action="append", default=[])
     options = parser.parse_args()
     sys.path.insert(0, str(APP_FOLDER))
     for module in MORE:
         importlib.import_module(module)
     logging.basicConfig(level=logging.WARNING)
     importlib.import_module("tests.crash_matrix.warm").warm_up()
-    if options.fault:
-        FAULTS[options.fault]()
+    for fault in options.fault:
+        FAULTS[fault]()
     board = Board(options.folder)
     ports.install(board)
     unwilling_partners(options.folder)

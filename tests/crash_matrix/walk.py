@@ -2,22 +2,25 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from infra.esm.invoke import FunctionError
 from tests.crash_matrix.kafka_client import Waiting
 from tests.crash_matrix.lane import Lane
-from tests.crash_matrix.requests import body_of, request_event
+from tests.crash_matrix.requests import request_event
 from tests.support.edge import NEW_ORDER, ORDERS
+from tests.support.history.model import SUCCESSES, Request
 
 # How long all may take to come to rest.
 REST_SECONDS = 15.0
 LOOK_SECONDS = 0.005
-BUSY_SECONDS = 0.1
+BUSY_SECONDS = 0.5
 # How often a client repeats a request that nobody answered.
 REPEATS = 5
+WAIT_SECONDS = 20
 ADMIN, CUSTOMER, RUNNER = "admin", "customer", "runner"
 
 # The walker plays the time that passes: of one order alone.
@@ -25,26 +28,12 @@ OVERDUE = """
     UPDATE campusg.sagas SET due_at = clock_timestamp() - interval '1 second', look_at = '-infinity'
     WHERE order_id = :id AND due_at IS NOT NULL"""
 UNACCEPTED = "UPDATE campusg.orders SET accept_by = clock_timestamp() - interval '1 second' WHERE order_id = :id"
+IN_FLIGHT = "UPDATE campusg.idempotency_keys SET in_flight_until = clock_timestamp() WHERE key = :key"
 UNCOMPLETED = "UPDATE campusg.orders SET updated_at = updated_at - interval '2 days' WHERE order_id = :id"
 
 
 class Wrong(AssertionError):
     """Somebody was answered otherwise than they should have been, or something did not come to rest."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a client was told in the end, and whether a request of the same kind had gone unanswered before."""
-
-    what: str
-    status: int
-    body: Any
-    repeated: bool
-
-    @property
-    def granted(self) -> bool:
-        """Whether the request was granted."""
-        return self.status < 300
 
 
 @dataclass
@@ -54,15 +43,23 @@ class Walk:
     lane: Lane
     customer: str
     order_id: str = ""
-    told: list[Told] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     _is_over: bool = False
 
     # People
 
-    def create(self) -> None:
-        """The customer places the order."""
-        told = self._granted(self.ask("POST", ORDERS, CUSTOMER, self.customer, NEW_ORDER))
-        self.order_id = told.body["order"]["orderId"]
+    def create(self, wait: int | None = None) -> None:
+        """The customer places the order, and with `wait` waits so many seconds for what becomes of it."""
+        answered = self._granted(self.ask("POST", ORDERS, CUSTOMER, self.customer, NEW_ORDER, wait))
+        self.order_id = answered.answer["order"]["orderId"]
+
+    def create_and_wait(self) -> None:
+        """The customer waits for what becomes of the order."""
+        with ThreadPoolExecutor(1) as client:
+            answered = client.submit(self.create, WAIT_SECONDS)
+            while not answered.done():
+                self.settle()
+            answered.result()
 
     def act(self, action: str, role: str, sub: str, body: Mapping[str, Any] | None = None, *, granted: bool = True) -> None:
         """Somebody posts to the order's `action`, which is granted, or refused."""
@@ -70,9 +67,10 @@ class Walk:
 
     def move(self, runner: str, status: str) -> None:
         """The runner says how far they are. It has no key: once it was not answered, a refusal of its repeat says nothing."""
-        told = self.ask("PATCH", f"{ORDERS}/{self.order_id}/status", RUNNER, runner, {"status": status})
-        if not told.repeated:
-            self._granted(told)
+        before = len(self.requests)
+        answered = self.ask("PATCH", f"{ORDERS}/{self.order_id}/status", RUNNER, runner, {"status": status})
+        if len(self.requests) == before + 1:
+            self._granted(answered)
 
     def operate(self, action: str) -> None:
         """An operator retries or compensates the saga that holds the order."""
@@ -83,25 +81,28 @@ class Walk:
         """An operator redrives or dismisses a dead letter."""
         self._granted(self.ask("POST", f"/api/dead-letters/{letter}/{action}", ADMIN, "adm_1", body))
 
-    def ask(self, method: str, path: str, role: str, sub: str, body: Mapping[str, Any] | None = None) -> Told:
+    def ask(self, method: str, path: str, role: str, sub: str, body: Mapping[str, Any] | None = None, wait: int | None = None) -> Request:
         """Send a request until somebody answers, as a client does that was given no answer; a POST with one and the same key."""
-        key = {"idempotency_key": str(uuid4())} if method == "POST" else {}
-        for attempt in range(REPEATS):
-            event = request_event(method, path, role, sub, body, **key)
+        key = str(uuid4()) if method == "POST" else None
+        for _ in range(REPEATS):
+            asked = Request(sub, role, method, path, str(uuid4()), time.monotonic(), 0.0, None, body, key)
             try:
-                response = self.lane.request(event)
+                status, answer, headers = self.lane.request(request_event(asked, wait))
             except FunctionError:
+                self.requests.append(replace(asked, end=time.monotonic()))
                 continue
-            told = Told(f"{method} {path}", response["statusCode"], body_of(response), attempt > 0)
-            self.told.append(told)
-            if told.status < 500:
-                return told
-        raise Wrong(f"{method} {path} was not answered in {REPEATS} attempts: {self.told[-1:]}")
+            replayed = headers.get("Idempotency-Replayed") == "true"
+            self.requests.append(replace(asked, end=time.monotonic(), status=status, answer=answer, replayed=replayed))
+            if status != 409 or not answer["type"].endswith("/in-flight"):
+                return self.requests[-1]
+            # Of the request before, which nobody serves any more.
+            self.lane.rows(IN_FLIGHT, key=key)
+        raise Wrong(f"{method} {path} was not answered in {REPEATS} attempts")
 
-    def _granted(self, told: Told, *, granted: bool = True) -> Told:
-        if told.granted is not granted:
-            raise Wrong(f"{told.what} was answered by {told.status}: {told.body}")
-        return told
+    def _granted(self, request: Request, *, granted: bool = True) -> Request:
+        if (request.status in SUCCESSES) is not granted:
+            raise Wrong(f"{request} was answered by {request.status}: {request.answer}")
+        return request
 
     # The clock
 
@@ -162,13 +163,15 @@ class Walk:
             self.lane.board.let_partners_work(allowed=False)
 
     def _look(self) -> Waiting:
-        """What waits, once nobody does anything for a moment, as asking costs more than most of what is waited for."""
+        """What waits, once nobody is at work, as asking costs more than most of what is waited for."""
         self.lane.supervise()
-        deadline, seen = time.monotonic() + BUSY_SECONDS, -1
-        while (done := self.lane.board.size) != seen and time.monotonic() < deadline:
-            seen = done
+        deadline = time.monotonic() + BUSY_SECONDS
+        time.sleep(LOOK_SECONDS)
+        while self.lane.board.at_work and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-        return Waiting(replies=True, commands=True) if self.lane.board.delivering else self.lane.kafka.waiting()
+        waiting = self.lane.kafka.waiting()
+        # Asked afterwards: of a batch in hand the offsets may have been committed before.
+        return Waiting(replies=True, commands=True) if self.lane.board.delivering else waiting
 
     def _wait(self, deadline: float, what: str) -> None:
         if time.monotonic() > deadline:

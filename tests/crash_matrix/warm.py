@@ -15,6 +15,7 @@ from chalicelib.runtime import runtime
 from infra.esm.invoke import Function, LambdaContext
 from tests.crash_matrix.requests import request_event
 from tests.support.edge import NEW_ORDER, ORDERS
+from tests.support.history.model import Request
 from tests.support.kafka_records import Sent, answer, lambda_event
 
 PENDING = sa.text("SELECT pending -> 'message' AS message FROM campusg.sagas WHERE order_id = :id AND ended_at IS NULL")
@@ -25,8 +26,8 @@ CONTEXT = LambdaContext(Function("warm", lambda event, context: None, 30))
 def warm_up() -> None:
     """Create an order, whose messages stay in the outbox, and send one that nobody reads. No connection stays open."""
     with patch.object(Producer, "resting", PropertyMock(return_value=True)):
-        event = request_event("POST", ORDERS, "customer", "warm", NEW_ORDER)
-        answered = app.app(event, CONTEXT)
+        asked = Request("warm", "customer", "POST", ORDERS, "warm", 0.0, 0.0, None, NEW_ORDER)
+        answered = app.app(request_event(asked), CONTEXT)
         order_id = UUID(json.loads(answered["body"])["order"]["orderId"])
         while command := _pending(order_id):
             reply = answer(command)

@@ -86,7 +86,7 @@ class EventReader:
             while not self._ended.is_set() and not self._anew.is_set():
                 polled = consumer.poll(POLL_MILLISECONDS)
                 for records in polled.values():
-                    reading.extend(_event(record) for record in records)
+                    reading.extend(event_of(record) for record in records)
                 ends = {} if polled else consumer.end_offsets(partitions)
                 if ends and all(consumer.position(each) >= end for each, end in ends.items()):
                     self._idle.set()
@@ -106,7 +106,8 @@ def reading_events(bootstrap: str) -> Iterator[EventReader]:
         reader._thread.join(10)
 
 
-def _event(record: Any) -> Event:
+def event_of(record: Any) -> Event:
+    """A record of `order-events` as the checker takes it."""
     headers = {name: value.decode() for name, value in record.headers}
     data = json.loads(record.value)
     return Event(headers["ce_subject"], int(headers["ce_sequence"]), headers["ce_type"], data, headers.get("ce_correlationid"))
