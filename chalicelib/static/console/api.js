@@ -32,9 +32,9 @@ export function newId() {
 
 /**
  * Send one request; the path is relative, so that it works below a stage's path. Answers
- * {ok, status, body, etag, retryAfter, problem}; status 0 is no answer, and `problem` is null where `ok` or 304.
+ * {ok, status, body, etag, correlationId, retryAfter, problem}; status 0 is no answer, and `problem` is null where `ok` or 304.
  */
-export async function ask(method, path, { body, etag, key, signal } = {}) {
+export async function ask(method, path, { body, etag, key } = {}) {
   const correlationId = newId();
   const headers = { Authorization: `Bearer ${token}`, "X-Correlation-Id": correlationId };
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -44,16 +44,17 @@ export async function ask(method, path, { body, etag, key, signal } = {}) {
   let response, text;
   try {
     const content = body === undefined ? undefined : JSON.stringify(body);
-    response = await fetch(path, { method, headers, body: content, signal, cache: "no-store", credentials: "omit" });
+    response = await fetch(path, { method, headers, body: content, cache: "no-store", credentials: "omit" });
     text = await response.text();
-  } catch (error) {
+  } catch {
     const detail = "The service can't be reached, or the connection was lost before it answered.";
-    return { ok: false, status: 0, body: null, problem: { title: "No answer", detail, correlationId }, aborted: error.name === "AbortError" };
+    return { ok: false, status: 0, body: null, correlationId, problem: { title: "No answer", detail, correlationId } };
   }
   const answer = {
     ok: response.ok,
     status: response.status,
     etag: response.headers.get("ETag"),
+    correlationId,
     retryAfter: Number(response.headers.get("Retry-After")) || null,
     ...parsed(text),
     problem: null,
@@ -88,11 +89,11 @@ function problemOf(answer, response, correlationId) {
 }
 
 /**
- * Look at a path again and again, `every` milliseconds, and tell what is seen: {body, problem, lost, at}. `lost` is the problem while no
+ * Look at a path again and again, every `pace(body)` milliseconds, and tell what is seen: {body, problem, lost, at}. `lost` is the problem while no
  * good answer comes: the last body stays, and the next look comes later and later. While nobody looks at the page, nothing is asked.
  * Returns {again, stop}.
  */
-export function watch(path, every, tell) {
+export function watch(path, pace, tell) {
   let seen = { body: null, problem: null, lost: null, at: null };
   let etag = null, timer = 0, failures = 0, stopped = false, looking = false, wanted = false;
 
@@ -114,7 +115,7 @@ export function watch(path, every, tell) {
     }
     tell(seen);
     // Whoever asked for another look meanwhile may have changed something.
-    const wait = wanted ? 0 : Math.min(every * 2 ** failures, LOOK_AGAIN_MOST_MS);
+    const wait = wanted ? 0 : Math.min(pace(seen.body) * 2 ** failures, LOOK_AGAIN_MOST_MS);
     timer = setTimeout(look, Math.max(wait, (answer.retryAfter ?? 0) * 1000));
   }
 

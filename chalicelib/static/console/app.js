@@ -3,8 +3,13 @@
 import { html, render, useEffect, useRef, useState } from "./preact-htm.js";
 import { claimsOf, get, useToken } from "./api.js";
 import { BoardPage } from "./board.js";
+import { Dialogs } from "./deeds.js";
+import { LetterPage, LettersPage, SuspendedPage } from "./letters.js";
 import { OrdersPage, SagasPage } from "./lists.js";
 import { OrderPage } from "./order.js";
+import { SagaPage } from "./saga.js";
+import { SearchPage } from "./search.js";
+import { TryPage } from "./tryit.js";
 import { Problem, Shape } from "./ui.js";
 
 // By an address's first word: its name in the navigation (none: not there), who is led there, and what is drawn. What may be seen and done
@@ -12,7 +17,11 @@ import { Problem, Shape } from "./ui.js";
 const PAGES = {
   board: { name: "Board", forAdmins: true, draw: () => html`<${BoardPage} />` },
   orders: { name: "Orders", draw: ({ path, query }) => (path[1] ? html`<${OrderPage} key=${path[1]} id=${path[1]} />` : html`<${OrdersPage} query=${query} />`) },
-  sagas: { name: "Sagas", forAdmins: true, draw: ({ query }) => html`<${SagasPage} query=${query} />` },
+  sagas: { name: "Sagas", forAdmins: true, draw: ({ path, query }) => (path[1] ? html`<${SagaPage} key=${path[1]} id=${path[1]} />` : html`<${SagasPage} query=${query} />`) },
+  suspended: { name: "Suspended", forAdmins: true, draw: () => html`<${SuspendedPage} />` },
+  "dead-letters": { name: "Dead letters", forAdmins: true, draw: ({ path }) => (path[1] ? html`<${LetterPage} key=${path[1]} id=${path[1]} />` : html`<${LettersPage} />`) },
+  search: { draw: ({ query }) => html`<${SearchPage} query=${query} />` },
+  try: { name: "Try it", forAdmins: true, inDevelopment: true, draw: ({ path }) => html`<${TryPage} id=${path[1]} />` },
 };
 const homeOf = (session) => (session.isAdmin ? "board" : "orders");
 
@@ -146,12 +155,27 @@ function Shell({ session, signOut, address }) {
         ${Object.entries(PAGES).filter(([, each]) => isShown(each)).map(([key, each]) => html`
           <a key=${key} href="#/${key}" aria-current=${key === name ? "page" : null}>${each.name}</a>`)}
       </nav>
+      <${Search} text=${name === "search" ? address.query.get("q") ?? "" : ""} />
       <div class="who">
         <span>${session.sub} <span class="small">${session.roles.join(", ")}</span></span>
         <button type="button" onClick=${signOut}>Sign out</button>
       </div>
     </header>
-    <main id="main" ref=${main}>${page ? page.draw(address) : html`<${NotThere} />`}</main>`;
+    <main id="main" ref=${main}>${page ? page.draw(address) : html`<${NotThere} />`}</main>
+    <${Dialogs} />`;
+}
+
+function Search({ text }) {
+  const input = useRef(null);
+  function submit(event) {
+    event.preventDefault();
+    location.hash = `/search?${new URLSearchParams({ q: input.current.value.trim() })}`;
+  }
+  return html`
+    <form class="search" role="search" onSubmit=${submit}>
+      <input ref=${input} type="search" aria-label="Search by an id" placeholder="Id of an order, saga, person …" spellcheck="false" key=${text} defaultValue=${text} />
+      <button>Search</button>
+    </form>`;
 }
 
 const NotThere = () => html`

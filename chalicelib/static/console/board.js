@@ -29,9 +29,9 @@ function Needs({ board }) {
   const letters = deadLetters.byError.map((each) => `${each.number} ${each.errorClass}`).join(", ");
   return html`
     <div class="needs">
-      <${Need} name="Suspended sagas" number=${count(total, suspended.some((each) => each.atLeast))} bad=${total > 0} to="#/sagas?status=FAILED"
+      <${Need} name="Suspended sagas" number=${count(total, suspended.some((each) => each.atLeast))} bad=${total > 0} to="#/suspended"
         says=${total ? "wait for an operator or a late reply" : "each goes on by itself"} />
-      <${Need} name="Dead letters" number=${count(deadLetters.waiting, deadLetters.atLeast)} bad=${deadLetters.waiting > 0}
+      <${Need} name="Dead letters" number=${count(deadLetters.waiting, deadLetters.atLeast)} bad=${deadLetters.waiting > 0} to="#/dead-letters"
         says=${letters || "every record was taken"} />
       <${Need} name="Outbox" number=${count(outbox.waiting, outbox.atLeast)} says=${html`<${OutboxAge} oldestAt=${outbox.oldestAt} />`} />
       <${Need} name="Broken invariants" number=${invariants.violations} bad=${invariants.violations > 0}

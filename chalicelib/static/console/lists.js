@@ -36,7 +36,7 @@ const SAGAS = {
   columns: ["Saga", "Name", "Status", "At", "Order", "Began", "Ended"],
   key: (saga) => saga.sagaId,
   cells: (saga) => [
-    html`<code class="id">${saga.sagaId}</code>`,
+    html`<a class="id" href="#/sagas/${saga.sagaId}">${saga.sagaId}</a>`,
     saga.name,
     html`<${State} of=${saga.status} />`,
     saga.currentStep ?? "–",

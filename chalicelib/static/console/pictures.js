@@ -1,6 +1,32 @@
-// The pictures: a column chart, minute by minute. Each says in words what it shows.
+// The pictures: a minute-by-minute column chart, a saga's path through its definition, and an order's life. Each says in words what it shows.
 
-import { html } from "./preact-htm.js";
+import { html, useLayoutEffect, useRef, useState } from "./preact-htm.js";
+import { Shape, clock, duration, kindOf, useNow } from "./ui.js";
+
+/** The width that an element has, as it is laid out and whenever that changes. */
+function useWidth(first) {
+  const element = useRef(null);
+  const [width, setWidth] = useState(first);
+  useLayoutEffect(() => {
+    const measure = () => setWidth(Math.floor(element.current.clientWidth) || first);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return [element, width];
+}
+
+/** As much of a text as there is room for, by the width of a middling letter; capitals are wider. */
+const cut = (text, width, perLetter) => {
+  const most = Math.max(4, Math.floor(width / (/[A-Z]{3}/.test(text) ? perLetter * 1.15 : perLetter)));
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+};
+
+/** A kind's shape within a picture, its middle at x, y. */
+const Mark = ({ kind, x, y, size = 16 }) => html`<${Shape} kind=${kind} x=${x - size / 2} y=${y - size / 2} width=${size} height=${size} />`;
+
+// ---- minutes
 
 const MINUTE_MS = 60000;
 const CHART = { width: 240, height: 44, minutes: 60 };
@@ -20,4 +46,212 @@ export function Columns({ values, until, label }) {
           <line class="upper" x1=${place(each.at)} x2=${place(each.at) + step * 0.8}
             y1=${CHART.height - 1 - height(each.line)} y2=${CHART.height - 1 - height(each.line)} />`}`)}
     </svg>`;
+}
+
+// ---- a saga's path
+
+const NODE = { height: 84, gap: 26, top: 32 };
+
+/** The definition's steps from top to bottom, with their compensations beside them, and where this saga stands among them. */
+export function SagaDiagram({ saga, path, waitsFor }) {
+  const [element, width] = useWidth(340);
+  const inner = Math.min(width, 640);
+  const left = { x: 1, width: Math.floor(inner * (inner < 440 ? 0.55 : 0.52)) };
+  const right = { x: left.width + (inner < 440 ? 14 : 46) };
+  right.width = inner - right.x - 1;
+  const y = (index) => NODE.top + index * (NODE.height + NODE.gap);
+  const end = y(path.length) + 10;
+  const isUndone = ["COMPENSATING", "COMPENSATED"].includes(saga.status) || path.some((step) => isUndoing(step));
+  const turned = path.findIndex((step) => step.status === "FAILED" && !isUndoing(step));
+  return html`
+    <div class="picture" ref=${element}>
+      <svg width=${inner} height=${end + 34} viewBox="0 0 ${inner} ${end + 34}" role="img" aria-label=${inWords(saga, path, waitsFor)}>
+        <defs>${["going", "undoing", "idle"].map((kind) => html`
+          <marker key=${kind} id=${`tip-${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+            <path d="M0 0.5L7.5 4L0 7.5z" class="tip ${kind}" />
+          </marker>`)}</defs>
+        <circle cx=${left.x + left.width / 2} cy="6" r="5" class="start" />
+        ${path.map((step, index) => html`
+          <${Arrow} key=${`in-${step.step}`} from=${[left.x + left.width / 2, index ? y(index - 1) + NODE.height : 11]} to=${[left.x + left.width / 2, y(index)]}
+            kind=${isReached(step) ? "going" : "idle"} />
+          ${step.pivot && html`<${Pivot} key="pivot" y=${y(index) - NODE.gap / 2} width=${inner} />`}
+          <${Node} key=${step.step} step=${step} box=${{ ...left, y: y(index) }} waitsFor=${awaited(step, waitsFor, false)} />
+          ${step.compensation && html`
+            <${Arrow} from=${[left.x + left.width, y(index) + NODE.height / 2]} to=${[right.x, y(index) + NODE.height / 2]} kind=${isUndoing(step) ? "undoing" : "idle"} />
+            <${Undo} step=${step} box=${{ ...right, y: y(index) }} waitsFor=${awaited(step, waitsFor, true)} saga=${saga} />`}`)}
+        ${isUndone && html`<${WayBack} path=${path} y=${y} left=${left} right=${right} turned=${turned} />`}
+        <${Arrow} from=${[left.x + left.width / 2, y(path.length - 1) + NODE.height]} to=${[left.x + left.width / 2, end]}
+          kind=${saga.status === "COMPLETED" ? "going" : "idle"} />
+        <${Terminal} saga=${saga} x=${left.x} y=${end} width=${left.width} />
+      </svg>
+    </div>`;
+}
+
+const isUndoing = (step) => step.status === "COMPENSATING" || step.status === "COMPENSATED" || (step.compensation?.tries.length ?? 0) > 0;
+const isReached = (step) => !["PENDING", "SKIPPED"].includes(step.status);
+const awaited = (step, waitsFor, undo) => (waitsFor && waitsFor.step === step.step && waitsFor.undo === undo ? waitsFor : null);
+
+/** The picture as a sentence a step. */
+function inWords(saga, path, waitsFor) {
+  const steps = path.map((step) => {
+    const here = waitsFor?.step === step.step ? `, waits for ${waitsFor.replies.join(" or ")}, attempt ${waitsFor.attempt} of ${waitsFor.attempts}` : "";
+    return `${step.step} ${step.status}${step.pivot ? " (pivot)" : ""}${here}`;
+  });
+  return `Path of ${saga.name}, which is ${saga.status}: ${steps.join("; ")}.`;
+}
+
+function Arrow({ from, to, kind }) {
+  return html`<path d="M${from[0]} ${from[1]}L${to[0]} ${to[1]}" class="way ${kind}" marker-end="url(#tip-${kind})" />`;
+}
+
+const Pivot = ({ y, width }) => html`
+  <line x1="0" x2=${width} y1=${y} y2=${y} class="pivot" />
+  <text x=${width - 2} y=${y - 4} class="tag" text-anchor="end">${width < 440 ? "pivot" : "pivot: below it only forward"}</text>`;
+
+/** Lines of text in a box, the second with the state's shape before it. */
+function Lines({ box, name, state, third, fourth }) {
+  const room = box.width - 22;
+  return html`
+    <text x=${box.x + 11} y=${box.y + 20} class="name">${cut(name, room, 7.9)}</text>
+    <${Mark} kind=${state.kind} x=${box.x + 18} y=${box.y + 35} size=${14} />
+    <text x=${box.x + 30} y=${box.y + 39} class="word ${state.kind}">${cut(state.word, room - 20, 7.6)}</text>
+    <text x=${box.x + 11} y=${box.y + 57} class="mono">${cut(third, room, 6.7)}</text>
+    <text x=${box.x + 11} y=${box.y + 74} class="soft">${cut(fourth, room, 6.2)}</text>`;
+}
+
+function Node({ step, box, waitsFor }) {
+  const kinds = { command: step.action?.command ?? "", local: "changes the order", notice: "tells people" };
+  const state = { kind: kindOf(step.status), word: step.status };
+  const replied = step.action?.tries.at(-1)?.reply;
+  const fourth = waitsFor ? html`<${Awaiting} waitsFor=${waitsFor} />` : "";
+  return html`
+    <g class="node ${state.kind} ${waitsFor ? "waits" : ""}">
+      <rect x=${box.x + 1} y=${box.y} width=${box.width - 2} height=${NODE.height} rx="9" />
+      <${Lines} box=${box} name=${step.step} state=${state} third=${kinds[step.kind]} fourth=${waitsFor ? "" : outcomeOf(step, replied)} />
+      ${waitsFor && html`<text x=${box.x + 11} y=${box.y + 74} class="soft">${fourth}</text>`}
+    </g>`;
+}
+
+function outcomeOf(step, reply) {
+  if (step.status === "SKIPPED") return "left out";
+  if (!reply) return "";
+  return `${reply.type.split(".").at(-1)}${reply.at ? ` at ${clock(reply.at)}` : ""}`;
+}
+
+/** Which attempt it is and how long the next is away, counted down. */
+function Awaiting({ waitsFor }) {
+  const now = useNow();
+  if (waitsFor.next === "none") return `copy ${waitsFor.attempt} of ${waitsFor.attempts}, suspended`;
+  const left = waitsFor.dueAt ? Math.max(0, new Date(waitsFor.dueAt) - now) : null;
+  return html`copy ${waitsFor.attempt} of ${waitsFor.attempts}${left === null ? "" : `, ${left ? `${Math.ceil(left / 1000)} s left` : "due now"}`}`;
+}
+
+function Undo({ step, box, waitsFor, saga }) {
+  const used = isUndoing(step);
+  const kind = used ? (step.status === "COMPENSATED" ? "undone" : "undoing") : "idle";
+  const word = used ? (step.status === "COMPENSATED" ? "UNDONE" : "UNDOING") : saga.endedAt ? "not needed" : "if it fails";
+  const replied = step.compensation.tries.at(-1)?.reply;
+  return html`
+    <g class="node undo ${kind} ${waitsFor ? "waits" : ""}">
+      <rect x=${box.x} y=${box.y} width=${box.width} height=${NODE.height} rx="9" />
+      <${Lines} box=${box} name=${box.width < 140 ? "undo" : "compensation"} state=${{ kind, word }} third=${step.compensation.command} fourth=${waitsFor ? "" : outcomeOf(step, used ? replied : null)} />
+      ${waitsFor && html`<text x=${box.x + 11} y=${box.y + 74} class="soft"><${Awaiting} waitsFor=${waitsFor} /></text>`}
+    </g>`;
+}
+
+/** From the step that failed to the compensation above it, and from each compensation to the next above. */
+function WayBack({ path, y, left, right, turned }) {
+  const used = path.flatMap((step, index) => (isUndoing(step) && step.compensation ? [index] : []));
+  const x = right.x + right.width / 2, between = (left.x + left.width + right.x) / 2;
+  const lowest = used.at(-1);
+  const low = NODE.height / 2 + 16;
+  return html`
+    ${lowest < turned && html`
+      <path d="M${left.x + left.width} ${y(turned) + low}H${between - 4}V${y(lowest) + low}H${right.x}" class="way undoing" marker-end="url(#tip-undoing)" />`}
+    ${used.slice(1).map((index, position) => html`
+      <${Arrow} key=${index} from=${[x, y(index)]} to=${[x, y(used[position]) + NODE.height]} kind="undoing" />`)}`;
+}
+
+function Terminal({ saga, x, y, width }) {
+  const word = saga.status;
+  return html`
+    <g class="node terminal ${kindOf(word)}">
+      <rect x=${x + 1} y=${y} width=${width - 2} height="32" rx="16" />
+      <${Mark} kind=${kindOf(word)} x=${x + 22} y=${y + 16} />
+      <text x=${x + 36} y=${y + 21} class="word ${kindOf(word)}">${word}</text>
+    </g>`;
+}
+
+// ---- an order's life
+
+const LANE = { wide: 56, saga: 26, narrow: 17, bar: 12 };
+const LONG_GAP_MS = 2000;
+
+/** Time from top to bottom: the order's status, its money and its sagas as lanes, and beside them what happened. */
+export function Timeline({ rows, spans, sagas }) {
+  const [element, width] = useWidth(340);
+  const isWide = width >= 640;
+  const row = isWide ? 27 : 40;
+  const times = isWide ? 168 : 70;
+  const laneWidth = isWide ? LANE.wide : LANE.narrow;
+  const sagaWidth = Math.min(isWide ? LANE.saga : LANE.narrow, 160 / Math.max(1, sagas));
+  const lane = (index) => times + 8 + (index < 2 ? index * laneWidth : 2 * laneWidth + (index - 2) * sagaWidth) + LANE.bar / 2;
+  const texts = lane(2 + sagas) + 4;
+  const begin = rows.length ? new Date(rows[0].at) : 0;
+  const top = isWide ? 34 : 12;
+  let y = top;
+  const placed = rows.map((each, index) => {
+    const gap = index ? new Date(each.at) - new Date(rows[index - 1].at) : 0;
+    const long = gap >= LONG_GAP_MS;
+    // Nothing happens in most of an order's time: a long pause is drawn by its logarithm and says how long it was.
+    const pause = long ? 18 + 9 * Math.log10(gap / 1000) : 0;
+    y += pause + (index ? row : row / 2);
+    return { ...each, y, gap: long ? gap : null, pauseY: y - row / 2 - pause / 2, isNew: !index || gap > 0 };
+  });
+  const height = y + row;
+  const places = new Map(placed.map((each) => [each.key, each.y]));
+  const yOf = (key, other) => places.get(key) ?? other;
+  return html`
+    <div class="picture" ref=${element}>
+      <svg class="timeline" width=${width} height=${height} viewBox="0 0 ${width} ${height}" role="img" aria-label=${`Timeline of ${rows.length} events; the table below says the same.`}>
+        ${isWide && [["order", 0], ["money", 1], ["sagas", 2]].map(([name, index]) => html`
+          <text key=${name} x=${lane(index) - LANE.bar / 2} y="14" class="tag">${sagas || index < 2 ? name : ""}</text>`)}
+        ${placed.map((each) => html`<${Row} key=${each.key} row=${each} begin=${begin} lane=${lane} texts=${texts} times=${times} isWide=${isWide} room=${width - texts} />`)}
+        ${spans.map((span) => html`<${Span} key=${span.key} span=${span} x=${lane(span.lane)} from=${yOf(span.from, top)} to=${yOf(span.to, height - 2)} />`)}
+        ${placed.filter((each) => each.mark).map((each) => html`<${Moment} key=${each.key} row=${each} x=${lane(each.lane)} />`)}
+      </svg>
+    </div>`;
+}
+
+const sinceBegin = (ms) => (ms < 1000 ? `+${ms} ms` : ms < 60000 ? `+${(ms / 1000).toFixed(2)} s` : `+${duration(ms)}`);
+
+function Row({ row, begin, lane, texts, times, isWide, room }) {
+  const offset = sinceBegin(new Date(row.at) - begin);
+  const main = cut(row.what, room, 8);
+  const more = isWide ? cut(row.more, room - row.what.length * 8 - 14, 6.4) : cut(row.more, room, 6.4);
+  return html`
+    ${row.gap !== null && html`
+      <line x1=${times + 4} x2=${texts - 8} y1=${row.pauseY} y2=${row.pauseY} class="pause" />
+      <text x=${texts} y=${row.pauseY + 4} class="soft italic">${duration(row.gap)} later</text>`}
+    ${row.isNew && html`
+      <text x=${isWide ? 72 : times - 6} y=${row.y + (isWide ? 4 : -2)} class="time" text-anchor="end">${offset}</text>
+      <text x=${times - (isWide ? 8 : 6)} y=${row.y + (isWide ? 4 : 13)} class="time soft" text-anchor="end">${clock(row.at)}</text>`}
+    <line x1=${lane(row.lane) + LANE.bar / 2 + 3} x2=${texts - 5} y1=${row.y} y2=${row.y} class="leader" />
+    <text x=${texts} y=${row.y + (isWide ? 4 : -2)}>
+      <tspan class="what ${row.kind}">${main}</tspan>
+      <tspan class="soft" ...${isWide ? { dx: 10 } : { x: texts, dy: 15 }}>${more}</tspan>
+    </text>`;
+}
+
+const Span = ({ span, x, from, to }) => html`
+  <g class="span ${span.kind} ${span.to === null ? "open" : ""}">
+    <title>${span.word}</title>
+    <rect x=${x - LANE.bar / 2} y=${from} width=${LANE.bar} height=${Math.max(2, to - from)} rx="3" />
+  </g>`;
+
+/** A command goes out by an arrow to the right, a reply comes in by one to the left, a change of state has its own shape. */
+function Moment({ row, x }) {
+  if (row.mark === "state") return html`<g class="moment"><circle cx=${x} cy=${row.y} r="8.5" class="plate" /><${Mark} kind=${row.kind} x=${x} y=${row.y} size=${15} /></g>`;
+  const out = row.mark === "sent";
+  return html`<path class="arrowhead ${row.kind}" d=${out ? `M${x - 4} ${row.y - 5}L${x + 6} ${row.y}L${x - 4} ${row.y + 5}z` : `M${x + 4} ${row.y - 5}L${x - 6} ${row.y}L${x + 4} ${row.y + 5}z`} />`;
 }

@@ -3,13 +3,14 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./preact-htm.js";
 import { watch } from "./api.js";
 
-/** What is seen at a path, looked at every so many milliseconds; null is no path. `again()` looks at once. */
+/** What is seen at a path, looked at every so many milliseconds: a number, or a function of what was seen; no path is null. `again()` looks at once. */
 export function useLive(path, every) {
   const [seen, setSeen] = useState({ path: null });
   const watched = useRef(null);
   useEffect(() => {
     if (!path) return undefined;
-    watched.current = watch(path, every, (latest) => setSeen({ ...latest, path }));
+    const pace = typeof every === "function" ? every : () => every;
+    watched.current = watch(path, pace, (latest) => setSeen({ ...latest, path }));
     return () => watched.current.stop();
   }, [path, every]);
   const current = seen.path === path ? seen : { body: null, problem: null, lost: null, at: null };
@@ -30,11 +31,11 @@ export function useNow(every = 1000) {
 
 const KINDS = {
   going: ["RUNNING", "CREATED", "PENDING_PAYMENT", "PAYMENT_AUTHORIZED", "READY_FOR_PICKUP", "ACCEPTED", "COLLECTED", "ON_THE_WAY", "DELIVERED"],
-  done: ["DONE", "COMPLETED", "CAPTURED", "AUTHORIZED"],
+  done: ["DONE", "COMPLETED", "CAPTURED", "AUTHORIZED", "redriven"],
   undoing: ["COMPENSATING"],
   undone: ["COMPENSATED", "RELEASED", "REFUNDED"],
-  failed: ["FAILED"],
-  ended: ["CANCELLED", "TIMED_OUT"],
+  failed: ["FAILED", "waiting"],
+  ended: ["CANCELLED", "TIMED_OUT", "dismissed"],
   idle: ["PENDING", "SKIPPED"],
 };
 const KIND_OF = Object.fromEntries(Object.entries(KINDS).flatMap(([kind, states]) => states.map((state) => [state, kind])));
@@ -73,6 +74,9 @@ export function clock(time) {
 /** A moment in the reader's zone; in UTC and to the millisecond on hover. */
 export const Time = ({ at, none = "–" }) =>
   at ? html`<time datetime=${at} title=${`${new Date(at).toISOString()} (UTC)`}>${clock(at)}</time>` : html`<span>${none}</span>`;
+
+/** A sentence of the API's, whose moments are shown as all others are. */
+export const Said = ({ text }) => html`<span>${text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? html`<${Time} at=${part} />` : part))}</span>`;
 
 /** A stretch of time in one or two units. */
 export function duration(ms) {
