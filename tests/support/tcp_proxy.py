@@ -51,10 +51,14 @@ class TcpProxy:
     def wait_until_passing(self) -> None:
         self._passing.wait()
 
+    def forget(self, pair: "_Pair") -> None:
+        """A pair has come to its end by itself."""
+        with suppress(ValueError):
+            self._pairs.remove(pair)
+
     def _end(self, *, reset: bool) -> None:
-        for pair in self._pairs:
+        for pair in tuple(self._pairs):
             pair.close(reset=reset)
-        self._pairs.clear()
 
 
 class _Pair:
@@ -62,16 +66,27 @@ class _Pair:
 
     def __init__(self, proxy: TcpProxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy, self._client, self._server = proxy, client, server
-        self._answers_are_lost = False
+        self._answers_are_lost = self._is_reset = False
 
     def start(self) -> None:
-        for pump in (self._up, self._down):
-            threading.Thread(target=pump, daemon=True).start()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        up = threading.Thread(target=self._up, daemon=True)
+        up.start()
+        self._down()
+        up.join()
+        for end in (self._client, self._server):
+            end.close()
+        self._proxy.forget(self)
 
     def close(self, *, reset: bool) -> None:
         with suppress(OSError):
             if reset:
+                self._is_reset = True
                 self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESETTING)
+                # Wakes whoever reads from it, which closing alone does not.
+                self._client.shutdown(socket.SHUT_RD)
                 self._client.close()
             else:
                 self._client.shutdown(socket.SHUT_RDWR)
@@ -95,7 +110,7 @@ class _Pair:
                     break
                 self._proxy.wait_until_passing()
                 self._client.sendall(data)
-        self.close(reset=self._answers_are_lost)
+        self.close(reset=self._answers_are_lost or self._is_reset)
 
 
 def connections(
