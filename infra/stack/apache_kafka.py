@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,24 +188,26 @@ def start_kafka(folder: Path, port: int, log: Path, service: Mapping[str, Any]) 
 def run() -> int:
     """Keep Apache Kafka running until Ctrl-C or SIGTERM, its data in DATA_DIR; return the exit code.
 
-    One that has ended is started again, as everything of `make run` is, unless it doesn't start.
+    One that has been there and has ended is started again, without limit, as everything of `make run` is.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     service = kafka_service()
     folder = data_dir() / "apache-kafka"
     log = folder / "kafka.log"
     port = int(str(service["environment"]["KAFKA_ADVERTISED_LISTENERS"]).partition(",")[0].rpartition(":")[2])
+    start = partial(start_kafka, folder, port, log, service)
     process: ServerProcess | None = None
     try:
         install(service)
         make_private_folder(folder)
+        say(f"Apache Kafka {version_of(service)} starts")
+        kafka, process = start()
         while True:
-            say(f"Apache Kafka {version_of(service)} starts")
-            kafka, process = start_kafka(folder, port, log, service)
             say(f"Apache Kafka {version_of(service)} runs until Ctrl-C; its log is {log}", f"KAFKA_BROKERS={kafka.bootstrap}")
             while process.exit_code is None:
                 time.sleep(0.2)
             complain("make kafka: Apache Kafka has ended by itself and is started again", *last_lines(LogFile(log)).split("\n"))
+            process = _started_again(start)
     except BrokerError as error:
         complain(*f"make kafka: {error}".split("\n"))
         return 1
@@ -213,6 +216,14 @@ def run() -> int:
     finally:
         if process is not None:
             process.stop()
+
+
+def _started_again(start: Callable[[], tuple[ApacheKafka, ServerProcess]]) -> ServerProcess:
+    while True:
+        try:
+            return start()[1]
+        except BrokerError as error:
+            complain(*f"make kafka: {error}; it is started once more".split("\n"))
 
 
 def fetch() -> int:

@@ -64,19 +64,29 @@ class Ended:
         self.stopped = True
 
 
-def test_one_that_has_ended_is_started_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_that_has_ended_is_started_again_also_where_that_fails_at_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     processes = [Ended(-9), Ended(-9), Ended(None)]
-    started = iter(processes)
+    started = iter([processes[0], BrokerError("it is slow"), *processes[1:]])
+
+    def start(folder: Path, port: int, *_: object) -> tuple[ApacheKafka, Ended]:
+        process = next(started)
+        if isinstance(process, BrokerError):
+            raise process
+        return ApacheKafka(folder, port, kafka_service()), process
+
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     monkeypatch.setattr(apache_kafka, "install", lambda _: None)
+    monkeypatch.setattr(apache_kafka, "start_kafka", start)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(apache_kafka, "start_kafka", lambda folder, port, *_: (ApacheKafka(folder, port, kafka_service()), next(started)))
 
     assert apache_kafka.run() == 0
 
     shown = capsys.readouterr()
     assert shown.out.count("KAFKA_BROKERS=127.0.0.1:9092") == 3
     assert shown.err.count("has ended by itself and is started again") == 2
+    assert "it is slow; it is started once more" in shown.err
     assert [each.stopped for each in processes] == [False, False, True]
 
 
