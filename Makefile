@@ -94,7 +94,7 @@ test-fast: venv ## run the tests that need no database and no broker
 test-ground: venv ## run the tests that use a server on the oldest and newest PostgreSQL and Apache Kafka, or on DATABASE_URL=… KAFKA_BROKERS=…
 	@$(PY) -m tests.ground
 
-chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing may be lost: make chaos MINUTES=3 ORDERS=600 SEED=1, also KAFKA_BROKERS=…
+chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing may be lost: make chaos MINUTES=3 ORDERS=600 SEED=1, also KAFKA_BROKERS=… or STAGE=home
 	@$(PY) -m tests.chaos
 
 crash-matrix: venv ## kill whoever works at every operation of every path, and check what is left: ONLY=create POINT=http:4 for one

@@ -26,6 +26,8 @@ COMPOSE = ROOT / "docker-compose.yml"
 JARS = ROOT / ".tools" / "kafka"
 OLDEST_JAVA = 17
 START_PATIENCE_SECONDS = 60.0
+# One that was killed first reads its log, on a machine that has other work.
+RESTART_PATIENCE_SECONDS = 300.0
 INSTALL_PATIENCE_SECONDS = 600.0
 COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 # Kafka's own jars bring Log4j but not what lets SLF4J find it.
@@ -161,10 +163,12 @@ def missing_tools() -> list[str]:
     return maven if version and int(version[1]) >= OLDEST_JAVA else [needed, *maven]
 
 
-def start_kafka(folder: Path, port: int, log: Path, service: Mapping[str, Any]) -> tuple[ApacheKafka, ServerProcess]:
+def start_kafka(
+    folder: Path, port: int, log: Path, service: Mapping[str, Any], patience: float = START_PATIENCE_SECONDS
+) -> tuple[ApacheKafka, ServerProcess]:
     """Start Apache Kafka and wait until it answers; the caller stops the process. The jars of its version must be there: `install`.
 
-    Raises BrokerError with the end of its log if it doesn't answer within 60 s, or if the port is taken.
+    Raises BrokerError with the end of its log if it doesn't answer within `patience` seconds, or if the port is taken.
     """
     if (reason := refusal(port)) is not None:
         raise BrokerError(f"KAFKA_PORT: {HOST}:{port} can't be used: {reason}")
@@ -172,7 +176,7 @@ def start_kafka(folder: Path, port: int, log: Path, service: Mapping[str, Any]) 
     kafka.prepare()
     output = LogFile(log)
     process = ServerProcess(kafka.command(), output)
-    deadline = time.monotonic() + START_PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     try:
         while not accepts(HOST, port):
             if process.exit_code is not None or time.monotonic() > deadline:
@@ -196,6 +200,7 @@ def run() -> int:
     log = folder / "kafka.log"
     port = int(str(service["environment"]["KAFKA_ADVERTISED_LISTENERS"]).partition(",")[0].rpartition(":")[2])
     start = partial(start_kafka, folder, port, log, service)
+    again = partial(start, patience=RESTART_PATIENCE_SECONDS)
     process: ServerProcess | None = None
     try:
         install(service)
@@ -207,7 +212,7 @@ def run() -> int:
             while process.exit_code is None:
                 time.sleep(0.2)
             complain("make kafka: Apache Kafka has ended by itself and is started again", *last_lines(LogFile(log)).split("\n"))
-            process = _started_again(start)
+            process = _started_again(again)
     except BrokerError as error:
         complain(*f"make kafka: {error}".split("\n"))
         return 1

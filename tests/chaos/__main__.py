@@ -1,6 +1,7 @@
 """`make chaos`: a whole stack under load while its parts are killed, frozen and cut off; nothing may be lost.
 
-`make chaos MINUTES=3 ORDERS=600 SEED=1`, also on the Apache Kafka of `make kafka` by `KAFKA_BROKERS=…`. Returns 1 where anything was lost.
+`make chaos MINUTES=3 ORDERS=600 SEED=1`, also on the Apache Kafka of `make kafka` by `KAFKA_BROKERS=…`, or by `STAGE=home` on the emulated
+AWS. Returns 1 where anything was lost.
 """
 
 import os
@@ -8,12 +9,18 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from infra.console import complain, say
+from infra.deploy.errors import DeployError
+from infra.deploy.release import STAGE
 from infra.stack.files import make_private_folder
 from infra.stack.settings import data_dir
-from tests.chaos.place import Options, own_stack
+from tests.chaos.deployed import CATALOGUE, PACE, deployed
+from tests.chaos.place import Options, Place, own_stack
 from tests.chaos.report import keep, table
 from tests.chaos.run import Chaos
 from tests.support.stack import StackFailedError
@@ -27,13 +34,13 @@ def main() -> int:
     minutes = float(os.environ.get("MINUTES") or MINUTES)
     seed = int(os.environ.get("SEED") or time.time())
     orders = int(os.environ.get("ORDERS") or minutes * ORDERS_A_MINUTE)
-    options = Options(minutes * 60, orders, seed, kafka_brokers=os.environ.get("KAFKA_BROKERS", ""))
+    options, place_of = _place(minutes * 60, orders, seed)
     folder = _folder(seed)
     say(f"chaos for {minutes:g} minutes over {orders} orders, SEED={seed}; data in {folder}")
     try:
-        with own_stack(options, folder / "stack") as place:
+        with place_of(folder / "stack") as place:
             outcome = Chaos(place, options, say).run()
-    except StackFailedError as error:
+    except (StackFailedError, DeployError) as error:
         complain(*f"make chaos: {error}".split("\n"))
         return 1
     except KeyboardInterrupt:
@@ -41,10 +48,18 @@ def main() -> int:
     say(*table(outcome))
     if outcome.findings:
         keep(outcome, seed, folder / "log.jsonl")
-        say(f"what every client saw: {folder / 'log.jsonl'}; the data and logs of the stack: {folder / 'stack'}")
+        say(f"what every client saw, and what was found: {folder / 'log.jsonl'}; beside it what is left of the stack")
         return 1
     shutil.rmtree(folder)
     return 0
+
+
+def _place(seconds: float, orders: int, seed: int) -> tuple[Options, Callable[[Path], AbstractContextManager[Place]]]:
+    """What the environment asks for, and what that is made on."""
+    if os.environ.get("STAGE") == STAGE:
+        return Options(seconds, orders, seed, CATALOGUE, PACE), deployed
+    options = Options(seconds, orders, seed, kafka_brokers=os.environ.get("KAFKA_BROKERS", ""))
+    return options, partial(own_stack, options)
 
 
 def _folder(seed: int) -> Path:

@@ -16,7 +16,8 @@ from uuid import uuid4
 from infra.stack import devkeys
 from tests.support.history import Request
 
-PATIENCE_SECONDS, LONGEST_WAIT = 5.0, 20
+PATIENCE_SECONDS, EMULATED_PATIENCE_SECONDS = 5.0, 20.0
+PROBLEM = "application/problem+json"
 # Between a request and its repetition.
 PAUSE_SECONDS = (0.2, 1.0)
 TOO_BUSY = (429, 503)
@@ -40,10 +41,14 @@ class Log:
 
 
 class Service:
-    """Where the API is just now, and who may give tokens for it; `port` is where clients connect, which may be a proxy's."""
+    """Where the API is just now, and who may give tokens for it; `port` is where clients connect, which may be a proxy's.
 
-    def __init__(self, url: Callable[[], str], port: int, data_dir: Path, log: Log) -> None:
-        self._url, self._port, self._data_dir, self._log = url, port, data_dir, log
+    With `emulated` an error that is no problem of the API's is the emulator's own, which tells nothing of what has happened.
+    """
+
+    def __init__(self, url: Callable[[], str], port: int, data_dir: Path, log: Log, *, emulated: bool = False) -> None:
+        self._url, self._port, self._data_dir, self._log, self._emulated = url, port, data_dir, log, emulated
+        self.patience = EMULATED_PATIENCE_SECONDS if emulated else PATIENCE_SECONDS
         self.ending = threading.Event()
 
     def person(self, sub: str, role: str, random: Random) -> "Person":
@@ -56,6 +61,8 @@ class Service:
             connection.request(method, f"{urlsplit(self._url()).path}{path}", body, headers)
             response = connection.getresponse()
             text = response.read()
+            if self._emulated and response.status >= 400 and response.getheader("Content-Type") != PROBLEM:
+                raise HTTPException(f"no answer of the API's: {response.status}")
             return response.status, _parsed(text), response.getheader("Idempotency-Replayed") == "true"
 
     def log(self, request: Request) -> Request:
@@ -78,7 +85,7 @@ class Person:
         headers |= {name: value for name, value in given.items() if value}
         text, start = None if body is None else json.dumps(body).encode(), time.monotonic()
         try:
-            status, answer, replayed = self._service.send(method, path, text, headers, PATIENCE_SECONDS + (wait or 0))
+            status, answer, replayed = self._service.send(method, path, text, headers, self._service.patience + (wait or 0))
         except (OSError, HTTPException):
             status, answer, replayed = None, None, False
         end = time.monotonic()
@@ -93,9 +100,9 @@ class Person:
             if _known(request) or time.monotonic() > deadline or self.pause():
                 return request
 
-    def pause(self) -> bool:
+    def pause(self, longest: float = PAUSE_SECONDS[1]) -> bool:
         """Wait a moment; whether the run ends."""
-        return self._service.ending.wait(self._random.uniform(*PAUSE_SECONDS))
+        return self._service.ending.wait(self._random.uniform(PAUSE_SECONDS[0], longest))
 
 
 def _known(request: Request) -> bool:

@@ -66,7 +66,10 @@ class Proxied(NamedTuple):
 
 @dataclass
 class Saboteur:
-    """Makes faults in a thread of its own, until `stop`. `pid_of` says which process a part is, `killed` is told what was killed."""
+    """Makes faults in a thread of its own, until `stop`.
+
+    `pid_of` says which process a part is, or which one has started the functions; `killed` is told what was killed.
+    """
 
     faults: Sequence[Fault]
     pid_of: Callable[[str], int | None]
@@ -131,7 +134,7 @@ class Saboteur:
         begin()
 
     def _process(self, target: str) -> psutil.Process:
-        pid = self.pid_of("triggers" if target == FUNCTION else target)
+        pid = self.pid_of(target)
         if pid is None:
             raise ProcessLookupError(target)
         process = psutil.Process(pid)

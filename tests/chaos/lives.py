@@ -14,7 +14,7 @@ ON_THE_WAY = (("ACCEPTED", "COLLECTED"), ("COLLECTED", "ON_THE_WAY"), ("ON_THE_W
 ENDS = ("COMPLETED", "CANCELLED", "TIMED_OUT")
 WAITS = (None, None, 3, 10)
 # How often somebody looks again for a status that is not there yet.
-LOOKS = 40
+LOOKS, LONGEST_PAUSE_SECONDS = 20, 3.0
 
 
 class Life:
@@ -131,7 +131,7 @@ class Life:
             order = self._look(self._random.choice((self._customer, self._admin)))
             if order and order["activeSagaId"] is None and (order["orderStatus"] in wanted or order["orderStatus"] in ENDS):
                 return bool(order["orderStatus"] in wanted)
-            if self._customer.pause():
+            if self._customer.pause(LONGEST_PAUSE_SECONDS):
                 break
         return False
 

@@ -11,7 +11,8 @@ from infra.stack.ports import HOST, free_port
 from tests.chaos.clients import Log, Service
 from tests.chaos.faults import CATALOGUE, PACE, Pace, Proxied, listening
 from tests.support import proxy, tcp_proxy
-from tests.support.stack import Stack
+from tests.support.history.reading import has_events
+from tests.support.stack import Stack, StackFailedError
 
 # A command is waited for 1 + 2 + 4 + 8 + 16 seconds, longer than any one fault takes.
 SETTINGS = {
@@ -38,7 +39,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Place:
-    """A stack that a run is made on. `direct` is its database past the proxy."""
+    """A stack that a run is made on; `database` and `bootstrap` lead past its proxies."""
 
     service: Service
     log: Log
@@ -46,8 +47,11 @@ class Place:
     bootstrap: str
     pid_of: Callable[[str], int | None]
     proxies: Mapping[str, Proxied]
-    broker_keeps: bool
+    sweep_seconds: float
+    broker_keeps: bool = False
     """Whether the broker has on disk what it has acknowledged."""
+    functions: str = "triggers"
+    """The part among whose processes the functions are."""
 
 
 class BehindProxies(Stack):
@@ -60,6 +64,8 @@ def own_stack(options: Options, folder: Path) -> Iterator[Place]:
     http, postgres = free_port(), free_port()
     given = urlsplit(f"//{options.kafka_brokers}").port if options.kafka_brokers else None
     kafka = given or free_port()
+    if given and has_events(f"{HOST}:{given}"):
+        raise StackFailedError("KAFKA_BROKERS: the broker has events of another stack; start one with a DATA_DIR of its own")
     with ExitStack() as open_:
         before = {name: open_.enter_context(tcp_proxy.before(port)) for name, port in (("http", http), ("postgres", postgres))}
         broker = open_.enter_context(proxy.standing_before(kafka))
@@ -77,5 +83,6 @@ def own_stack(options: Options, folder: Path) -> Iterator[Place]:
             bootstrap=f"{HOST}:{kafka}",
             pid_of=lambda part: (stack.run_json()[part] or {}).get("pid") or listening(kafka),
             proxies={**proxies, "kafka": Proxied(broker.stall, broker.release, broker.cut)},
+            sweep_seconds=options.settings["SWEEP_SECONDS"],
             broker_keeps=given is not None,
         )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from infra.operator.audit import examine
 from infra.stack.running import operator_session
-from tests.chaos.faults import Saboteur, plan
+from tests.chaos.faults import FUNCTION, Saboteur, plan
 from tests.chaos.lives import Life
 from tests.chaos.place import Options, Place
 from tests.chaos.report import Outcome
@@ -21,6 +21,8 @@ from tests.support.history.reading import EventReader, reading_events, tables
 
 PEOPLE = 96
 LIVES_END_SECONDS, SETTLE_SECONDS, EVENTS_SECONDS, RETRY_SECONDS = 120.0, 180.0, 30.0, 10.0
+# Besides: as often may the clock have to come by.
+SETTLE_SWEEPS = 7
 PROGRESS_SECONDS = 5.0
 # What waits for nobody: held by a saga, open until its time is over, delivered until the clock completes it; and messages to be sent.
 UNSETTLED = sa.text("""
@@ -49,7 +51,7 @@ class Chaos:
         options, place = self._options, self._place
         with reading_events(place.bootstrap) as events:
             faults = plan(options.seed, options.seconds, options.catalogue, options.pace)
-            saboteur = Saboteur(faults, place.pid_of, place.proxies, partial(self._killed, events), Random(options.seed))
+            saboteur = Saboteur(faults, self._pid_of, place.proxies, partial(self._killed, events), Random(options.seed))
             saboteur.start()
             try:
                 self._load(saboteur)
@@ -65,9 +67,12 @@ class Chaos:
         """What the history checker and the audit find, and dead letters, which nobody has given cause for."""
         requests = [request for request in self._place.log.requests if request.path.startswith("/api/orders")]
         run = Run(requests=requests, readings=self.readings, may_lose=self._lossy, **tables(self._place.database))
-        audited, _ = examine(self._place.database, timedelta(seconds=self._options.settings["SWEEP_SECONDS"]))
+        audited, _ = examine(self._place.database, timedelta(seconds=self._place.sweep_seconds))
         found = [Finding(each.rule, str(each.order_id), each.detail) for each in audited]
         return [*violations(run), *found, *(Finding("no_dead_letters", row[0], row[1]) for row in self._rows(DEAD_LETTERS))]
+
+    def _pid_of(self, target: str) -> int | None:
+        return self._place.pid_of(self._place.functions if target == FUNCTION else target)
 
     def _killed(self, events: EventReader, target: str) -> None:
         if target == "kafka" and not self._place.broker_keeps:
@@ -109,7 +114,7 @@ class Chaos:
             seconds = time.monotonic() - begun
             if not any(left):
                 return seconds, []
-            if seconds > SETTLE_SECONDS:
+            if seconds > SETTLE_SECONDS + SETTLE_SWEEPS * self._place.sweep_seconds:
                 return seconds, [Finding("at_rest", None, f"after {seconds:.0f} s without faults {left._asdict()} had not come to rest")]
             if time.monotonic() - retried > RETRY_SECONDS:
                 retried = time.monotonic()

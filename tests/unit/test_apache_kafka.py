@@ -70,7 +70,7 @@ def test_one_that_has_ended_is_started_again_also_where_that_fails_at_first(
     processes = [Ended(-9), Ended(-9), Ended(None)]
     started = iter([processes[0], BrokerError("it is slow"), *processes[1:]])
 
-    def start(folder: Path, port: int, *_: object) -> tuple[ApacheKafka, Ended]:
+    def start(folder: Path, port: int, *_: object, **__: object) -> tuple[ApacheKafka, Ended]:
         process = next(started)
         if isinstance(process, BrokerError):
             raise process

@@ -51,6 +51,16 @@ def _key(client: str, key: str, response: Mapping[str, Any]) -> Key:
     return Key(client, key, response.get("status", 0), json.loads(response["body"]) if response.get("body") else None)
 
 
+def has_events(bootstrap: str) -> bool:
+    """Whether a broker has events of an earlier run."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap)
+    try:
+        partitions = [TopicPartition(ORDER_EVENTS, number) for number in consumer.partitions_for_topic(ORDER_EVENTS) or ()]
+        return any(consumer.end_offsets(partitions).values()) if partitions else False
+    finally:
+        consumer.close()
+
+
 class EventReader:
     """Reads `order-events` from its beginning in a thread of its own, however often the broker is away; `readings` is what it was given."""
 
