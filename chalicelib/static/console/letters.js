@@ -80,6 +80,7 @@ export function LetterPage({ id }) {
       <section class="card" aria-label="The dead letter">
         <${LetterFacts} letter=${letter} />
         <${LetterDeeds} letter=${letter} done=${live.again} />
+        <h2>The record</h2>
         <${Record} letter=${letter} />
       </section>`}<//>`;
 }

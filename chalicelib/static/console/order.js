@@ -73,12 +73,15 @@ function OrderDeed({ action, done }) {
   return html`<${Deed} deed=${deed} ...${allowedBy(action)} done=${done} />`;
 }
 
+/** What was ordered. Each name stands for itself: one that is written from right to left turns nothing beside it round. */
+export const Food = ({ items }) => items.map((item, index) => html`${index > 0 && ", "}${item.quantity} × <bdi>${item.name}</bdi>`);
+
 export const OrderFacts = ({ order }) => html`
   <${Facts} rows=${[
     ["Status", html`<${State} of=${order.orderStatus} />`],
     ["Payment", html`<${State} of=${order.paymentStatus} />`],
     ["Total", `${money(order.total, order.currency)} (food ${order.foodFee}, delivery ${order.deliveryFee})`],
-    ["Food", order.foodItems.map((item) => `${item.quantity} × ${item.name}`).join(", ")],
+    ["Food", html`<${Food} items=${order.foodItems} />`],
     ["From", order.storeLocation],
     ["To", order.deliveryLocation],
     ["Customer", order.customerId],

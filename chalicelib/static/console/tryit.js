@@ -4,7 +4,7 @@
 import { html, useState } from "./preact-htm.js";
 import { ask, newId } from "./api.js";
 import { allowedBy } from "./deeds.js";
-import { useTimeline } from "./order.js";
+import { Food, useTimeline } from "./order.js";
 import { SagaDiagram } from "./pictures.js";
 import { Empty, Freshness, Heading, Loaded, Problem, Said, State, money } from "./ui.js";
 
@@ -109,7 +109,7 @@ function CustomerView({ timeline, again }) {
 
 const Card = ({ order }) => html`
   <div class="order-card">
-    <p><strong>${order.foodItems.map((item) => `${item.quantity} × ${item.name}`).join(", ")}</strong></p>
+    <p><strong><${Food} items=${order.foodItems} /></strong></p>
     <p class="small">${order.storeLocation} → ${order.deliveryLocation}</p>
     <p>${money(order.total, order.currency)}</p>
     <p><${State} of=${order.orderStatus} /></p>
