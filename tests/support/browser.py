@@ -22,6 +22,9 @@ FLAGS = (
 )
 # For whatever a page waits for; a loaded machine may be slow.
 PATIENCE_MS = 15_000
+SPILLING = """() => [...document.querySelectorAll('dd, td, p, li, button')]
+  .filter(each => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === 'visible' && each.checkVisibility())
+  .map(each => each.innerText)"""
 # Only what is really loaded: `data:` and `blob:` come from the page itself.
 LOADED = ("http", "https", "ws", "wss")
 # Whoever reads the page is neither at UTC nor where dates are written as in America.
@@ -118,6 +121,11 @@ def barriers(page: Any, *rules: str) -> list[str]:
 def width(page: Any) -> int:
     """How wide the page is, with what can only be reached by scrolling sideways."""
     return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def spilling(page: Any) -> list[str]:
+    """The texts of the page that stand out over what they stand in, and so over what is beside it."""
+    return list(page.evaluate(SPILLING))
 
 
 if __name__ == "__main__":

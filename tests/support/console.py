@@ -1,5 +1,6 @@
 """The console in a browser, as its readers use it: by the roles and names that a screen reader tells."""
 
+import re
 from typing import Any
 
 from tests.support.api import Api
@@ -45,3 +46,9 @@ def tab_to(page: Any, target: Any, most: int = 40) -> None:
         if target.count() and target.evaluate(FOCUSED):
             return
     raise AssertionError(f"{target} can't be reached by the Tab key")
+
+
+def events_of(page: Any) -> Any:
+    """The table of all that has happened to an order, which its page keeps folded."""
+    page.get_by_text(re.compile(r"^\d+ events$")).click()
+    return page.get_by_role("table", name="All that has happened to the order")

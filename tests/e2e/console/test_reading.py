@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Visits
-from tests.support.browser import barriers, expect, width
-from tests.support.console import PHONE, SHIFTED, WATCH_SHIFTS, signed_in, tab_to, token_of
-from tests.support.console_scene import Scene
+from tests.support.browser import barriers, expect, spilling, width
+from tests.support.console import PHONE, SHIFTED, WATCH_SHIFTS, address, events_of, signed_in, tab_to, token_of
+from tests.support.console_scene import HOSTILE, Scene
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.tool("browser")
@@ -19,13 +19,23 @@ pytestmark = pytest.mark.tool("browser")
 @pytest.fixture(scope="module")
 def addresses(things: Scene) -> dict[str, str]:
     """Every page of the console, each with something to show."""
-    things.suspended()
-    things.dead_letter("user-events", b"no CloudEvent")
+    order_id, saga_id = things.suspended()
+    waiting_id, _ = things.waiting()
+    letter = things.dead_letter("user-events", b"no CloudEvent")
+    declined = things.order("declined_1")
     return {
         "board": "/board",
         "orders": "/orders",
+        "an order that is completed": f"/orders/{things.completed()}",
+        "an order that waits": f"/orders/{waiting_id}",
         "sagas": "/sagas",
-        "no page": "/nowhere",
+        "a saga that is suspended": f"/sagas/{saga_id}",
+        "a saga that was undone": f"/sagas/{things.saga_of(declined)}",
+        "suspended sagas": "/suspended",
+        "dead letters": "/dead-letters",
+        "a dead letter": f"/dead-letters/{letter}",
+        "what a search finds": "/search?q=cust_1",
+        "an order that is tried": f"/try/{order_id}",
         "an order that is not there": "/orders/01a226dd-75c8-70f4-8ced-000000000000",
     }
 
@@ -42,7 +52,7 @@ def test_every_page_is_readable_for_everybody_light_and_dark_and_on_a_phone(visi
         page.emulate_media(color_scheme="dark")
         found[f"{name}, dark"] = barriers(page, "color-contrast")
         page.set_viewport_size(PHONE)
-        found[f"{name}, on a phone"] = [] if width(page) == PHONE["width"] else f"{width(page)} px wide"
+        found[f"{name}, on a phone"] = spilling(page) or width(page) - PHONE["width"]
         page.set_viewport_size({"width": 1280, "height": 720})
 
     assert {name: each for name, each in found.items() if each} == {}
@@ -60,6 +70,21 @@ def test_an_order_is_watched_until_it_is_finished(visits: Visits, token: str, th
     things.complete(order_id)
 
     expect(status_of(page)).to_have_text("COMPLETED")
+    picture = page.get_by_role("img", name=re.compile(r"Timeline of \d+ events"))
+    for word in ("payment.authorize", "payment.authorized", "escrow.release", "create_order COMPLETED", "complete_order COMPLETED"):
+        expect(picture.get_by_text(word, exact=True).first).to_be_visible()
+    expect(events_of(page).get_by_text("sent: escrow.release")).to_be_visible()
+    page.get_by_role("region", name="Sagas").get_by_role("link", name="complete_order").click()
+    expect(page.get_by_role("img", name=re.compile("^Path of complete_order, which is COMPLETED: validate_runner DONE; "))).to_be_visible()
+
+
+def test_the_board_leads_to_what_needs_an_operator(visits: Visits, token: str, addresses: dict[str, str]) -> None:
+    page = signed_in(visits(), token, "/board")
+
+    expect(page.get_by_role("region", name="Suspended sagas")).to_contain_text("needs attention")
+    page.get_by_role("link", name="Dead letters").last.click()
+    expect(page.get_by_role("heading", name=re.compile("^Unintelligible"))).to_be_visible()
+    assert address(page) == "#/dead-letters"
 
 
 def test_a_board_on_which_nothing_moves_is_answered_by_304(visits: Visits, token: str) -> None:
@@ -67,6 +92,52 @@ def test_a_board_on_which_nothing_moves_is_answered_by_304(visits: Visits, token
 
     with page.expect_response(lambda response: response.url.endswith("/api/board") and response.status == 304, timeout=15_000):
         pass
+
+
+def test_names_that_look_like_markup_are_text_on_every_page(visits: Visits, token: str, things: Scene) -> None:
+    text = "".join(HOSTILE[:3])
+    order_id = things.order(
+        foodItems=[{"name": name, "price": "1.00", "quantity": 1} for name in HOSTILE], storeLocation=text, deliveryLocation=HOSTILE[3]
+    )
+    cancelled = things.api().call("POST", f"/api/orders/{order_id}/cancel", {"reason": "".join(HOSTILE[:3])}, wait=20)
+    assert cancelled.status == 200, cancelled
+    headers = [("ce_type", HOSTILE[0].encode()), (HOSTILE[1], HOSTILE[3].encode())]
+    letter = things.dead_letter("payment-events", "".join(HOSTILE).encode(), order_id.encode(), headers)
+    page = signed_in(visits(viewport=PHONE), token)
+
+    for place, shown in {
+        f"/orders/{order_id}": (*HOSTILE, text),
+        f"/sagas/{things.saga_of(order_id)}": (),
+        f"/dead-letters/{letter}": HOSTILE[:5],
+        "/dead-letters": HOSTILE[:1],
+    }.items():
+        show(page, place)
+        words = page.locator("main").inner_text()
+        assert [name for name in shown if name not in words] == [], place
+        assert (width(page), page.locator("main script, main img").count()) == (PHONE["width"], 0), place
+    assert page.evaluate("window.ran") is None
+    show(page, f"/orders/{order_id}")
+    expect(page.locator("bdi")).to_have_text(list(HOSTILE))
+
+
+def test_what_is_found_has_an_address_that_can_be_sent_to_a_colleague(stack: Stack, visits: Visits, token: str, things: Scene) -> None:
+    order_id = things.order("cust_found")
+    saga_id = things.saga_of(order_id)
+    page = signed_in(visits(), token)
+
+    for text, kind in {order_id: "Order", saga_id: "Saga", "cust_found": "Customer"}.items():
+        page.get_by_role("searchbox", name="Search by an id").fill(text)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status").get_by_text(f"found for {text}.")).to_be_visible()
+        expect(page.locator("main").get_by_text(kind, exact=True).first).to_be_visible()
+    page.get_by_role("link", name="All orders of this customer").click()
+    page.get_by_role("link", name=order_id).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(order_id)
+
+    colleague = visits().page(page.url)
+    colleague.get_by_label("Token").fill(token_of(stack, "admin", "ops_2"))
+    colleague.get_by_role("button", name="Sign in").click()
+    expect(colleague.get_by_role("heading", level=1)).to_contain_text(order_id)
 
 
 def test_a_customer_sees_what_is_theirs_and_is_told_of_nothing_else(stack: Stack, visits: Visits, things: Scene) -> None:
@@ -120,7 +191,7 @@ def test_nothing_on_a_page_shifts_when_it_is_looked_at_again(visits: Visits, tok
     page = signed_in(visit, token)
     page.evaluate(WATCH_SHIFTS)
 
-    for name in ("board", "sagas"):
+    for name in ("board", "a saga that is suspended"):
         with page.expect_response(lambda response: "/api/" in response.url and response.ok):
             page.evaluate("place => { location.hash = place }", addresses[name])
         for _ in range(2):
