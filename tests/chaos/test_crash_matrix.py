@@ -25,8 +25,14 @@ BEGINNERS = {
     "audit": "audit_invariants",
 }
 WITHOUT_COMMANDS = ("status", "dismissal", "poison", "purge", "audit")
+# Whose first reply is not one of the user service.
+REPLIES_OF_OTHERS = {
+    **dict.fromkeys(("cancel-acceptance", "cancel-open", "cancel-accepted", "cancel-on-its-way"), "on_escrow_events"),
+    **dict.fromkeys(("accept-timeout", "expiry", "operator-compensate", "redrive"), "on_escrow_events"),
+    "operator-compensate-silent": "on_payment_events",
+}
 # So many instants each has on every path on which it works.
-BEGINNERS_INSTANTS, PARTNERS_INSTANTS, POLLERS_INSTANTS = 8, 6, 4
+BEGINNERS_INSTANTS, FUNCTIONS_INSTANTS, PARTNERS_INSTANTS, POLLERS_INSTANTS = 8, 10, 6, 4
 
 pytestmark = pytest.mark.timeout(300)
 log = logging.getLogger(__name__)
@@ -43,6 +49,7 @@ def some_instant(path: SagaPath, dice: random.Random) -> Instant:
     """An instant to which somebody comes on that path."""
     instants = [(BEGINNERS.get(path.name, "http"), number) for number in range(BEGINNERS_INSTANTS)]
     if path.name not in WITHOUT_COMMANDS:
+        instants += [(REPLIES_OF_OTHERS.get(path.name, "on_user_events"), number) for number in range(FUNCTIONS_INSTANTS)]
         instants += [("partners", number) for number in range(PARTNERS_INSTANTS)]
         instants += [("pollers", number) for number in range(POLLERS_INSTANTS)]
     return Instant(*dice.choice(instants), label="some operation")

@@ -21,8 +21,9 @@ from tests.crash_matrix.board import Instant
 from tests.crash_matrix.history import Outcome
 from tests.crash_matrix.lane import Lane, running
 from tests.crash_matrix.paths import PATHS, SagaPath
-from tests.crash_matrix.run import NotTaken, catalogue, crash_at
+from tests.crash_matrix.run import catalogue, crash_at
 from tests.crash_matrix.table import reds, table
+from tests.crash_matrix.walk import Wrong
 from tests.support.servers import TEMPLATE, a_broker, a_given_kafka, a_postgres
 
 POINTS_AT_ONCE = 12
@@ -30,24 +31,26 @@ POINTS_AT_ONCE = 12
 
 def main() -> int:
     """Walk, print, and return the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     only, points = os.environ.get("ONLY", "").split(), os.environ.get("POINT", "").split()
     paths = [path for path in PATHS if not only or path.name in only]
     if unknown := set(only) - {path.name for path in PATHS}:
         complain(f"make crash-matrix: ONLY knows {', '.join(path.name for path in PATHS)}, not {', '.join(sorted(unknown))}")
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crash-matrix-") as folder, lanes(Path(folder)) as at_work:
         matrix = Matrix(at_work, points)
         try:
             matrix.walk(paths)
-        except NotTaken as error:
-            complain(f"make crash-matrix: nobody was killed, and yet: {error}")
-            return 1
+        except Wrong as error:
+            complain(f"make crash-matrix: before anybody was killed: {error}")
+        except KeyboardInterrupt:
+            complain("interrupted: what follows is not complete")
     say("", *table(matrix.outcomes), "", *reds(matrix.outcomes))
-    number, wrong = len(matrix.outcomes), sum(bool(outcome.wrong) for outcome in matrix.outcomes)
-    say(f"{number} points on {len(paths)} paths, {wrong} red, in {time.monotonic() - begun:.0f} s")
-    return int(wrong > 0 or number == 0)
+    wrong = sum(bool(outcome.wrong) for outcome in matrix.outcomes)
+    seconds = time.monotonic() - begun
+    say(f"{len(matrix.outcomes)} of {matrix.number} points on {len(paths)} paths, {wrong} red, in {seconds:.0f} s")
+    return 0 if matrix.is_green else 1
 
 
 class Matrix:
@@ -56,15 +59,22 @@ class Matrix:
     def __init__(self, lanes: Sequence[Lane], points: Sequence[str]) -> None:
         """`points` are the names of those to walk (none: all)."""
         self._points = points
-        self._number = len(lanes)
+        self._at_once = len(lanes)
         self._free: SimpleQueue[Lane] = SimpleQueue()
         for lane in lanes:
             self._free.put(lane)
         self.outcomes: list[Outcome] = []
+        self.number = 0
+        """How many points there are, once all paths were recorded."""
+
+    @property
+    def is_green(self) -> bool:
+        """Whether there are points, each was walked, and nothing is wrong at any of them."""
+        return 0 < len(self.outcomes) == self.number and not any(outcome.wrong for outcome in self.outcomes)
 
     def walk(self, paths: Sequence[SagaPath]) -> None:
-        """See each path's operations, then crash at each; raises NotTaken."""
-        with ThreadPoolExecutor(self._number) as pool:
+        """See each path's operations, then crash at each; raises Wrong where a path fails though nobody was killed."""
+        with ThreadPoolExecutor(self._at_once) as pool:
             waiting: dict[Future[list[Outcome]], SagaPath] = {}
             seen = {pool.submit(self._catalogue, path): path for path in paths}
             try:
@@ -72,7 +82,8 @@ class Matrix:
                     points = future.result()
                     for begin in range(0, len(points), POINTS_AT_ONCE):
                         waiting[pool.submit(self._crash_at, path, points[begin : begin + POINTS_AT_ONCE])] = path
-                say(f"{len(seen)} paths with {sum(len(future.result()) for future in seen)} points")
+                self.number = sum(len(future.result()) for future in seen)
+                say(f"{len(seen)} paths with {self.number} points")
                 self._collect(waiting)
             except BaseException:
                 pool.shutdown(cancel_futures=True)

@@ -90,7 +90,7 @@ class Lane:
         """Have each function begin its next invocation in a process of its own, as in a new execution environment."""
         for function in (self._http, *self._schedules.values()):
             function.close()
-        pids = [pid for name in FUNCTIONS if (pid := self.board.pid(name))]
+        pids = [pid for name in FUNCTIONS if self._is_ours(pid := self.board.pid(name))]
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -109,6 +109,13 @@ class Lane:
         with self.engine.begin() as session:
             result = session.execute(sa.text(statement), parameters)
             return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process of this lane has that id: of one that ended long ago, somebody else may have it now."""
+        try:
+            return str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
 
     def _function(self, name: str, handler: str, timeout: float) -> IsolatedFunction:
         return IsolatedFunction(FunctionConfiguration(name, handler, timeout), forks=self._forks)

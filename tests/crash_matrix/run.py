@@ -15,18 +15,14 @@ from tests.crash_matrix.walk import Walk, Wrong
 TRIES = 3
 
 
-class NotTaken(AssertionError):
-    """A path does not end as it should though nobody was killed."""
-
-
 def catalogue(lane: Lane, path: SagaPath) -> list[Instant]:
-    """All instants of a path, recorded by walking it; raises NotTaken where it leads elsewhere than it should."""
+    """All instants of a path, recorded by walking it; raises Wrong where it leads elsewhere than it should."""
     [walk] = _prepared(lane, [path])
     outcome = _walk(path, None, walk)
     instants = lane.board.instants()
     history.judge(lane, [outcome])
     if outcome.wrong:
-        raise NotTaken(f"{path.name}: {'; '.join(outcome.wrong)}")
+        raise Wrong(f"{path.name}: {'; '.join(outcome.wrong)}")
     return instants
 
 
