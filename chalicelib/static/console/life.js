@@ -2,8 +2,9 @@
 
 import { kindOf } from "./ui.js";
 
-// What happens at one moment, in this order: an answer comes, the order moves, the next command goes out.
-const RANK = { begin: 0, received: 1, state: 2, sent: 3, end: 4 };
+// What happens at one moment, in this order: an answer comes, the order moves, the next command goes out. A command whose time is not kept
+// stands before its answer.
+const RANK = { begin: 0, before: 1, received: 2, state: 3, sent: 4, end: 5 };
 
 /** {rows: [{key, at, lane, mark, kind, what, more, saga}], spans: [{key, lane, kind, word, from, to}]}; a span goes from row to row, by
  * their keys, and where `to` is null it has not ended. */
@@ -50,7 +51,9 @@ function exchangeRows(of, step, exchange, undo) {
     const copies = attempt.copies > 1 ? `${attempt.copies} copies, ` : "";
     const name = undo ? `undo of ${step.step}` : step.step;
     const kind = undo ? "undoing" : "going";
-    const sent = attempt.sentAt && { ...of, key: attempt.commandId, at: attempt.sentAt, mark: "sent", kind, rank: RANK.sent, what: exchange.command, more: `${copies}${name}` };
+    const at = attempt.sentAt ?? attempt.reply?.at, unknown = attempt.sentAt ? "" : ", at a time that is not kept";
+    const rank = attempt.sentAt ? RANK.sent : RANK.before;
+    const sent = at && { ...of, key: attempt.commandId, at, mark: "sent", kind, rank, what: exchange.command, more: `${copies}${name}${unknown}` };
     const reply = attempt.reply?.at && {
       ...of, key: `${attempt.commandId} reply`, at: attempt.reply.at, mark: "received", kind: kindOfReply(exchange, attempt.reply, undo), rank: RANK.received, what: attempt.reply.type, more: name,
     };
