@@ -138,7 +138,7 @@ class Life:
     def _look(self, by: Person) -> Any:
         """The order as somebody reads it; now and then its history or a list besides."""
         if self._random.random() < 0.3:
-            by.ask("GET", self._random.choice((f"{self._path}/history", "/api/orders?limit=10", "/api/orders?cursor=&limit=5")))
+            by.ask("GET", self._random.choice((f"{self._path}/history", "/api/orders?limit=4", "/api/orders?cursor=&limit=3")))
         read = by.ask("GET", self._path)
         return read.answer if read.status == 200 else None
 
