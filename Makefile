@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser screenshots kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -156,6 +156,9 @@ browser: venv .tools/browser/complete ## install Playwright and axe beside .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/browser/packages --upgrade --requirement tests/tools/browser.txt
 	@$(PY) -m tests.support.browser
 	@touch .tools/browser/complete
+
+screenshots: venv .tools/browser/complete ## take the pictures of the console in infra/docs anew
+	@$(PY) -m tests.support.screenshots
 
 kafka: venv ## start Apache Kafka itself (Java 17, Maven) and print its KAFKA_BROKERS, in the foreground until Ctrl-C
 	@$(PY) -m infra.stack kafka
