@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser screenshots kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore soak chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser screenshots kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -102,6 +102,9 @@ crash-matrix: venv ## kill whoever works at every operation of every path, and c
 
 explore: venv ## visit every state of larger worlds than `make test` does: make explore WORLD=accept MORE=1 STATES=1000000
 	@$(PY) -m tests.explorer
+
+soak: venv ## run consumers, publishers and sweeps on a virtual clock with kills and losses: make soak MINUTES=10; SEED=7 alone shows that run
+	@$(PY) -m tests.simulation
 
 bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINST="CHECKOUT …" in turns, or on other KAFKA_BROKERS
 	@$(PY) -m tests.benchmarks

@@ -52,7 +52,7 @@ class Fault:
 FORGETFUL = replace(RULES, after_end=nothing_follows)
 
 
-def _judge_by_type_alone(definition: Definition, saga: Saga, order: Any, reply: Any, causation_id: str) -> Verdict:
+def judge_by_type_alone(definition: Definition, saga: Saga, order: Any, reply: Any, causation_id: str) -> Verdict:
     if saga.pending and type(reply) in (definition.exchange_of(saga.pending).done, definition.exchange_of(saga.pending).refused):
         return Verdict.TAKEN
     return judge(definition, saga, order, reply, causation_id)
@@ -75,7 +75,7 @@ def _undo_first_first(run: _Planning) -> None:
     run.definition = definition
 
 
-def _undo_what_is_surely_done(run: _Planning) -> None:
+def undo_what_is_surely_done(run: _Planning) -> None:
     for name, state in run.steps.items():
         if state.status is StepStatus.RUNNING:
             run.steps[name] = replace(state, status=StepStatus.FAILED)
@@ -93,7 +93,7 @@ def _open_at_once(run: _Planning, error: SagaError) -> None:
         run.order = replace(run.order, runner_id=None, active_saga_id=None)
 
 
-def _send_anew(run: _Planning, pending: Any) -> None:
+def send_anew(run: _Planning, pending: Any) -> None:
     step = run.definition.step_of(pending)
     exchange = run.definition.exchange_of(pending)
     run.send.append(_prepare(run, step, exchange, undo=pending.undo, attempts=pending.attempts + 1))
@@ -131,7 +131,7 @@ def _sweep_without_a_second_look(_job: Any, session: Any, rules: Any, items: Any
     return work.written
 
 
-def _cancel_without_a_second_look(_job: Any, session: Any, rules: Any, items: Any) -> Any:
+def cancel_without_a_second_look(_job: Any, session: Any, rules: Any, items: Any) -> Any:
     with unit_of_work(session, rules, order_ids=[due.order_id for due, _ in items]) as work:
         for due, ids in items:
             if work.orders[due.order_id].active_saga_id is None:
@@ -171,15 +171,15 @@ def _instead_of(definition: Definition, steps: Iterable[AnyStep]) -> list[Plante
 
 FAULTS = (
     # Replies
-    Fault("a reply is matched by its type, not by the command it answers", "complete", 8, [(take_replies, "judge", _judge_by_type_alone)]),
+    Fault("a reply is matched by its type, not by the command it answers", "complete", 8, [(take_replies, "judge", judge_by_type_alone)]),
     Fault("a suspended saga ignores late replies", "accept", 7, [(take_replies, "judge", _judge_deaf_when_suspended)]),
     # Resends
-    Fault("a resend has a new id", "create", 6, [(_Planning, "_resend", _send_anew)]),
+    Fault("a resend has a new id", "create", 6, [(_Planning, "_resend", send_anew)]),
     Fault("a resend has other bytes", "create", 2, [(_Planning, "_resend", _send_with_other_bytes)]),
     Fault("a refused payout is tried again under the same id", "complete", 7, [(_Planning, "_ask_later", _try_again_under_the_same_id)]),
     # Compensation
     Fault("compensation begins with the first step", "create", 7, [(_Planning, "_undo_next", _undo_first_first)]),
-    Fault("a step that timed out counts as not done", "create", 4, [(_Planning, "_undo_next", _undo_what_is_surely_done)]),
+    Fault("a step that timed out counts as not done", "create", 4, [(_Planning, "_undo_next", undo_what_is_surely_done)]),
     Fault("a cancelled order is closed before its money is back", "create", 4, [(_Planning, "compensate", _call_off_at_once)]),
     Fault("an order is open again as its acceptance turns, not as it ends", "accept", 5, [(_Planning, "compensate", _open_at_once)]),
     Fault("silence compensates also past the pivot", "complete", 6, [(Definition, "past_pivot", lambda self, _steps: self.undone is None)]),
@@ -202,7 +202,7 @@ FAULTS = (
         "a sweep does not look again whether an order is open",
         "cancel",
         11,
-        [(sweep.UnacceptedOrders, "do", _cancel_without_a_second_look)],
+        [(sweep.UnacceptedOrders, "do", cancel_without_a_second_look)],
     ),
     # What follows
     Fault("an authorization expired while a saga held the order, and that is forgotten", "cancel", 5, [(explore, "RULES", FORGETFUL)]),
