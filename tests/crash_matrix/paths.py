@@ -132,6 +132,12 @@ def dismiss(walk: Walk) -> None:
     walk.operate_on_letter(scenes.letter_of(walk), "dismiss", {"reason": "it was a trial"})
 
 
+def left_to_the_relay(walk: Walk) -> None:
+    # Not before: the relay takes whatever waits.
+    scenes.leave(walk)
+    walk.relay()
+
+
 def purge(walk: Walk) -> None:
     walk.schedule("purge_expired")
 
@@ -173,7 +179,7 @@ PATHS: tuple[SagaPath, ...] = (
     SagaPath("poison", scenes.poison, ["READY_FOR_PICKUP AUTHORIZED"], [Walk.create], dead_letters=1),
     SagaPath("redrive", redrive, ["READY_FOR_PICKUP AUTHORIZED"], [Walk.create, scenes.lose_reply], customer="silent_", dead_letters=1),
     SagaPath("dismissal", dismiss, ["READY_FOR_PICKUP AUTHORIZED"], [Walk.create, scenes.poison], dead_letters=1),
-    SagaPath("relay", Walk.relay, ["READY_FOR_PICKUP AUTHORIZED"], [scenes.leave]),
+    SagaPath("relay", left_to_the_relay, ["READY_FOR_PICKUP AUTHORIZED"]),
     SagaPath("purge", purge, ["READY_FOR_PICKUP AUTHORIZED"], [Walk.create]),
     SagaPath("audit", audit, ["READY_FOR_PICKUP AUTHORIZED"], [Walk.create]),
 )
