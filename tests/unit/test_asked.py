@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import HeldBySaga, NotFound, Refusal, Taken, TooLate, WrongStatus
+from chalicelib.errors import HeldBySaga, Invalid, NotFound, Refusal, Taken, TooLate, WrongStatus
 from chalicelib.ids import new_id, new_id_source
 from chalicelib.operations import operate
 from chalicelib.operations.accept import accept_order
@@ -150,6 +150,18 @@ def test_only_a_delivered_order_is_completed_and_only_an_accepted_one_given_back
     delivered(life)
     with pytest.raises(WrongStatus):
         give_back(life)
+
+
+def test_an_order_on_its_way_is_cancelled_by_an_admin_with_a_reason_alone(life: Life) -> None:
+    accept(life)
+    life.rest()
+    life.move_on()
+
+    with pytest.raises(WrongStatus, match="can no longer be cancelled"):
+        cancel(life)
+    with pytest.raises(Invalid):
+        cancel_order(life.tables.session, life.call(ADMIN), life.order_id, None)
+    assert cancel_order(life.tables.session, life.call(ADMIN), life.order_id, "the store burnt down").started
 
 
 def test_an_order_that_does_not_exist_is_not_found(life: Life) -> None:
