@@ -1,7 +1,7 @@
 # Each target makes .venv first if need be. `make run NAME=value` and `NAME=value make run` mean the same: make hands both on.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore soak chaos crash-matrix bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser screenshots kafka kafka-jars actionlint
+.PHONY: help venv run stop demo grow waterfall audit why dead-letters redrive dismiss logs top roles token env migrate topics keys lock declare test test-fast test-ground explore soak chaos crash-matrix mutants bench bench-peers bench-coldstart scale lint infra-check infra-tools package deploy undeploy hooks ministack lambda browser screenshots kafka kafka-jars actionlint
 
 # Many short programs are started; each would compile all it imports once more.
 unexport PYTHONDONTWRITEBYTECODE
@@ -99,6 +99,9 @@ chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing
 
 crash-matrix: venv ## kill whoever works at every operation of every path, and check what is left: ONLY=create POINT=http:4 for one
 	@$(PY) -m tests.crash_matrix
+
+mutants: venv ## plant faults one by one and say which test notices each, in half an hour: make mutants ONLY="lock_left_out …"
+	@$(PY) -m tests.mutants
 
 explore: venv ## visit every state of larger worlds than `make test` does: make explore WORLD=accept MORE=1 STATES=1000000
 	@$(PY) -m tests.explorer
