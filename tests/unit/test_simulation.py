@@ -47,7 +47,7 @@ def test_a_failing_run_is_made_smaller_and_fails_still() -> None:
     fault = next(fault for fault in FAULTS if fault.what == "rows that were not acknowledged are deleted")
     found = next(outcome for outcome in (simulate(Settings(seed), fault.planted) for seed in range(MOST_SEEDS)) if outcome.wrong)
 
-    smaller = shrink(found, fault.planted, tries=6)
+    smaller = shrink(found, fault.planted, tries=2)
 
     assert smaller.wrong
     assert smaller.settings.orders < found.settings.orders
