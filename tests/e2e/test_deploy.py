@@ -111,6 +111,20 @@ def test_what_the_api_has_no_route_for_is_answered_by_the_application(deployed: 
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, OPTIONS, POST")
 
 
+def test_the_console_is_served_below_the_stage_s_path_and_its_files_by_addresses_relative_to_it(deployed: Deployed) -> None:
+    page = requests.get(f"{deployed.url}/console", timeout=30)
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    linked = re.findall(r'(?:src|href)="(console/[^"]+)"', page.text)
+    assert {"console/app.js", "console/style.css"} <= {*linked}
+    for address in linked:
+        file = requests.get(f"{deployed.url}/{address}", timeout=30)
+        again = requests.get(f"{deployed.url}/{address}", headers={"If-None-Match": file.headers["ETag"]}, timeout=30)
+        assert (file.status_code, again.status_code, again.text) == (200, 304, ""), address
+    root = requests.get(f"{deployed.url}/", allow_redirects=False, timeout=30)
+    assert (root.status_code, root.headers["Location"].endswith("/console")) == (303, True)
+
+
 def test_where_ministack_is_not_aws(deployed: Deployed, tmp_path: Path) -> None:
     refused = requests.get(f"{deployed.url}/api/orders", timeout=30)
     # On AWS the template's gateway response words it as a problem; MiniStack has words of its own.
