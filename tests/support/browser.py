@@ -91,7 +91,8 @@ class Visit:
             self.foreign.append(request.url)
 
     def _on_console(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
+        # Where a page names no icon the browser asks for one at times, by itself.
+        if message.type in ("error", "warning") and not message.location["url"].endswith("/favicon.ico"):
             self.complaints.append(message.text)
 
     def forgive(self, words: str) -> None:
