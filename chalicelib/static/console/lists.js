@@ -1,6 +1,6 @@
 // The lists of orders and of sagas that the reader may see, newest first, by filters that stand in the address.
 
-import { html } from "./preact-htm.js";
+import { html, useEffect, useState } from "./preact-htm.js";
 import { Empty, Freshness, Heading, Loaded, State, Time, money, useLive } from "./ui.js";
 
 const ORDER_STATUSES = [
@@ -84,9 +84,16 @@ function Filters({ list, query }) {
             ? html`<select value=${query.get(name) ?? ""} onChange=${change(name)}>
                 <option value="">all</option>${choices.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
               </select>`
-            : html`<input type="text" placeholder="any" spellcheck="false" value=${query.get(name) ?? ""} onChange=${change(name)} />`}
+            : html`<${TextFilter} value=${query.get(name) ?? ""} onChange=${change(name)} />`}
         </label>`)}
     </div>`;
+}
+
+/** What is being typed stays while the page looks again, and gives way to another address. */
+function TextFilter({ value, onChange }) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  return html`<input type="text" placeholder="any" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} onChange=${onChange} />`;
 }
 
 const Rows = ({ list, items }) => html`
