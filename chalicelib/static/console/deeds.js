@@ -53,6 +53,13 @@ export function Dialogs() {
   return draw && draw(close);
 }
 
+/** Where what had the focus is gone from an open dialog, as a field or button that is needed no more, its button to leave has it. */
+function useKeptFocus(dialog, leave, changes) {
+  useEffect(() => {
+    if (!dialog.current.contains(document.activeElement)) leave.current.focus();
+  }, changes);
+}
+
 // ---- one thing
 
 /** What a dry run has found, one line a place. */
@@ -84,7 +91,7 @@ const shown = (value) => (value === null ? "nothing" : typeof value === "string"
  * dry run is sent besides.
  */
 export function Ask({ deed, close, done }) {
-  const dialog = useRef(null);
+  const dialog = useRef(null), leave = useRef(null);
   const [given, setGiven] = useState({ ...deed.body });
   const [preview, setPreview] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -94,6 +101,7 @@ export function Ask({ deed, close, done }) {
   useEffect(() => {
     if (deed.dryRun) ask(deed.method, deed.path, { body: { ...deed.body, ...deed.rehearsal, dryRun: true } }).then(setPreview);
   }, []);
+  useKeptFocus(dialog, leave, [preview, answer]);
   const asks = deed.asks ?? [];
   const lacking = asks.some((each) => each.required && !given[each.name]?.trim());
   const refused = preview && !preview.ok;
@@ -129,7 +137,7 @@ export function Ask({ deed, close, done }) {
         </div>
         ${answer?.problem && html`<${Problem} of=${answer.problem} />`}
         <div class="buttons">
-          <button type="button" onClick=${() => dialog.current.close()}>${answer?.ok || refused ? "Close" : "Leave it"}</button>
+          <button ref=${leave} type="button" onClick=${() => dialog.current.close()}>${answer?.ok || refused ? "Close" : "Leave it"}</button>
           ${!answer?.ok && !refused && html`
             <button class="primary" disabled=${busy || lacking || (deed.dryRun && !preview)}>${busy ? "Sending …" : deed.title}</button>`}
         </div>
@@ -157,7 +165,7 @@ export function Bulk({ verb, items, idOf, deedOf, done }) {
 }
 
 function BulkDialog({ title, items, idOf, deedOf, done, close }) {
-  const dialog = useRef(null);
+  const dialog = useRef(null), leave = useRef(null);
   const stopped = useRef(false);
   const [reason, setReason] = useState("");
   const [trials, setTrials] = useState([]);
@@ -171,6 +179,7 @@ function BulkDialog({ title, items, idOf, deedOf, done, close }) {
     inTurn(items, (item) => send(item, { dryRun: true, ...deedOf(item).rehearsal }), setTrials);
     return () => { stopped.current = true; };
   }, []);
+  useKeptFocus(dialog, leave, [results]);
 
   const send = (item, body, key) => ask("POST", deedOf(item).path, { body, key });
 
@@ -206,7 +215,7 @@ function BulkDialog({ title, items, idOf, deedOf, done, close }) {
         ${isTried && !results && willing.length > 0 && html`
           <label>${REASON.label}<input type="text" required maxlength="255" value=${reason} onInput=${(event) => setReason(event.target.value)} /></label>`}
         <div class="buttons">
-          <button type="button" onClick=${() => dialog.current.close()}>${isDone ? "Close" : "Leave it"}</button>
+          <button ref=${leave} type="button" onClick=${() => dialog.current.close()}>${isDone ? "Close" : "Leave it"}</button>
           ${!results && html`<button class="primary" disabled=${!isTried || willing.length === 0 || !reason.trim()}>${title.replace(/\d+$/, isTried ? willing.length : items.length)}</button>`}
         </div>
       </form>
