@@ -73,9 +73,13 @@ function Console() {
       setSession(null);
     });
     setRefusal(null);
+    setSession(null);
     const answer = await get("api/orders?limit=1");
     if (answer.ok) setSession(await sessionOf(text));
-    else setRefusal(answer.problem);
+    else {
+      useToken(null, () => {});
+      setRefusal(answer.problem);
+    }
     setBrought(null);
   }
 
