@@ -142,7 +142,7 @@ function Shell({ session, signOut, address }) {
   const main = useRef(null);
   const home = homeOf(session);
   const name = address.path[0] || home;
-  const page = PAGES[name];
+  const page = session.inDevelopment || !PAGES[name]?.inDevelopment ? PAGES[name] : null;
   useEffect(() => {
     if (!address.path[0]) history.replaceState(null, "", `#/${home}`);
   });
