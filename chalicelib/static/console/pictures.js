@@ -1,7 +1,7 @@
 // The pictures: a minute-by-minute column chart, a saga's path through its definition, and an order's life. Each says in words what it shows.
 
 import { html, useLayoutEffect, useRef, useState } from "./preact-htm.js";
-import { Shape, clock, duration, kindOf, useNow } from "./ui.js";
+import { Shape, clock, duration, inUtc, kindOf, useNow } from "./ui.js";
 
 /** The width that an element has, as it is laid out and whenever that changes. */
 function useWidth(first) {
@@ -235,7 +235,7 @@ function Row({ row, begin, lane, texts, times, isWide, room }) {
       <text x=${texts} y=${row.pauseY + 4} class="soft italic">${duration(row.gap)} later</text>`}
     ${row.isNew && html`
       <text x=${isWide ? 72 : times - 6} y=${row.y + (isWide ? 4 : -2)} class="time" text-anchor="end">${offset}</text>
-      <text x=${times - (isWide ? 8 : 6)} y=${row.y + (isWide ? 4 : 13)} class="time soft" text-anchor="end">${clock(row.at)}</text>`}
+      <text x=${times - (isWide ? 8 : 6)} y=${row.y + (isWide ? 4 : 13)} class="time soft" text-anchor="end"><title>${inUtc(row.at)}</title>${clock(row.at)}</text>`}
     <line x1=${lane(row.lane) + LANE.bar / 2 + 3} x2=${texts - 5} y1=${row.y} y2=${row.y} class="leader" />
     <text x=${texts} y=${row.y + (isWide ? 4 : -2)}>
       <tspan class="what ${row.kind}">${main}</tspan>

@@ -71,9 +71,12 @@ export function clock(time) {
   return (today ? "" : `${DAY.format(date)} `) + CLOCK.format(date);
 }
 
+/** The moment in UTC, to the millisecond: what stands behind a time on hover. */
+export const inUtc = (time) => `${new Date(time).toISOString()} (UTC)`;
+
 /** A moment in the reader's zone; in UTC and to the millisecond on hover. */
 export const Time = ({ at, none = "–" }) =>
-  at ? html`<time datetime=${at} title=${`${new Date(at).toISOString()} (UTC)`}>${clock(at)}</time>` : html`<span>${none}</span>`;
+  at ? html`<time datetime=${at} title=${inUtc(at)}>${clock(at)}</time>` : html`<span>${none}</span>`;
 
 /** A sentence of the API's, whose moments are shown as all others are. */
 export const Said = ({ text }) => html`<span>${text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? html`<${Time} at=${part} />` : part))}</span>`;
