@@ -78,8 +78,9 @@ export const inUtc = (time) => `${new Date(time).toISOString()} (UTC)`;
 export const Time = ({ at, none = "–" }) =>
   at ? html`<time datetime=${at} title=${inUtc(at)}>${clock(at)}</time>` : html`<span>${none}</span>`;
 
-/** A sentence of the API's, whose moments are shown as all others are. */
-export const Said = ({ text }) => html`<span>${text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 ? html`<${Time} at=${part} />` : part))}</span>`;
+/** A sentence of the API's, whose moments are shown as all others are. What a partner wrote stands in it, too, so not all that looks like one is. */
+export const Said = ({ text }) => html`
+  <span>${text.split(/(\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, index) => (index % 2 && !Number.isNaN(Date.parse(part)) ? html`<${Time} at=${part} />` : part))}</span>`;
 
 /** A stretch of time in one or two units. */
 export function duration(ms) {
