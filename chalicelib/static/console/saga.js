@@ -42,7 +42,7 @@ function Found({ explained, again }) {
         </section>
         <section class="card" aria-labelledby="waits">
           <h2 id="waits">What it waits for</h2>
-          ${waitsFor ? html`<${Awaited} waitsFor=${waitsFor} />` : html`<${Empty}>It waits for nothing.<//>`}
+          ${waitsFor ? html`<${Awaited} waitsFor=${waitsFor} />` : html`<${Empty}>It waits for no reply.<//>`}
         </section>
       </div>
     </div>
