@@ -17,10 +17,10 @@ export function claimsOf(text) {
   try {
     const payload = text.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(payload), (letter) => letter.charCodeAt(0));
-    const { sub, roles, exp } = JSON.parse(new TextDecoder().decode(bytes));
-    return { sub: String(sub), roles: Array.isArray(roles) ? roles.map(String) : [], exp };
+    const { sub, roles } = JSON.parse(new TextDecoder().decode(bytes));
+    return { sub: String(sub), roles: Array.isArray(roles) ? roles.map(String) : [] };
   } catch {
-    return { sub: "unknown", roles: [], exp: null };
+    return { sub: "unknown", roles: [] };
   }
 }
 
