@@ -108,8 +108,10 @@ export function watch(path, pace, tell) {
     const isLost = answer.status === 0 || answer.status === 429 || answer.status >= 500;
     failures = isLost ? failures + 1 : 0;
     if (isLost) seen = { ...seen, lost: answer.problem };
-    else if (answer.problem) seen = { body: null, problem: answer.problem, lost: null, at: new Date() };
-    else {
+    else if (answer.problem) {
+      etag = null;
+      seen = { body: null, problem: answer.problem, lost: null, at: new Date() };
+    } else {
       if (answer.status !== 304) etag = answer.etag;
       seen = { body: answer.status === 304 ? seen.body : answer.body, problem: null, lost: null, at: new Date() };
     }
