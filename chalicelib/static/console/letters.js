@@ -112,7 +112,7 @@ const LetterDeeds = ({ letter, done }) => {
 
 function Opened({ id }) {
   const [answer, setAnswer] = useState(null);
-  const open = async (event) => event.target.open && !answer && setAnswer(await get(`api/dead-letters/${encodeURIComponent(id)}`));
+  const open = async (event) => event.target.open && !answer?.ok && setAnswer(await get(`api/dead-letters/${encodeURIComponent(id)}`));
   return html`
     <details onToggle=${open}>
       <summary>Record</summary>
