@@ -31,11 +31,12 @@ Planted = tuple[Any, str, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, in which world a search meets it, and after how many moves."""
+    """What is wrong, in which world a search meets it, after how many moves, and which broken rule it then tells."""
 
     what: str
     world: str
     moves: int
+    broken: str
     planted: Iterable[Planted]
 
     @contextmanager
@@ -171,40 +172,136 @@ def _instead_of(definition: Definition, steps: Iterable[AnyStep]) -> list[Plante
 
 FAULTS = (
     # Replies
-    Fault("a reply is matched by its type, not by the command it answers", "complete", 8, [(take_replies, "judge", judge_by_type_alone)]),
-    Fault("a suspended saga ignores late replies", "accept", 7, [(take_replies, "judge", _judge_deaf_when_suspended)]),
+    Fault(
+        "a reply is matched by its type, not by the command it answers",
+        "complete",
+        8,
+        "the reply is not awaited and changes something",
+        [(take_replies, "judge", judge_by_type_alone)],
+    ),
+    Fault(
+        "a suspended saga ignores late replies",
+        "accept",
+        7,
+        "the reply is awaited and changes nothing",
+        [(take_replies, "judge", _judge_deaf_when_suspended)],
+    ),
     # Resends
-    Fault("a resend has a new id", "create", 6, [(_Planning, "_resend", send_anew)]),
-    Fault("a resend has other bytes", "create", 2, [(_Planning, "_resend", _send_with_other_bytes)]),
-    Fault("a refused payout is tried again under the same id", "complete", 7, [(_Planning, "_ask_later", _try_again_under_the_same_id)]),
+    Fault("a resend has a new id", "create", 6, "the customer's money is authorized twice", [(_Planning, "_resend", send_anew)]),
+    Fault(
+        "a resend has other bytes",
+        "create",
+        2,
+        "user.validate_customer is sent again with other bytes",
+        [(_Planning, "_resend", _send_with_other_bytes)],
+    ),
+    Fault(
+        "a refused payout is tried again under the same id",
+        "complete",
+        7,
+        "complete_order waits for release_escrow, which is settled",
+        [(_Planning, "_ask_later", _try_again_under_the_same_id)],
+    ),
     # Compensation
-    Fault("compensation begins with the first step", "create", 7, [(_Planning, "_undo_next", _undo_first_first)]),
-    Fault("a step that timed out counts as not done", "create", 4, [(_Planning, "_undo_next", undo_what_is_surely_done)]),
-    Fault("a cancelled order is closed before its money is back", "create", 4, [(_Planning, "compensate", _call_off_at_once)]),
-    Fault("an order is open again as its acceptance turns, not as it ends", "accept", 5, [(_Planning, "compensate", _open_at_once)]),
-    Fault("silence compensates also past the pivot", "complete", 6, [(Definition, "past_pivot", lambda self, _steps: self.undone is None)]),
-    Fault("a refused payout's hold is not given back", "complete", 14, _with(COMPLETE_ORDER, release_escrow={"undo_refused": False})),
-    Fault("the runner is paid before the customer", "complete", 4, _swapped(COMPLETE_ORDER, "capture_payment", "release_escrow")),
+    Fault(
+        "compensation begins with the first step",
+        "create",
+        7,
+        "create_order undoes authorize_payment before hold_escrow",
+        [(_Planning, "_undo_next", _undo_first_first)],
+    ),
+    Fault(
+        "a step that timed out counts as not done",
+        "create",
+        4,
+        "the order is CANCELLED and a payment AUTHORIZED",
+        [(_Planning, "_undo_next", undo_what_is_surely_done)],
+    ),
+    Fault(
+        "a cancelled order is closed before its money is back",
+        "create",
+        4,
+        "the order is CANCELLED and a payment AUTHORIZED",
+        [(_Planning, "compensate", _call_off_at_once)],
+    ),
+    Fault(
+        "an order is open again as its acceptance turns, not as it ends",
+        "accept",
+        5,
+        "the order is held by nobody; not ended: ['accept_order']",
+        [(_Planning, "compensate", _open_at_once)],
+    ),
+    Fault(
+        "silence compensates also past the pivot",
+        "complete",
+        6,
+        "the order is DELIVERED and the payment service has pay_of_102002 REFUNDED 12.99",
+        [(Definition, "past_pivot", lambda self, _steps: self.undone is None)],
+    ),
+    Fault(
+        "a refused payout's hold is not given back",
+        "complete",
+        14,
+        "the order is DELIVERED with runner run_1 and the escrow service has esc_of_103002 HELD 12.99 run_1",
+        _with(COMPLETE_ORDER, release_escrow={"undo_refused": False}),
+    ),
+    Fault(
+        "the runner is paid before the customer",
+        "complete",
+        4,
+        "the runner is paid before the customer has paid",
+        _swapped(COMPLETE_ORDER, "capture_payment", "release_escrow"),
+    ),
     # Who holds the order
-    Fault("a suspended saga lets go of its order", "complete", 7, [(_Planning, "result", _let_go_when_suspended)]),
+    Fault(
+        "a suspended saga lets go of its order",
+        "complete",
+        7,
+        "the order is held by nobody; not ended: ['complete_order']",
+        [(_Planning, "result", _let_go_when_suspended)],
+    ),
     Fault(
         "a second runner may accept while the first one does",
         "accept",
         2,
+        "the transaction fails: AssertionError: the index allows one saga that has not ended for each order",
         [(accept, "holder_of", lambda *_: None), (accept, "refuse_if_held", lambda *_: None)],
     ),
     # Time
-    Fault("an acceptance clears the time to accept", "accept", 1, _with(ACCEPT_ORDER, reserve={"then": _reserve_without_a_limit})),
     Fault(
-        "a sweep does not look again whether a command is due", "create", 4, [(sweep.OverdueCommands, "do", _sweep_without_a_second_look)]
+        "an acceptance clears the time to accept",
+        "accept",
+        1,
+        "the order is open without a time to accept it by",
+        _with(ACCEPT_ORDER, reserve={"then": _reserve_without_a_limit}),
+    ),
+    Fault(
+        "a sweep does not look again whether a command is due",
+        "create",
+        4,
+        "the sweep acts on what is no longer due",
+        [(sweep.OverdueCommands, "do", _sweep_without_a_second_look)],
     ),
     Fault(
         "a sweep does not look again whether an order is open",
         "cancel",
         11,
+        "the order is CANCELLED and still held",
         [(sweep.UnacceptedOrders, "do", cancel_without_a_second_look)],
     ),
     # What follows
-    Fault("an authorization expired while a saga held the order, and that is forgotten", "cancel", 5, [(explore, "RULES", FORGETFUL)]),
-    Fault("a change of an order sends no event", "create", 2, [(UnitOfWork, "_change", _change_untold)]),
+    Fault(
+        "an authorization expired while a saga held the order, and that is forgotten",
+        "cancel",
+        5,
+        "the order is READY_FOR_PICKUP, though its authorization expired",
+        [(explore, "RULES", FORGETFUL)],
+    ),
+    Fault(
+        "a change of an order sends no event",
+        "create",
+        2,
+        "a version has no event, or an event no version",
+        [(UnitOfWork, "_change", _change_untold)],
+    ),
 )

@@ -29,7 +29,7 @@ def test_each_planted_fault_is_found_by_a_short_story(fault: Fault) -> None:
         explored = explore(WORLDS[fault.world])
 
     *moves, broken = explored.story
-    assert len(moves) == fault.moves, (*moves, broken)
+    assert (len(moves), broken) == (fault.moves, fault.broken), moves
 
 
 def test_a_story_tells_who_did_what_and_what_came_of_it() -> None:
