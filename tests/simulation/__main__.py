@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from itertools import count
 
+from infra.console import say
 from tests.simulation.run import Outcome, shrink, simulate
 from tests.simulation.world import Settings
 
@@ -17,28 +18,23 @@ def soak(minutes: float, settings: Settings) -> int:
         outcome = simulate(replace(settings, seed=seed))
         orders, points = orders + outcome.orders, points + outcome.points
         if outcome.wrong:
-            _say(f"seed {seed}: {outcome.wrong}; looking for a smaller run")
+            say(f"seed {seed}: {outcome.wrong}; looking for a smaller run")
             return _tell(shrink(outcome))
         if time.monotonic() - began > minutes * 60:
             spent = (time.monotonic() - began) / 60
-            _say(f"{seed - settings.seed + 1} runs, {orders} orders, {points} points, {orders / spent:.0f} orders a minute: nothing wrong")
+            say(f"{seed - settings.seed + 1} runs, {orders} orders, {points} points, {orders / spent:.0f} orders a minute: nothing wrong")
             return 0
     raise AssertionError("seeds don't end")
 
 
 def _tell(outcome: Outcome) -> int:
-    _say("\n".join(outcome.trace))
+    say(*outcome.trace)
     settings = outcome.settings
-    _say(f"seed {settings.seed}, {settings.orders} orders, {settings.trouble}: {outcome.wrong or 'nothing wrong'}")
+    say(f"seed {settings.seed}, {settings.orders} orders, {settings.trouble}: {outcome.wrong or 'nothing wrong'}")
     return 1 if outcome.wrong else 0
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    settings = Settings(int(os.environ.get("SEED", "0")), int(os.environ.get("ORDERS", "8")))
-    minutes = os.environ.get("MINUTES") or ("" if "SEED" in os.environ else "1")
+    settings = Settings(int(os.environ.get("SEED") or "0"), int(os.environ.get("ORDERS") or "8"))
+    minutes = os.environ.get("MINUTES") or ("" if os.environ.get("SEED") else "1")
     sys.exit(soak(float(minutes), settings) if minutes else _tell(simulate(settings)))
