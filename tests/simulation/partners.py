@@ -9,7 +9,7 @@ from chalicelib.errors import Unavailable
 from chalicelib.messages.commands import COMMANDS
 from chalicelib.messages.envelope import Incoming, MessageContext, Outgoing, encode, from_json
 from chalicelib.messages.replies import REPLIES, AuthorizationExpired, Reply
-from chalicelib.messages.topics import ESCROW_COMMANDS, PARTITIONS, PAYMENT_COMMANDS, USER_COMMANDS
+from chalicelib.messages.topics import PARTITIONS
 from infra.partners.accounts import Account
 from infra.partners.decisions import Attempt, decide
 from tests.simulation.broker import Producer
@@ -17,8 +17,6 @@ from tests.support.saga_language import UNWILLING
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-PARTNER_TOPICS = (USER_COMMANDS, PAYMENT_COMMANDS, ESCROW_COMMANDS)
 
 
 @dataclass

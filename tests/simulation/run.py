@@ -19,8 +19,7 @@ from infra.partners.accounts import Account
 from tests.explorer.faults import Planted
 from tests.explorer.partners import Answer, Partners
 from tests.explorer.rules import broken_in
-from tests.explorer.service import Service
-from tests.simulation.partners import PARTNER_TOPICS
+from tests.explorer.service import PARTNERS, Service
 from tests.simulation.ports import in_memory
 from tests.simulation.tables import Session
 from tests.simulation.world import Bug, Settings, World
@@ -98,7 +97,7 @@ def _unfinished(world: World) -> str | None:
         return f"{len(rows['outbox'])} messages wait in the outbox"
     if any(not world.broker.taken(trigger.consumer_group, trigger.topic) for trigger in TRIGGERS):
         return "replies wait to be taken"
-    if any(not world.broker.taken("partner", topic) for topic in PARTNER_TOPICS):
+    if any(not world.broker.taken("partner", topic) for topic in PARTNERS):
         return "commands wait to be worked"
     going = [saga for saga in rows["sagas"].values() if not saga.ended]
     if going:

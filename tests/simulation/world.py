@@ -33,8 +33,9 @@ from chalicelib.orders.timeouts import Timeouts
 from chalicelib.sagas.outcomes import IdSource
 from chalicelib.sagas.retry import RetryPolicy
 from chalicelib.sagas.state import SagaStatus
+from tests.explorer.service import PARTNERS
 from tests.simulation.broker import Broker, Producer, lambda_event
-from tests.simulation.partners import PARTNER_TOPICS, Books, PartnerServices
+from tests.simulation.partners import Books, PartnerServices
 from tests.simulation.scheduler import CALM, Actor, Scheduler, Trouble
 from tests.simulation.tables import Database, Tables
 from tests.support.database import NEW_ORDER
@@ -103,7 +104,7 @@ class World:
         for trigger in TRIGGERS:
             for one in "ab":
                 self._employ(f"{trigger.function[3:]} {one}", partial(self._poll, trigger))
-        for topic in PARTNER_TOPICS:
+        for topic in PARTNERS:
             self._employ(topic.replace("-commands", " service"), partial(PartnerServices(self).serve, topic))
         for one in "ab":
             self._employ(f"sweep {one}", lambda: self._again(lambda: self.process.sweeper.sweep(), 1.0))
