@@ -42,6 +42,8 @@ BEGIN = "begin transaction"
 
 # "Is TLS spoken here?", to which one letter is the answer (PostgreSQL documentation, "Message Formats", SSLRequest).
 TLS_REQUEST = struct.pack("!ii", 8, 80877103)
+# What a server says to it (PostgreSQL documentation, "SSL Session Encryption").
+OFFERED, NOT_OFFERED = b"S", b"N"
 
 
 class Later:
@@ -73,7 +75,11 @@ class Connection(pg8000.legacy.Connection):  # type: ignore[misc]
         """What pg8000 takes. Without `ssl_context`, which checks who is there, TLS is spoken where it is offered."""
         if named.get("ssl_context") is None:
             named |= {"sock": _connected(named["host"], named.get("port", 5432), named.get("timeout")), "ssl_context": False}
-        super().__init__(*arguments, **named)
+        try:
+            super().__init__(*arguments, **named)
+        except KeyError as error:
+            # The driver has no word of its own for a message that PostgreSQL doesn't send.
+            raise InterfaceError("network error") from error
         self._ahead = bytearray()
         self._awaited: list[Later] = []
         # What is longer than the driver's buffer goes in several writes, the last of which Nagle's algorithm would hold back until the
@@ -212,10 +218,16 @@ def _connected(host: str, port: int, timeout: float | None) -> socket.socket:
     try:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connected.sendall(TLS_REQUEST)
-        return _unverified().wrap_socket(connected, server_hostname=host) if connected.recv(1) == b"S" else connected
+        answer = connected.recv(1)
+        if answer == OFFERED:
+            return _unverified().wrap_socket(connected, server_hostname=host)
+        if answer != NOT_OFFERED:
+            # It has gone away, can't take anybody, or is no PostgreSQL.
+            raise ConnectionError("no answer that PostgreSQL gives")
     except OSError as error:
         connected.close()
         raise InterfaceError("network error") from error
+    return connected
 
 
 @lru_cache(maxsize=1)

@@ -214,3 +214,23 @@ def test_a_server_that_resets_the_connection_at_the_first_question_gives_the_dri
         engine = make_engine(f"postgresql+pg8000://u:p@127.0.0.1:{listener.getsockname()[1]}/d", pool_size=1)
         with pytest.raises(sa.exc.InterfaceError):
             engine.connect()
+
+
+@pytest.mark.parametrize("answers", [(b"\0",), (b"",), (b"N", b"\0\0\0\0\5\0")], ids=["no letter", "the end", "no message"])
+def test_a_server_that_says_what_postgresql_does_not_gives_the_drivers_error(answers: tuple[bytes, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                for each in answers:
+                    client.recv(1_000)
+                    client.sendall(each)
+                    if not each:
+                        return
+                client.recv(1_000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        engine = make_engine(f"postgresql+pg8000://u:p@127.0.0.1:{listener.getsockname()[1]}/d", pool_size=1)
+        with pytest.raises(sa.exc.InterfaceError, match="no connection to the database"):
+            engine.connect()
