@@ -53,6 +53,7 @@ def test_a_waiting_saga_is_compensated_by_keyboard_alone(visits: Visits, token: 
     page.keyboard.press("Enter")
 
     expect(dialog.get_by_text("Done: Compensate.")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.locator(".sentence .state")).to_have_text("COMPENSATED")
@@ -135,6 +136,7 @@ def test_what_can_t_be_redriven_says_so_before_anybody_confirms_it(visits: Visit
 
     expect(dialog.get_by_role("alert")).to_contain_text("no CloudEvent")
     expect(dialog.get_by_role("button")).to_have_text(["Close"])
+    expect(dialog.get_by_role("button")).to_be_focused()
     visit.forgive("status of 409")
 
 

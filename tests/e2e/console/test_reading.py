@@ -147,10 +147,27 @@ def test_a_customer_sees_what_is_theirs_and_is_told_of_nothing_else(stack: Stack
 
     expect(page.get_by_role("link", name=own)).to_be_visible()
     expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(["Orders"])
+    show(page, "/try")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
     show(page, f"/orders/{other}")
 
     expect(page.get_by_role("alert")).to_contain_text(re.compile(r"correlation id \S+"))
     visit.forgive("status of 404")
+
+
+def test_what_is_being_typed_stays_while_the_list_looks_again(visits: Visits, token: str) -> None:
+    page = signed_in(visits(), token, "/orders")
+    customer = page.get_by_label("Customer", exact=True)
+
+    customer.press_sequentially("cust_f")
+    # The second is asked for only when the first has been drawn.
+    for _ in range(2):
+        with page.expect_response(lambda response: "/api/orders" in response.url):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    expect(customer).to_have_value("cust_f")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("customerId=cust_f"))
 
 
 def test_times_are_the_reader_s_and_in_utc_on_hover(visits: Visits, token: str, things: Scene) -> None:
