@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from infra.documents.openapi.routes import ANYONE, ROUTES
+from infra.documents.openapi.route import ANYONE
+from infra.documents.openapi.routes import ROUTES
 from infra.stack import devkeys
 from tests.support.api import Api
 from tests.support.stack import ROOT, Stack

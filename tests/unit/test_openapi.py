@@ -29,7 +29,8 @@ from chalicelib.sagas.state import SAGA, ErrorCode, SagaError, SagaStatus
 from infra.documents.openapi import problems
 from infra.documents.openapi.document import build
 from infra.documents.openapi.parameters import HEADERS, PARAMETERS, header_name
-from infra.documents.openapi.routes import ANYONE, ROUTES
+from infra.documents.openapi.route import ANYONE
+from infra.documents.openapi.routes import ROUTES
 from infra.documents.schemas import of_tables
 from tests.support.examples import NOW, ORDER_ID, SAGA_ID, a_record, a_saga, an_order, an_order_in
 from tests.unit import test_bodies

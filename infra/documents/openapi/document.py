@@ -8,7 +8,8 @@ from chalicelib.entrypoints.refusals import Unauthorized
 from chalicelib.sagas.state import ORDER_WITH_SAGA
 from infra.documents.openapi import examples, problems
 from infra.documents.openapi.parameters import HEADERS, PARAMETERS, header_name
-from infra.documents.openapi.routes import ANYONE, JSON, ROUTES, Errors, Route, Success
+from infra.documents.openapi.route import ANYONE, JSON, Errors, Route, Success
+from infra.documents.openapi.routes import ROUTES
 from infra.documents.schemas import Json, of_models, of_tables, reference
 
 Names = tuple[str, ...]

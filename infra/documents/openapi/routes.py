@@ -3,11 +3,6 @@
 A path that isn't there (404), a method that a path doesn't have (405) and a request that is no HTTP are answered before any route.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from chalicelib.entrypoints import bodies
 from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, SAGA_CURSOR_PAGE
 from chalicelib.entrypoints.refusals import (
@@ -34,12 +29,10 @@ from chalicelib.errors import (
     KeyReused,
     NotFound,
     PreconditionFailed,
-    Refusal,
     Taken,
     TooLate,
     WrongStatus,
 )
-from chalicelib.fields import Table
 from chalicelib.messaging.dead_letter_documents import DISMISSED_DEAD_LETTER, WHOLE_DEAD_LETTER
 from chalicelib.operations.board import BOARD
 from chalicelib.operations.dismiss import DISMISSAL_REHEARSED
@@ -50,56 +43,7 @@ from chalicelib.operations.search import SEARCH_RESULT
 from chalicelib.orders.order import ORDER
 from chalicelib.sagas.state import ORDER_WITH_SAGA, SAGA
 from infra.documents.openapi import answers, examples
-
-ANYONE = "anyone"
-JSON = "application/json"
-Errors = tuple[type[Refusal], ...]
-
-
-@dataclass(frozen=True)
-class Success:
-    """A good answer: `tables` are what its body can be (none: no JSON), `examples` their names, `sure` the headers it always has, `maybe`
-    those it can have: names in `parameters.HEADERS`."""
-
-    says: str
-    tables: tuple[Table, ...] = ()
-    examples: tuple[str, ...] = ()
-    sure: tuple[str, ...] = ()
-    maybe: tuple[str, ...] = ()
-    media_types: tuple[str, ...] = (JSON,)
-
-
-@dataclass(frozen=True)
-class Route:
-    """One operation, `at` a method and path. `body` is what it takes, which `may_be_empty`.
-
-    Besides those in its path it has `parameters`, by their names in `parameters.PARAMETERS`.
-    """
-
-    name: str
-    at: str
-    summary: str
-    who: str
-    success: Mapping[int, Success]
-    errors: Errors = ()
-    parameters: tuple[str, ...] = ()
-    body: type[bodies.Body] | None = None
-    example: Any = field(default_factory=dict)
-    may_be_empty: bool = True
-
-    @property
-    def method(self) -> str:
-        return self.at.split()[0]
-
-    @property
-    def path(self) -> str:
-        return self.at.split()[1]
-
-    @property
-    def all_parameters(self) -> tuple[str, ...]:
-        """Those in the path first."""
-        return (*re.findall(r"{(\w+)}", self.path), *self.parameters)
-
+from infra.documents.openapi.route import ANYONE, Errors, Route, Success
 
 ASKED: Errors = (Unauthorized, InvalidToken, Forbidden, RateLimited, ServiceUnavailable)
 SENT: Errors = (NotJson, TooLarge, UnsupportedMediaType, UnsupportedCoding, Invalid)
