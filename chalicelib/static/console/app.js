@@ -3,7 +3,7 @@
 import { html, render, useEffect, useRef, useState } from "./preact-htm.js";
 import { claimsOf, get, useToken } from "./api.js";
 import { BoardPage } from "./board.js";
-import { Dialogs } from "./deeds.js";
+import { Dialogs } from "./actions.js";
 import { LetterPage, LettersPage, SuspendedPage } from "./letters.js";
 import { OrdersPage, SagasPage } from "./lists.js";
 import { OrderPage } from "./order.js";

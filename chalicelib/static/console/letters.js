@@ -2,7 +2,7 @@
 
 import { html, useState } from "./preact-htm.js";
 import { get } from "./api.js";
-import { Bulk, Deed, letterDeed, sagaDeed } from "./deeds.js";
+import { ActionButton, Bulk, letterAction, sagaAction } from "./actions.js";
 import { Empty, Facts, Freshness, Heading, Id, Json, Loaded, Problem, Shape, State, Time, useLive } from "./ui.js";
 
 const LOOK_MS = 4000;
@@ -30,7 +30,7 @@ export function SuspendedPage() {
         <section class="card" key=${name} aria-label=${name}>
           <${GroupHead} name=${name} number=${sagas.length}>
             ${["retry", "compensate"].map((verb) => html`
-              <${Bulk} key=${verb} verb=${verb} items=${sagas} idOf=${(saga) => saga.sagaId} deedOf=${(saga) => sagaDeed(verb, saga.sagaId)} done=${live.again} />`)}
+              <${Bulk} key=${verb} verb=${verb} items=${sagas} idOf=${(saga) => saga.sagaId} actionOf=${(saga) => sagaAction(verb, saga.sagaId)} done=${live.again} />`)}
           <//>
           <ul class="rows">
             ${sagas.map((saga) => html`
@@ -40,9 +40,9 @@ export function SuspendedPage() {
                   <p><a class="id" href="#/sagas/${saga.sagaId}">${saga.sagaId}</a> of order <a class="id" href="#/orders/${saga.orderId}">${saga.orderId}</a></p>
                   <p class="small">${saga.error && `${saga.error.detail}; `}began <${Time} at=${saga.startedAt} /></p>
                 </div>
-                <div class="deeds">
-                  <${Deed} deed=${sagaDeed("retry", saga.sagaId)} done=${live.again} />
-                  <${Deed} deed=${sagaDeed("compensate", saga.sagaId)} done=${live.again} />
+                <div class="actions">
+                  <${ActionButton} action=${sagaAction("retry", saga.sagaId)} done=${live.again} />
+                  <${ActionButton} action=${sagaAction("compensate", saga.sagaId)} done=${live.again} />
                 </div>
               </li>`)}
           </ul>
@@ -51,7 +51,7 @@ export function SuspendedPage() {
 }
 
 const GroupHead = ({ name, number, children }) => html`
-  <div class="group-head"><h2>${name} <span class="count">${number}</span></h2><div class="deeds">${children}</div></div>`;
+  <div class="group-head"><h2>${name} <span class="count">${number}</span></h2><div class="actions">${children}</div></div>`;
 
 // ---- dead letters
 
@@ -65,7 +65,7 @@ export function LettersPage() {
         <section class="card" key=${name} aria-label=${name}>
           <${GroupHead} name=${name} number=${letters.length}>
             ${["redrive", "dismiss"].map((verb) => html`
-              <${Bulk} key=${verb} verb=${verb} items=${letters} idOf=${(letter) => letter.deadLetterId} deedOf=${(letter) => letterDeed(verb, letter.deadLetterId)} done=${live.again} />`)}
+              <${Bulk} key=${verb} verb=${verb} items=${letters} idOf=${(letter) => letter.deadLetterId} actionOf=${(letter) => letterAction(verb, letter.deadLetterId)} done=${live.again} />`)}
           <//>
           <${LetterList} letters=${letters} done=${live.again} />
         </section>`)}
@@ -79,7 +79,7 @@ export function LetterPage({ id }) {
     <${Loaded} live=${live}>${(letter) => html`
       <section class="card" aria-label="The dead letter">
         <${LetterFacts} letter=${letter} />
-        <${LetterDeeds} letter=${letter} done=${live.again} />
+        <${LetterActions} letter=${letter} done=${live.again} />
         <h2>The record</h2>
         <${Record} letter=${letter} />
       </section>`}<//>`;
@@ -97,16 +97,16 @@ export const LetterList = ({ letters, done }) => html`
           ${letter.orderId && html`<p class="small">order <a class="id" href="#/orders/${letter.orderId}">${letter.orderId}</a></p>`}
           <${Opened} id=${letter.deadLetterId} />
         </div>
-        ${done && html`<${LetterDeeds} letter=${letter} done=${done} />`}
+        ${done && html`<${LetterActions} letter=${letter} done=${done} />`}
       </li>`)}
   </ul>`;
 
-const LetterDeeds = ({ letter, done }) => {
+const LetterActions = ({ letter, done }) => {
   const settled = letter.redrivenAt ? "it was redriven" : letter.dismissedAt ? "it was dismissed" : null;
   return html`
-    <div class="deeds">
-      <${Deed} deed=${letterDeed("redrive", letter.deadLetterId)} allowed=${!settled} reason=${settled} done=${done} />
-      <${Deed} deed=${letterDeed("dismiss", letter.deadLetterId)} allowed=${!settled} done=${done} />
+    <div class="actions">
+      <${ActionButton} action=${letterAction("redrive", letter.deadLetterId)} allowed=${!settled} reason=${settled} done=${done} />
+      <${ActionButton} action=${letterAction("dismiss", letter.deadLetterId)} allowed=${!settled} done=${done} />
     </div>`;
 };
 

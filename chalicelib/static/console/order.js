@@ -1,7 +1,7 @@
 // One order: what it is, what may be done about it, and all that has happened to it, as a picture and as a table.
 
 import { html } from "./preact-htm.js";
-import { Deed, allowedBy } from "./deeds.js";
+import { ActionButton, allowedBy } from "./actions.js";
 import { lifeOf } from "./life.js";
 import { LetterList } from "./letters.js";
 import { Timeline } from "./pictures.js";
@@ -33,8 +33,8 @@ function Found({ timeline, again }) {
     <section class="card" aria-labelledby="facts">
       <h2 id="facts">What it is</h2>
       <${OrderFacts} order=${order} />
-      <div class="deeds" role="group" aria-label="What you may do">
-        ${timeline.actions.map((action) => html`<${OrderDeed} key=${action.name} action=${action} done=${again} />`)}
+      <div class="actions" role="group" aria-label="What you may do">
+        ${timeline.actions.map((action) => html`<${OrderAction} key=${action.name} action=${action} done=${again} />`)}
       </div>
     </section>
     <section class="card" aria-labelledby="life">
@@ -61,8 +61,8 @@ export const Sentence = ({ explained }) => html`
     <span><a href="#/sagas/${explained.saga.sagaId}">${explained.saga.name}</a> <${Said} text=${explained.sentence} /></span>
   </p>`;
 
-function OrderDeed({ action, done }) {
-  const deed = {
+function OrderAction({ action, done }) {
+  const asked = {
     title: action.name === "status" ? `Set ${action.body.status}` : TITLES[action.name] ?? action.name,
     says: "The request goes to the API with your token, and the order's history names you.",
     method: action.method,
@@ -70,7 +70,7 @@ function OrderDeed({ action, done }) {
     body: action.body,
     asks: action.asks.map((name) => ({ name, label: QUESTIONS[name] ?? name, required: action.required.includes(name) })),
   };
-  return html`<${Deed} deed=${deed} ...${allowedBy(action)} done=${done} />`;
+  return html`<${ActionButton} action=${asked} ...${allowedBy(action)} done=${done} />`;
 }
 
 /** What was ordered. Each name stands for itself: one that is written from right to left turns nothing beside it round. */

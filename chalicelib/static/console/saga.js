@@ -1,7 +1,7 @@
 // One saga: its definition's diagram with this run's path on it, what it waits for, and what an operator may do about it.
 
 import { html } from "./preact-htm.js";
-import { Deed, allowedBy, sagaDeed } from "./deeds.js";
+import { ActionButton, allowedBy, sagaAction } from "./actions.js";
 import { LetterList } from "./letters.js";
 import { SagaDiagram } from "./pictures.js";
 import { Empty, Facts, Freshness, Heading, Id, Json, Loaded, Said, State, Time, kindOf, useLive } from "./ui.js";
@@ -35,9 +35,9 @@ function Found({ explained, again }) {
             ["Ended", html`<${Time} at=${saga.endedAt} none="not yet" />`],
             ["Error", saga.error && `${saga.error.code}: ${saga.error.detail}`],
           ]} />
-          <div class="deeds" role="group" aria-label="What you may do">
+          <div class="actions" role="group" aria-label="What you may do">
             ${explained.actions.map((action) => html`
-              <${Deed} key=${action.name} deed=${sagaDeed(action.name, saga.sagaId)} ...${allowedBy(action)} done=${again} />`)}
+              <${ActionButton} key=${action.name} action=${sagaAction(action.name, saga.sagaId)} ...${allowedBy(action)} done=${again} />`)}
           </div>
         </section>
         <section class="card" aria-labelledby="waits">

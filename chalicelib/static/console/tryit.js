@@ -3,7 +3,7 @@
 
 import { html, useState } from "./preact-htm.js";
 import { ask, newId } from "./api.js";
-import { allowedBy } from "./deeds.js";
+import { allowedBy } from "./actions.js";
 import { Food, useTimeline } from "./order.js";
 import { SagaDiagram } from "./pictures.js";
 import { Empty, Freshness, Heading, Loaded, Problem, Said, State, money } from "./ui.js";
@@ -100,7 +100,7 @@ function CustomerView({ timeline, again }) {
       <p class="said" role="status">${SAID_TO_CUSTOMER[order.orderStatus]}</p>
       <${Card} order=${order} />
       ${order.cancelReason && html`<p class="small">Because: ${order.cancelReason}</p>`}
-      <div class="deeds">
+      <div class="actions">
         <${Do} action=${actionOf(timeline, "complete")} again=${again} primary>I have my food<//>
         <${Do} action=${actionOf(timeline, "cancel")} body=${{ reason: "Changed my mind" }} again=${again}>Cancel<//>
       </div>
@@ -129,7 +129,7 @@ function RunnerView({ timeline, again }) {
       <label>What shall become of the acceptance?
         <select value=${fate} disabled=${!accept.allowed} onChange=${(event) => setFate(event.target.value)}>${options(FATES.runner)}</select>
       </label>
-      <div class="deeds">
+      <div class="actions">
         <${Do} action=${accept} body=${{ runnerId: `${fate}run_1` }} again=${again} primary>Accept<//>
         <${Do} action=${actionOf(timeline, "cancel-acceptance")} again=${again}>Give back<//>
       </div>

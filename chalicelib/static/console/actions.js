@@ -6,8 +6,8 @@ import { Problem, Shape } from "./ui.js";
 
 const REASON = { name: "reason", label: "Reason, kept in the order's history", required: true };
 
-/** What `retry` and `compensate` are, as deeds on a saga. */
-export const sagaDeed = (name, sagaId) => ({
+/** What `retry` and `compensate` are, as actions on a saga. */
+export const sagaAction = (name, sagaId) => ({
   title: name === "retry" ? "Retry" : "Compensate",
   says:
     name === "retry"
@@ -19,8 +19,8 @@ export const sagaDeed = (name, sagaId) => ({
   dryRun: true,
 });
 
-/** What may be done with a dead letter, as deeds. */
-export const letterDeed = (name, letterId) => ({
+/** What may be done with a dead letter, as actions. */
+export const letterAction = (name, letterId) => ({
   title: name === "redrive" ? "Redrive" : "Dismiss",
   says: name === "redrive" ? "The record is taken as if it had come just now." : "The record will never be taken, and nobody need look at it again.",
   method: "POST",
@@ -87,33 +87,33 @@ const shown = (value) => (value === null ? "nothing" : typeof value === "string"
 
 /**
  * A dialog that says what a button does, asks for what is needed, shows the dry run where there is one, and sends the request when it
- * is confirmed. `deed`: {title, says, method, path, body, asks: [{name, label, required}], dryRun, rehearsal}: `rehearsal` is what only the
+ * is confirmed. `action`: {title, says, method, path, body, asks: [{name, label, required}], dryRun, rehearsal}: `rehearsal` is what only the
  * dry run is sent besides.
  */
-export function Ask({ deed, close, done }) {
+export function Ask({ action, close, done }) {
   const dialog = useRef(null), leave = useRef(null);
-  const [given, setGiven] = useState({ ...deed.body });
+  const [given, setGiven] = useState({ ...action.body });
   const [preview, setPreview] = useState(null);
   const [busy, setBusy] = useState(false);
   const [answer, setAnswer] = useState(null);
   const keys = useRef({});
   useEffect(() => dialog.current.showModal(), []);
   useEffect(() => {
-    if (deed.dryRun) ask(deed.method, deed.path, { body: { ...deed.body, ...deed.rehearsal, dryRun: true } }).then(setPreview);
+    if (action.dryRun) ask(action.method, action.path, { body: { ...action.body, ...action.rehearsal, dryRun: true } }).then(setPreview);
   }, []);
   useKeptFocus(dialog, leave, [preview, answer]);
-  const asks = deed.asks ?? [];
+  const asks = action.asks ?? [];
   const lacking = asks.some((each) => each.required && !given[each.name]?.trim());
   const refused = preview && !preview.ok;
   async function confirm(event) {
     event.preventDefault();
     const said = asks.filter(({ name }) => given[name]?.trim()).map(({ name }) => [name, given[name].trim()]);
-    const body = deed.body || asks.length ? { ...deed.body, ...Object.fromEntries(said) } : undefined;
+    const body = action.body || asks.length ? { ...action.body, ...Object.fromEntries(said) } : undefined;
     // The same request again, after a lost connection, must not act twice.
     const sent = JSON.stringify(body ?? null);
     keys.current[sent] ??= newId();
     setBusy(true);
-    const result = await ask(deed.method, deed.path, { body, key: deed.method === "POST" ? keys.current[sent] : undefined });
+    const result = await ask(action.method, action.path, { body, key: action.method === "POST" ? keys.current[sent] : undefined });
     setBusy(false);
     setAnswer(result);
     if (result.ok) done?.(result.body);
@@ -121,9 +121,9 @@ export function Ask({ deed, close, done }) {
   return html`
     <dialog ref=${dialog} class="ask" aria-labelledby="ask-title" onClose=${close}>
       <form onSubmit=${confirm}>
-        <h2 id="ask-title">${deed.title}</h2>
-        <p>${deed.says}</p>
-        ${deed.dryRun && !answer?.ok && (preview === null
+        <h2 id="ask-title">${action.title}</h2>
+        <p>${action.says}</p>
+        ${action.dryRun && !answer?.ok && (preview === null
           ? html`<p class="loading" role="status">Trying it without doing it …</p>`
           : preview.ok && html`<${Changes} of=${preview.body.changes} />`)}
         ${refused && html`<${Problem} of=${preview.problem} />`}
@@ -133,24 +133,24 @@ export function Ask({ deed, close, done }) {
               onInput=${(event) => setGiven({ ...given, [each.name]: event.target.value })} />
           </label>`)}
         <div aria-live="polite">
-          ${answer?.ok && html`<p class="notice done"><${Shape} kind="done" /><span>Done: ${deed.title}. <span class="small">correlation id <code class="id">${answer.correlationId}</code></span></span></p>`}
+          ${answer?.ok && html`<p class="notice done"><${Shape} kind="done" /><span>Done: ${action.title}. <span class="small">correlation id <code class="id">${answer.correlationId}</code></span></span></p>`}
         </div>
         ${answer?.problem && html`<${Problem} of=${answer.problem} />`}
         <div class="buttons">
           <button ref=${leave} type="button" onClick=${() => dialog.current.close()}>${answer?.ok || refused ? "Close" : "Leave it"}</button>
           ${!answer?.ok && !refused && html`
-            <button class="primary" disabled=${busy || lacking || (deed.dryRun && !preview)}>${busy ? "Sending …" : deed.title}</button>`}
+            <button class="primary" disabled=${busy || lacking || (action.dryRun && !preview)}>${busy ? "Sending …" : action.title}</button>`}
         </div>
       </form>
     </dialog>`;
 }
 
-/** A button, greyed with its reason where the API would refuse, that opens the dialog for its deed. */
-export function Deed({ deed, allowed = true, reason, done, children }) {
-  const open = () => show((close) => html`<${Ask} deed=${deed} done=${done} close=${close} />`);
+/** A button, greyed with its reason where the API would refuse, that opens the action's dialog. */
+export function ActionButton({ action, allowed = true, reason, done, children }) {
+  const open = () => show((close) => html`<${Ask} action=${action} done=${done} close=${close} />`);
   return html`
-    <span class="deed">
-      <button type="button" disabled=${!allowed} title=${reason ?? null} onClick=${open}>${children ?? deed.title} …</button>
+    <span class="action">
+      <button type="button" disabled=${!allowed} title=${reason ?? null} onClick=${open}>${children ?? action.title} …</button>
       ${!allowed && reason && html`<span class="small">${reason}</span>`}
     </span>`;
 }
@@ -158,13 +158,13 @@ export function Deed({ deed, allowed = true, reason, done, children }) {
 // ---- a whole group, one after the other
 
 /** A button that opens a dialog in which the group is first rehearsed, then done, item by item. */
-export function Bulk({ verb, items, idOf, deedOf, done }) {
+export function Bulk({ verb, items, idOf, actionOf, done }) {
   const title = `${verb[0].toUpperCase()}${verb.slice(1)} all ${items.length}`;
-  const open = () => show((close) => html`<${BulkDialog} title=${title} items=${items} idOf=${idOf} deedOf=${deedOf} done=${done} close=${close} />`);
+  const open = () => show((close) => html`<${BulkDialog} title=${title} items=${items} idOf=${idOf} actionOf=${actionOf} done=${done} close=${close} />`);
   return html`<button type="button" onClick=${open}>${title} …</button>`;
 }
 
-function BulkDialog({ title, items, idOf, deedOf, done, close }) {
+function BulkDialog({ title, items, idOf, actionOf, done, close }) {
   const dialog = useRef(null), leave = useRef(null);
   const stopped = useRef(false);
   const [reason, setReason] = useState("");
@@ -176,12 +176,12 @@ function BulkDialog({ title, items, idOf, deedOf, done, close }) {
   const isDone = results?.length === willing.length;
   useEffect(() => {
     dialog.current.showModal();
-    inTurn(items, (item) => send(item, { dryRun: true, ...deedOf(item).rehearsal }), setTrials);
+    inTurn(items, (item) => send(item, { dryRun: true, ...actionOf(item).rehearsal }), setTrials);
     return () => { stopped.current = true; };
   }, []);
   useKeptFocus(dialog, leave, [results]);
 
-  const send = (item, body, key) => ask("POST", deedOf(item).path, { body, key });
+  const send = (item, body, key) => ask("POST", actionOf(item).path, { body, key });
 
   async function inTurn(each, act, tell) {
     const answers = [];
