@@ -7,7 +7,7 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import AcceptBody, CancelBody, CreateOrderBody, NoBody, StatusBody
 from chalicelib.entrypoints.changes import Change
-from chalicelib.entrypoints.conditions import not_modified
+from chalicelib.entrypoints.conditions import answer_if_changed, not_modified
 from chalicelib.entrypoints.cursors import Cursor
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.links import cursor_links, page_links
@@ -88,7 +88,7 @@ def timeline(request: Request, order_id: str) -> Response:
     known_id = uuid_of(order_id, "order")
     with runtime().database.transaction() as session:
         found = tell(session, runtime().rules.policy, caller, known_id)
-    return answer(200, TIMELINE.document(found))
+    return answer_if_changed(request, TIMELINE.document(found))
 
 
 def accept(request: Request, order_id: str) -> Response:

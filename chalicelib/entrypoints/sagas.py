@@ -9,6 +9,7 @@ from chalice.app import Response
 
 from chalicelib.entrypoints.bodies import OperateBody
 from chalicelib.entrypoints.changes import Change
+from chalicelib.entrypoints.conditions import answer_if_changed
 from chalicelib.entrypoints.http import Request, answer, uuid_of
 from chalicelib.entrypoints.lists import SAGA_CURSOR_PAGE, cursor_page
 from chalicelib.entrypoints.parameters import read_saga_filters
@@ -40,7 +41,7 @@ def explanation(request: Request, saga_id: str) -> Response:
     known_id = uuid_of(saga_id, "saga")
     with runtime().database.transaction() as session:
         found = explain(session, runtime().rules.policy, caller, known_id)
-    return answer(200, EXPLANATION.document(found))
+    return answer_if_changed(request, EXPLANATION.document(found))
 
 
 def list_(request: Request) -> Response:

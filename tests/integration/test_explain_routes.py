@@ -105,6 +105,21 @@ def test_a_timeline_is_order_history_and_sagas_as_their_own_routes_show_them(edg
     assert (seen["deadLetters"], "outbox" in seen) == ([], False)
 
 
+def test_what_has_not_changed_is_not_sent_again_and_each_caller_s_copy_is_its_own(offline: InProcess, stage: Stage) -> None:
+    scene = stage.scene("ACCEPTED", pool=1)
+    seen = f"{ORDERS}/{scene.order_id}/timeline", f"/api/sagas/{scene.saga_id}/explanation"
+    tags = {path: offline.get(path, OWNER).headers["ETag"] for path in seen}
+    for path, tag in tags.items():
+        again = offline.get(path, OWNER, If_None_Match=f'"1", W/{tag}')
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag), path
+        assert offline.get(path, ADMIN, If_None_Match=tag).status == 200, path
+        assert offline.get(path, OTHER_RUNNER, If_None_Match=tag).status == 404, path
+
+    assert offline.call("PATCH", f"{ORDERS}/{scene.order_id}/status", RUNNER, {"status": "COLLECTED"}).status == 200
+
+    assert offline.get(seen[0], OWNER, If_None_Match=tags[seen[0]]).status == 200
+
+
 def test_of_many_sagas_the_newest_are_told_and_each_can_be_explained(offline: InProcess, stage: Stage) -> None:
     scene = stage.scene("READY_FOR_PICKUP", pool=1)
     copied = """

@@ -131,6 +131,7 @@ def what_becomes_of_an_order(edge: Watched, stage: Stage) -> None:
     edge.get(path, OWNER, If_None_Match=tag)
     edge.get(f"{path}/history", OWNER)
     edge.get(f"{path}/timeline", OWNER)
+    edge.get(f"{path}/timeline", OWNER, If_None_Match="*")
     for request in ("accept", "cancel-acceptance", "cancel", "complete"):
         edge.post(f"{path}/{request}", ADMIN, {"runnerId": RUNNER.sub} if request == "accept" else None, If_Match='"1"')
     edge.post(f"{path}/accept", RUNNER, {"runnerId": RUNNER.sub})
@@ -196,6 +197,7 @@ def what_operators_compensate(edge: Watched, stage: Stage) -> None:
     edge.post(f"/api/sagas/{scene.saga_id}/compensate", ADMIN)
     edge.get("/api/sagas", ADMIN)
     edge.get(f"/api/sagas/{scene.saga_id}/explanation", ADMIN)
+    edge.get(f"/api/sagas/{scene.saga_id}/explanation", ADMIN, If_None_Match="*")
     edge.get(ORDERS, OWNER)
 
 

@@ -3,6 +3,8 @@
 A path that isn't there (404), a method that a path doesn't have (405) and a request that is no HTTP are answered before any route.
 """
 
+from dataclasses import replace
+
 from chalicelib.entrypoints import bodies
 from chalicelib.entrypoints.lists import DEAD_LETTER_CURSOR_PAGE, HISTORY, ORDER_CURSOR_PAGE, ORDER_PAGE, SAGA_CURSOR_PAGE
 from chalicelib.entrypoints.refusals import (
@@ -81,12 +83,14 @@ DISMISSED = {
 }
 
 
+def looked_at(found: Success) -> dict[int, Success]:
+    """How a document is answered whose tag is a hash of it."""
+    return {200: replace(found, sure=("ETag.hash",)), 304: Success("The caller's copy is current.", sure=("ETag.hash",))}
+
+
 def of_console(*media_types: str) -> dict[int, Success]:
     """How a file of the console is answered."""
-    return {
-        200: Success("The file.", sure=("ETag.hash",), media_types=media_types),
-        304: Success("The caller's copy is current.", sure=("ETag.hash",)),
-    }
+    return looked_at(Success("The file.", media_types=media_types))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -133,8 +137,9 @@ ROUTES: tuple[Route, ...] = (
         "GET /api/orders/{orderId}/timeline",
         "Read an order with its history, its sagas explained, and what may be done to it now",
         "as the order; its sagas as a saga",
-        {200: Success("All that is known of it.", (TIMELINE,), ("timeline",))},
+        looked_at(Success("All that is known of it.", (TIMELINE,), ("timeline",))),
         (*ASKED, NotFound),
+        ("If-None-Match",),
     ),
     Route(
         "changeStatus",
@@ -213,8 +218,9 @@ ROUTES: tuple[Route, ...] = (
         "GET /api/sagas/{sagaId}/explanation",
         "Read why a saga is where it is, and what may be done to it now",
         "as the saga; data of commands and replies, dead letters and outbox: admin",
-        {200: Success("Its path, and what it waits for.", (EXPLANATION,), ("explanation",))},
+        looked_at(Success("Its path, and what it waits for.", (EXPLANATION,), ("explanation",))),
         (*ASKED, NotFound),
+        ("If-None-Match",),
     ),
     Route(
         "retrySaga",
@@ -283,10 +289,7 @@ ROUTES: tuple[Route, ...] = (
         "GET /api/board",
         "Read what is under way and what the last hour was like",
         "admin",
-        {
-            200: Success("The board.", (BOARD,), ("board",), sure=("ETag.hash",)),
-            304: Success("The caller's copy is current.", sure=("ETag.hash",)),
-        },
+        looked_at(Success("The board.", (BOARD,), ("board",))),
         ASKED,
         ("If-None-Match",),
     ),
