@@ -1,6 +1,8 @@
 """The console: a page and its files, the same for everybody. What it shows and does goes through the API with its reader's token.
 
-Their addresses are relative, so that they work below a stage's path. A browser asks each time whether it has the newest of a file.
+Their addresses are relative, as are those of its redirects: the API does not know what its paths stand below, as a stage or an
+emulator's own path, and nothing that somebody wrote into an address can lead to another host. A browser asks each time whether it has the
+newest of a file.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from chalicelib.errors import NotFound
 
 FOLDER = Path(__file__).parents[1] / "static" / "console"
 INDEX = "index.html"
-PAGE_PATH = "/console"
+PAGE = "console"
 # By the end of a file's name; files of any other kind lie beside those that are served.
 MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 POLICY = (
@@ -32,14 +34,15 @@ HEADERS = {
 
 
 def root(request: Request) -> Response:
-    """GET /: the page, wherever the API's paths begin."""
-    return _to_page(request.path)
+    """GET /: the page; a stage's path may have no slash at its end."""
+    last = request.path.rpartition("/")[2]
+    return _to_page(f"./{last}/" if last else "")
 
 
 def page(request: Request) -> Response:
     """GET /console. With a slash at the end its relative addresses would lead elsewhere."""
     if request.path.endswith("/"):
-        return _to_page(request.path.rstrip("/").removesuffix(PAGE_PATH))
+        return _to_page("../")
     return _served(request, INDEX)
 
 
@@ -50,10 +53,8 @@ def file(request: Request, name: str) -> Response:
     return _served(request, name)
 
 
-def _to_page(base: str) -> Response:
-    # Two slashes at the front would name another host.
-    inside = base.strip("/")
-    return Response("", {"Location": f"/{inside}{PAGE_PATH}" if inside else PAGE_PATH}, 303)
+def _to_page(folder: str) -> Response:
+    return Response("", {"Location": f"{folder}{PAGE}"}, 303)
 
 
 def _served(request: Request, name: str) -> Response:
