@@ -24,6 +24,15 @@ export function claimsOf(text) {
   }
 }
 
+/** What of a text can't stand in a token, in words; null where all can. With letters that no header can carry, a request would not even be sent. */
+export function strangeIn(text) {
+  const letters = Array.from(text);
+  const place = letters.findIndex((letter) => !/[ -~]/.test(letter));
+  if (place < 0) return null;
+  const code = letters[place].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return `its letter ${place + 1} (U+${code}) can't stand in one`;
+}
+
 /** A new id, for a correlation or an idempotency key. */
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,16 +1,16 @@
 // The console: who is signed in, which page an address names, and what stands around all pages.
 
-import { html, render, useEffect, useRef, useState } from "./preact-htm.js";
-import { claimsOf, get, useToken } from "./api.js";
-import { BoardPage } from "./board.js";
+import { Component, html, render, useEffect, useRef, useState } from "./preact-htm.js";
 import { Dialogs } from "./actions.js";
+import { claimsOf, get, strangeIn, useToken } from "./api.js";
+import { BoardPage } from "./board.js";
 import { LetterPage, LettersPage, SuspendedPage } from "./letters.js";
 import { OrdersPage, SagasPage } from "./lists.js";
 import { OrderPage } from "./order.js";
 import { SagaPage } from "./saga.js";
 import { SearchPage } from "./search.js";
 import { TryPage } from "./tryit.js";
-import { Problem, Shape } from "./ui.js";
+import { Empty, Heading, Problem, Shape, useLive } from "./ui.js";
 
 // By an address's first word: its name in the navigation (none: not there), who is led there, and what is drawn. What may be seen and done
 // is the API's to judge.
@@ -23,12 +23,14 @@ const PAGES = {
   search: { draw: ({ query }) => html`<${SearchPage} query=${query} />` },
   try: { name: "Try it", forAdmins: true, inDevelopment: true, draw: ({ path }) => html`<${TryPage} id=${path[1]} />` },
 };
+const LOOK_MS = 5000;
 const homeOf = (session) => (session.isAdmin ? "board" : "orders");
 
-/** An address behind the #: {path: ["orders", id], query}. */
+/** An address behind the #: {text, path: ["orders", id], query}. */
 function addressOf(fragment) {
-  const [path, query] = fragment.replace(/^#?\/?/, "").split("?");
-  return { path: path.split("/").map(decoded), query: new URLSearchParams(query ?? "") };
+  const text = fragment.replace(/^#?\/?/, "");
+  const [path, query] = text.split("?");
+  return { text, path: path.split("/").map(decoded), query: new URLSearchParams(query ?? "") };
 }
 
 function decoded(part) {
@@ -51,6 +53,7 @@ function takeToken() {
 function Console() {
   const [session, setSession] = useState(null);
   const [refusal, setRefusal] = useState(null);
+  const [strange, setStrange] = useState(null);
   const [brought, setBrought] = useState(takeToken);
   const [fragment, setFragment] = useState(location.hash);
   useEffect(() => {
@@ -68,17 +71,20 @@ function Console() {
 
   /** Whether the API takes the token is asked of the API. */
   async function signIn(text) {
-    useToken(text, (problem) => {
-      setRefusal({ ...problem, title: "The token is no longer taken: sign in again" });
-      setSession(null);
-    });
-    setRefusal(null);
-    setSession(null);
-    const answer = await get("api/orders?limit=1");
-    if (answer.ok) setSession(await sessionOf(text));
-    else {
-      useToken(null, () => {});
-      setRefusal(answer.problem);
+    signOut();
+    const found = strangeIn(text);
+    setStrange(found);
+    if (!found) {
+      useToken(text, (problem) => {
+        setRefusal({ ...problem, title: "The token is no longer taken: sign in again" });
+        setSession(null);
+      });
+      const answer = await get("api/orders?limit=1");
+      if (answer.ok) setSession(await sessionOf(text));
+      else {
+        useToken(null, () => {});
+        setRefusal(answer.problem);
+      }
     }
     setBrought(null);
   }
@@ -90,24 +96,28 @@ function Console() {
   }
 
   if (brought) return html`<main class="sign-in"><p class="loading" role="status">Signing in …</p></main>`;
-  if (!session) return html`<${SignIn} refusal=${refusal} signIn=${signIn} asked=${addressOf(fragment).path[0]} />`;
+  if (!session) return html`<${SignIn} refusal=${refusal} strange=${strange} signIn=${signIn} asked=${addressOf(fragment).path[0]} />`;
   return html`<${Shell} session=${session} signOut=${signOut} address=${addressOf(fragment)} />`;
 }
 
-/** Who has signed in, for display, and whether the service is one for development, which only admins are told. */
+/** Who has signed in, for display, and whether the service is one for development, which only admins are told; undefined where it did not answer. */
 async function sessionOf(text) {
   const claims = claimsOf(text);
   const isAdmin = claims.roles.includes("admin");
   const board = isAdmin ? await get("api/board") : null;
-  return { ...claims, isAdmin, inDevelopment: board?.body?.development === true };
+  return { ...claims, isAdmin, inDevelopment: isAdmin ? board.body?.development : false };
 }
 
-function SignIn({ refusal, signIn, asked }) {
+function SignIn({ refusal, strange, signIn, asked }) {
+  const field = useRef(null);
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   useEffect(() => {
     document.title = "Sign in · CampusG console";
   }, []);
+  useEffect(() => {
+    if (strange) field.current.focus();
+  }, [strange]);
   async function submit(event) {
     event.preventDefault();
     setBusy(true);
@@ -121,9 +131,11 @@ function SignIn({ refusal, signIn, asked }) {
         <p>${asked ? "Sign in to see the page that this address leads to." : "See every saga, know why, act safely."}</p>
         ${refusal && html`<${Problem} of=${refusal} />`}
         <label>Token
-          <textarea required rows="5" spellcheck="false" autocomplete="off" autocapitalize="off" aria-describedby="token-help"
+          <textarea ref=${field} required rows="5" spellcheck="false" autocomplete="off" autocapitalize="off"
+            aria-invalid=${strange ? "true" : null} aria-describedby=${strange ? "token-wrong token-help" : "token-help"}
             value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
         </label>
+        ${strange && html`<p id="token-wrong" class="small failed" role="alert"><${Shape} kind="failed" /> This is no token: ${strange}.</p>`}
         <p id="token-help" class="small">
           A bearer token of the API. In development, <code>make -s token ROLE=admin SUB=ops_1</code> prints one, and <code>make run</code> a link
           that brings one. It is kept in this page's memory only: when the page is closed or loaded again, it is gone.
@@ -142,11 +154,13 @@ function Shell({ session, signOut, address }) {
   const main = useRef(null);
   const home = homeOf(session);
   const name = address.path[0] || home;
-  const page = session.inDevelopment || !PAGES[name]?.inDevelopment ? PAGES[name] : null;
+  const inDevelopment = useDevelopment(session);
+  const page = PAGES[name]?.inDevelopment && !inDevelopment ? null : PAGES[name];
+  const isUnknown = PAGES[name]?.inDevelopment && inDevelopment === undefined;
   useEffect(() => {
     if (!address.path[0]) history.replaceState(null, "", `#/${home}`);
   });
-  const isShown = (each) => each.name && (session.isAdmin || !each.forAdmins) && (session.inDevelopment || !each.inDevelopment);
+  const isShown = (each) => each.name && (session.isAdmin || !each.forAdmins) && (inDevelopment || !each.inDevelopment);
   function skip(event) {
     event.preventDefault();
     main.current.querySelector("h1").focus();
@@ -165,9 +179,49 @@ function Shell({ session, signOut, address }) {
         <button type="button" onClick=${signOut}>Sign out</button>
       </div>
     </header>
-    <main id="main" ref=${main}>${page ? page.draw(address) : html`<${NotThere} />`}</main>
-    <${Dialogs} />`;
+    <main id="main" ref=${main}>
+      <${Guard} at=${address.text}>
+        ${page ? page.draw(address) : isUnknown ? html`<p class="loading" role="status">Loading …</p>` : html`<${NotThere} key=${address.text} />`}
+        <${Dialogs} key=${address.text} />
+      <//>
+    </main>`;
 }
+
+/** Whether the service is one for development; where the board did not answer at the sign-in, it is asked until it does. */
+function useDevelopment({ inDevelopment }) {
+  const [known, setKnown] = useState(inDevelopment);
+  const { body } = useLive(known === undefined ? "api/board" : null, LOOK_MS);
+  useEffect(() => {
+    if (body) setKnown(body.development);
+  }, [body]);
+  return known;
+}
+
+/** Draws what is in it; where that fails, what went wrong, until another address is followed. */
+class Guard extends Component {
+  static getDerivedStateFromProps({ at }, { failedAt }) {
+    return at === failedAt ? null : { failedAt: null };
+  }
+
+  componentDidCatch(error) {
+    console.error(error);
+    this.setState({ error, failedAt: this.props.at });
+  }
+
+  render({ at, children }, { error, failedAt }) {
+    return failedAt === at ? html`<${Undrawn} key=${at} error=${error} />` : children;
+  }
+}
+
+const Undrawn = ({ error }) => html`
+  <${Heading} title="This page can't be drawn" />
+  <div class="notice failed" role="alert">
+    <${Shape} kind="failed" />
+    <div>
+      <p>The console has a fault: <code>${String(error)}</code></p>
+      <p class="small">The other pages still work. Where it went wrong stands in the browser's own console, for whoever mends it.</p>
+    </div>
+  </div>`;
 
 function Search({ text }) {
   const input = useRef(null);
@@ -183,6 +237,7 @@ function Search({ text }) {
 }
 
 const NotThere = () => html`
-  <div class="notice failed"><${Shape} kind="failed" /><div><h1 tabindex="-1">There is no such page</h1><p>The address names none of the console's pages.</p></div></div>`;
+  <${Heading} title="There is no such page" />
+  <${Empty}>The address names none of the console's pages, or none that you may see.<//>`;
 
 render(html`<${Console} />`, document.getElementById("console"));

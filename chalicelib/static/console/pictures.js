@@ -17,11 +17,25 @@ function useWidth(first) {
   return [element, width];
 }
 
-/** As much of a text as there is room for, by the width of a middling letter; capitals are wider. */
+/** How many letters of a text there is room for, by the width of a middling one; capitals are wider. */
+const lettersIn = (width, text, perLetter) => Math.max(4, Math.floor(width / (/[A-Z]{3}/.test(text) ? perLetter * 1.15 : perLetter)));
+
+/** As much of a text as there is room for. */
 const cut = (text, width, perLetter) => {
-  const most = Math.max(4, Math.floor(width / (/[A-Z]{3}/.test(text) ? perLetter * 1.15 : perLetter)));
+  const most = lettersIn(width, text, perLetter);
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 };
+
+/** A text in as many lines as it needs, broken behind a dot, an underscore or a space where there is one. */
+function wrapped(text, width, perLetter) {
+  const most = lettersIn(width, text, perLetter);
+  const lines = [];
+  for (const part of text.match(new RegExp(`[^._ ]{1,${most}}[._ ]*`, "g")) ?? []) {
+    if (lines.length && (lines.at(-1) + part).trimEnd().length <= most) lines[lines.length - 1] += part;
+    else lines.push(part);
+  }
+  return lines;
+}
 
 /** A kind's shape within a picture, its middle at x, y. */
 const Mark = ({ kind, x, y, size = 16 }) => html`<${Shape} kind=${kind} x=${x - size / 2} y=${y - size / 2} width=${size} height=${size} />`;
@@ -50,19 +64,38 @@ export function Columns({ values, until, label }) {
 
 // ---- a saga's path
 
-const NODE = { height: 84, gap: 26, top: 32 };
+const NODE = { height: 84, gap: 26, top: 32, narrow: 440 };
+// By what a line in a box says: the room that a letter takes, how far its baseline is below the line before, or below one of its own.
+const LINES = {
+  name: { letter: 7.9, below: 20, again: 16 },
+  word: { letter: 7.6, below: 19, again: 15, indent: 19 },
+  mono: { letter: 6.7, below: 18, again: 14 },
+  soft: { letter: 6.2, below: 17, again: 14 },
+};
+const PADDING = { side: 11, bottom: 10 };
 
 /** The definition's steps from top to bottom, with their compensations beside them, and where this saga stands among them. */
 export function SagaDiagram({ saga, path, waitsFor }) {
   const [element, width] = useWidth(340);
+  const now = useNow();
   const inner = Math.min(width, 640);
-  const left = { x: 1, width: Math.floor(inner * (inner < 440 ? 0.55 : 0.52)) };
-  const right = { x: left.width + (inner < 440 ? 14 : 46) };
+  const isNarrow = inner < NODE.narrow;
+  const left = { x: 1, width: Math.floor(inner * (isNarrow ? 0.55 : 0.52)) };
+  const right = { x: left.width + (isNarrow ? 14 : 46) };
   right.width = inner - right.x - 1;
-  const y = (index) => NODE.top + index * (NODE.height + NODE.gap);
-  const end = y(path.length) + 10;
+  let below = NODE.top;
+  const rows = path.map((step) => {
+    const words = (waits) => waits && awaitingOf(waits, now);
+    const node = nodeOf(step, words(awaited(step, waitsFor, false)));
+    const undo = step.compensation && undoOf(step, saga, words(awaited(step, waitsFor, true)), isNarrow);
+    const texts = [[node, left], [undo, right]].map(([box, { width: of }]) => (box ? linesOf(box, of - 2 * PADDING.side, isNarrow) : []));
+    const height = Math.max(NODE.height, ...texts.map((lines) => (lines.at(-1)?.y ?? 0) + PADDING.bottom));
+    const row = { step, y: below, height, bottom: below + height, node: { ...node, lines: texts[0] }, undo: undo && { ...undo, lines: texts[1] } };
+    below += height + NODE.gap;
+    return row;
+  });
+  const middle = left.x + left.width / 2, end = below + 10;
   const isUndone = ["COMPENSATING", "COMPENSATED"].includes(saga.status) || path.some((step) => isUndoing(step));
-  const turned = path.findIndex((step) => step.status === "FAILED" && !isUndoing(step));
   return html`
     <div class="picture" ref=${element}>
       <svg width=${inner} height=${end + 34} viewBox="0 0 ${inner} ${end + 34}" role="img" aria-label=${inWords(saga, path, waitsFor)}>
@@ -70,18 +103,16 @@ export function SagaDiagram({ saga, path, waitsFor }) {
           <marker key=${kind} id=${`tip-${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
             <path d="M0 0.5L7.5 4L0 7.5z" class="tip ${kind}" />
           </marker>`)}</defs>
-        <circle cx=${left.x + left.width / 2} cy="6" r="5" class="start" />
-        ${path.map((step, index) => html`
-          <${Arrow} key=${`in-${step.step}`} from=${[left.x + left.width / 2, index ? y(index - 1) + NODE.height : 11]} to=${[left.x + left.width / 2, y(index)]}
-            kind=${isReached(step) ? "going" : "idle"} />
-          ${step.pivot && html`<${Pivot} key="pivot" y=${y(index) - NODE.gap / 2} width=${inner} />`}
-          <${Node} key=${step.step} step=${step} box=${{ ...left, y: y(index) }} waitsFor=${awaited(step, waitsFor, false)} />
-          ${step.compensation && html`
-            <${Arrow} from=${[left.x + left.width, y(index) + NODE.height / 2]} to=${[right.x, y(index) + NODE.height / 2]} kind=${isUndoing(step) ? "undoing" : "idle"} />
-            <${Undo} step=${step} box=${{ ...right, y: y(index) }} waitsFor=${awaited(step, waitsFor, true)} saga=${saga} />`}`)}
-        ${isUndone && html`<${WayBack} path=${path} y=${y} left=${left} right=${right} turned=${turned} />`}
-        <${Arrow} from=${[left.x + left.width / 2, y(path.length - 1) + NODE.height]} to=${[left.x + left.width / 2, end]}
-          kind=${saga.status === "COMPLETED" ? "going" : "idle"} />
+        <circle cx=${middle} cy="6" r="5" class="start" />
+        ${rows.map(({ step, y, height, node, undo }, index) => html`
+          <${Arrow} key=${`in-${step.step}`} from=${[middle, index ? rows[index - 1].bottom : 11]} to=${[middle, y]} kind=${isReached(step) ? "going" : "idle"} />
+          ${step.pivot && html`<${Pivot} key="pivot" y=${y - NODE.gap / 2} width=${inner} />`}
+          <${Box} key=${step.step} of=${node} x=${left.x + 1} y=${y} width=${left.width - 2} height=${height} />
+          ${undo && html`
+            <${Arrow} from=${[left.x + left.width, y + height / 2]} to=${[right.x, y + height / 2]} kind=${isUndoing(step) ? "undoing" : "idle"} />
+            <${Box} of=${undo} x=${right.x} y=${y} width=${right.width} height=${height} />`}`)}
+        ${isUndone && html`<${WayBack} rows=${rows} left=${left} right=${right} />`}
+        <${Arrow} from=${[middle, below - NODE.gap]} to=${[middle, end]} kind=${saga.status === "COMPLETED" ? "going" : "idle"} />
         <${Terminal} saga=${saga} x=${left.x} y=${end} width=${left.width} />
       </svg>
     </div>`;
@@ -106,70 +137,73 @@ function Arrow({ from, to, kind }) {
 
 const Pivot = ({ y, width }) => html`
   <line x1="0" x2=${width} y1=${y} y2=${y} class="pivot" />
-  <text x=${width - 2} y=${y - 4} class="tag" text-anchor="end">${width < 440 ? "pivot" : "pivot: below it only forward"}</text>`;
+  <text x=${width - 2} y=${y - 4} class="tag" text-anchor="end">${width < NODE.narrow ? "pivot" : "pivot: below it only forward"}</text>`;
 
-/** Lines of text in a box, the second with the state's shape before it. */
-function Lines({ box, name, state, third, fourth }) {
-  const room = box.width - 22;
-  return html`
-    <text x=${box.x + 11} y=${box.y + 20} class="name">${cut(name, room, 7.9)}</text>
-    <${Mark} kind=${state.kind} x=${box.x + 18} y=${box.y + 35} size=${14} />
-    <text x=${box.x + 30} y=${box.y + 39} class="word ${state.kind}">${cut(state.word, room - 20, 7.6)}</text>
-    <text x=${box.x + 11} y=${box.y + 57} class="mono">${cut(third, room, 6.7)}</text>
-    <text x=${box.x + 11} y=${box.y + 74} class="soft">${cut(fourth, room, 6.2)}</text>`;
+/** A step, as a box says it: which class it has, its name, its state, what is sent, and phrases about how that went. */
+function nodeOf(step, awaiting) {
+  const kind = kindOf(step.status);
+  const sent = { command: step.action?.command ?? "", local: "changes the order", notice: "tells people" }[step.kind];
+  return { looks: `${kind} ${awaiting ? "waits" : ""}`, kind, name: step.step, word: step.status, sent, phrases: awaiting ?? outcomeOf(step, step.action?.tries.at(-1)?.reply) };
 }
 
-function Node({ step, box, waitsFor }) {
-  const kinds = { command: step.action?.command ?? "", local: "changes the order", notice: "tells people" };
-  const state = { kind: kindOf(step.status), word: step.status };
-  const replied = step.action?.tries.at(-1)?.reply;
-  const fourth = waitsFor ? html`<${Awaiting} waitsFor=${waitsFor} />` : "";
-  return html`
-    <g class="node ${state.kind} ${waitsFor ? "waits" : ""}">
-      <rect x=${box.x + 1} y=${box.y} width=${box.width - 2} height=${NODE.height} rx="9" />
-      <${Lines} box=${box} name=${step.step} state=${state} third=${kinds[step.kind]} fourth=${waitsFor ? "" : outcomeOf(step, replied)} />
-      ${waitsFor && html`<text x=${box.x + 11} y=${box.y + 74} class="soft">${fourth}</text>`}
-    </g>`;
+/** A step's compensation likewise. */
+function undoOf(step, saga, awaiting, isNarrow) {
+  const used = isUndoing(step), over = step.status === "COMPENSATED";
+  const kind = used ? (over ? "undone" : "undoing") : "idle";
+  const word = used ? (over ? "UNDONE" : "UNDOING") : saga.endedAt ? "not needed" : "if it fails";
+  const phrases = awaiting ?? outcomeOf(step, used ? step.compensation.tries.at(-1)?.reply : null);
+  return { looks: `${kind} ${awaiting ? "waits" : ""}`, kind, name: isNarrow ? "undo" : "compensation", word, sent: step.compensation.command, phrases };
 }
 
 function outcomeOf(step, reply) {
-  if (step.status === "SKIPPED") return "left out";
-  if (!reply) return "";
-  return `${reply.type.split(".").at(-1)}${reply.at ? ` at ${clock(reply.at)}` : ""}`;
+  if (step.status === "SKIPPED") return ["left out"];
+  if (!reply) return [];
+  return [reply.type.split(".").at(-1), ...(reply.at ? [`at ${clock(reply.at)}`] : [])];
 }
 
 /** Which attempt it is and how long the next is away, counted down. */
-function Awaiting({ waitsFor }) {
-  const now = useNow();
-  if (waitsFor.next === "none") return `copy ${waitsFor.attempt} of ${waitsFor.attempts}, suspended`;
-  const left = waitsFor.dueAt ? Math.max(0, new Date(waitsFor.dueAt) - now) : null;
-  return html`copy ${waitsFor.attempt} of ${waitsFor.attempts}${left === null ? "" : `, ${left ? `${Math.ceil(left / 1000)} s left` : "due now"}`}`;
+function awaitingOf(waitsFor, now) {
+  const copy = `copy ${waitsFor.attempt} of ${waitsFor.attempts}`;
+  if (waitsFor.next === "none") return [`${copy},`, "suspended"];
+  if (!waitsFor.dueAt) return [copy];
+  const left = Math.max(0, new Date(waitsFor.dueAt) - now);
+  return [`${copy},`, left ? `${Math.ceil(left / 1000)} s left` : "due now"];
 }
 
-function Undo({ step, box, waitsFor, saga }) {
-  const used = isUndoing(step);
-  const kind = used ? (step.status === "COMPENSATED" ? "undone" : "undoing") : "idle";
-  const word = used ? (step.status === "COMPENSATED" ? "UNDONE" : "UNDOING") : saga.endedAt ? "not needed" : "if it fails";
-  const replied = step.compensation.tries.at(-1)?.reply;
-  return html`
-    <g class="node undo ${kind} ${waitsFor ? "waits" : ""}">
-      <rect x=${box.x} y=${box.y} width=${box.width} height=${NODE.height} rx="9" />
-      <${Lines} box=${box} name=${box.width < 140 ? "undo" : "compensation"} state=${{ kind, word }} third=${step.compensation.command} fourth=${waitsFor ? "" : outcomeOf(step, used ? replied : null)} />
-      ${waitsFor && html`<text x=${box.x + 11} y=${box.y + 74} class="soft"><${Awaiting} waitsFor=${waitsFor} /></text>`}
-    </g>`;
+/** A box's lines with their baselines below its top; where it is narrow, each phrase has its own, lest a countdown changes how many there are. */
+function linesOf({ name, word, sent, phrases }, room, isNarrow) {
+  const said = isNarrow ? phrases : [phrases.join(" ")];
+  const texts = [["name", name], ["word", word], ["mono", sent], ...said.map((each) => ["soft", each])];
+  let y = 0;
+  return texts.flatMap(([looks, text], index) => {
+    const { letter, below, again, indent = 0 } = LINES[looks];
+    return wrapped(text, room - indent, letter).map((line, number) => {
+      y += number || texts[index - 1]?.[0] === looks ? again : below;
+      return { looks, indent, text: line, y, isFirst: number === 0 };
+    });
+  });
 }
+
+const Box = ({ of, x, y, width, height }) => html`
+  <g class="node ${of.looks}">
+    <rect x=${x} y=${y} width=${width} height=${height} rx="9" />
+    ${of.lines.map((line) => html`
+      ${line.looks === "word" && line.isFirst && html`<${Mark} key="mark" kind=${of.kind} x=${x + PADDING.side + 7} y=${y + line.y - 4} size=${14} />`}
+      <text key=${line.y} x=${x + PADDING.side + line.indent} y=${y + line.y} class=${line.looks}>${line.text}</text>`)}
+  </g>`;
 
 /** From the step that failed to the compensation above it, and from each compensation to the next above. */
-function WayBack({ path, y, left, right, turned }) {
-  const used = path.flatMap((step, index) => (isUndoing(step) && step.compensation ? [index] : []));
+function WayBack({ rows, left, right }) {
+  const turned = rows.findIndex(({ step }) => step.status === "FAILED" && !isUndoing(step));
+  const used = rows.filter(({ step, undo }) => undo && isUndoing(step));
   const x = right.x + right.width / 2, between = (left.x + left.width + right.x) / 2;
-  const lowest = used.at(-1);
-  const low = NODE.height / 2 + 16;
+  const lowest = used.at(-1), failed = rows[turned];
+  const low = ({ y, height }) => y + height / 2 + 16;
   return html`
-    ${lowest < turned && html`
-      <path d="M${left.x + left.width} ${y(turned) + low}H${between - 4}V${y(lowest) + low}H${right.x}" class="way undoing" marker-end="url(#tip-undoing)" />`}
-    ${used.slice(1).map((index, position) => html`
-      <${Arrow} key=${index} from=${[x, y(index)]} to=${[x, y(used[position]) + NODE.height]} kind="undoing" />`)}`;
+    ${lowest && rows.indexOf(lowest) < turned && html`
+      <path d="M${left.x + left.width} ${low(failed)}H${between - 4}V${low(lowest)}H${right.x}" class="way undoing" marker-end="url(#tip-undoing)" />`}
+    ${used.slice(1).map((row, position) => html`
+      <${Arrow} key=${row.y} from=${[x, row.y]} to=${[x, used[position].bottom]} kind="undoing" />`)}`;
 }
 
 function Terminal({ saga, x, y, width }) {

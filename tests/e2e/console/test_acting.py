@@ -61,9 +61,10 @@ def test_a_waiting_saga_is_compensated_by_keyboard_alone(visits: Visits, token: 
 
 
 def test_whoever_leaves_the_dialog_has_changed_nothing(visits: Visits, token: str, things: Scene) -> None:
-    order_id, saga_id = things.waiting()
+    order_id, _ = things.waiting()
     before = things.history(order_id)
-    page = signed_in(visits(), token, f"/sagas/{saga_id}")
+    page = signed_in(visits(), token, f"/orders/{order_id}")
+    page.locator(".sentence").get_by_role("link").click()
 
     dialog = asked(page, "Compensate …")
     expect(dialog.get_by_role("table", name="What will change")).to_be_visible()
@@ -72,6 +73,10 @@ def test_whoever_leaves_the_dialog_has_changed_nothing(visits: Visits, token: st
 
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name="Compensate …")).to_be_focused()
+    asked(page, "Compensate …").wait_for()
+    page.go_back()
+    expect(page.get_by_role("heading", name=f"Order {order_id}")).to_be_focused()
+    expect(dialog).to_have_count(0)
     assert things.history(order_id) == before
 
 

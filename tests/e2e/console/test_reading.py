@@ -8,12 +8,15 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Visits
-from tests.support.browser import barriers, expect, spilling, width
+from tests.support.browser import barriers, expect, outside_boxes, spilling, width
 from tests.support.console import PHONE, SHIFTED, WATCH_SHIFTS, address, events_of, signed_in, tab_to, token_of
 from tests.support.console_scene import HOSTILE, Scene
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.tool("browser")
+
+# As a browser does when its reader comes back to the page.
+LOOK_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +53,9 @@ def test_every_page_is_readable_for_everybody_light_and_dark_and_on_a_phone(visi
         page.emulate_media(color_scheme="light")
         found[name] = barriers(page)
         page.emulate_media(color_scheme="dark")
-        found[f"{name}, dark"] = barriers(page, "color-contrast")
+        found[f"{name}, dark"] = barriers(page)
         page.set_viewport_size(PHONE)
-        found[f"{name}, on a phone"] = spilling(page) or width(page) - PHONE["width"]
+        found[f"{name}, on a phone"] = spilling(page) or outside_boxes(page) or width(page) - PHONE["width"]
         page.set_viewport_size({"width": 1280, "height": 720})
 
     assert {name: each for name, each in found.items() if each} == {}
@@ -87,11 +90,37 @@ def test_the_board_leads_to_what_needs_an_operator(visits: Visits, token: str, a
     assert address(page) == "#/dead-letters"
 
 
-def test_a_board_on_which_nothing_moves_is_answered_by_304(visits: Visits, token: str) -> None:
-    page = signed_in(visits(), token, "/board")
+def test_where_nothing_moves_the_page_is_answered_by_304(visits: Visits, token: str, things: Scene) -> None:
+    order_id = things.order()
+    page = signed_in(visits(), token)
 
-    with page.expect_response(lambda response: response.url.endswith("/api/board") and response.status == 304, timeout=15_000):
-        pass
+    for place, path in {
+        "/board": "/api/board",
+        f"/orders/{order_id}": f"/api/orders/{order_id}/timeline",
+        f"/sagas/{things.saga_of(order_id)}": "/explanation",
+    }.items():
+        show(page, place)
+        with page.expect_response(lambda response, path=path: response.url.endswith(path) and response.status == 304, timeout=15_000):
+            page.evaluate(LOOK_AGAIN)
+
+
+def test_a_page_that_can_t_be_drawn_says_why_and_the_others_still_work(visits: Visits, token: str) -> None:
+    visit = visits()
+    page = signed_in(visit, token)
+    pages, heading = page.get_by_role("navigation", name="Pages"), page.get_by_role("heading", level=1)
+    page.route("**/api/board", lambda route: route.fulfill(json={"sagas": None}))
+
+    pages.get_by_role("link", name="Board").click()
+
+    expect(heading).to_have_text("This page can't be drawn")
+    expect(heading).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text("TypeError: Cannot read properties")
+    page.unroute("**/api/board")
+    pages.get_by_role("link", name="Orders").click()
+    expect(heading).to_have_text("Orders")
+    pages.get_by_role("link", name="Board").click()
+    expect(page.get_by_role("region", name="Suspended sagas")).to_be_visible()
+    visit.forgive("TypeError: Cannot read properties")
 
 
 def test_names_that_look_like_markup_are_text_on_every_page(visits: Visits, token: str, things: Scene) -> None:
@@ -149,6 +178,8 @@ def test_a_customer_sees_what_is_theirs_and_is_told_of_nothing_else(stack: Stack
     expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(["Orders"])
     show(page, "/try")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is no such page")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page).to_have_title("There is no such page · CampusG console")
     show(page, f"/orders/{other}")
 
     expect(page.get_by_role("alert")).to_contain_text(re.compile(r"correlation id \S+"))
@@ -163,7 +194,7 @@ def test_what_is_being_typed_stays_while_the_list_looks_again(visits: Visits, to
     # The second is asked for only when the first has been drawn.
     for _ in range(2):
         with page.expect_response(lambda response: "/api/orders" in response.url):
-            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            page.evaluate(LOOK_AGAIN)
 
     expect(customer).to_have_value("cust_f")
     page.keyboard.press("Enter")
