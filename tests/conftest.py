@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from infra.stack.ports import HIGHEST, LOWEST
 from tests.support.servers import (
     GIVEN_POSTGRES,
     SERVER_FIXTURES,
@@ -28,6 +29,13 @@ pytest_plugins = ["tests.support.auditing", "tests.support.pinning", "tests.supp
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: whole stacks are often waited for."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure() -> None:
+    """Give each process of the tests, and what it starts, ports of its own: a chosen one stays free until it is listened on."""
+    number, processes = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = (HIGHEST - LOWEST) // processes
+    os.environ["FREE_PORTS"] = f"{LOWEST + number * share}-{LOWEST + (number + 1) * share - 1}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from infra.stack import ports
 
 
@@ -31,6 +33,12 @@ def test_a_port_whose_former_connections_linger_counts_as_free() -> None:
         client.close()
 
     assert ports.is_free(port)
+
+
+def test_a_process_with_ports_of_its_own_chooses_among_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREE_PORTS", "24000-24009")
+
+    assert {ports.free_port() for _ in range(50)} <= set(range(24000, 24010))
 
 
 def test_chosen_ports_are_below_those_of_outgoing_connections() -> None:
