@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
+import pytest
 import sqlalchemy as sa
 from chalice.app import Chalice
 from chalice.test import Client as ChaliceClient
 
 from chalicelib.db.connection import Database
+from chalicelib.operations import rate
 from infra.stack import devkeys
 from tests.support import gateway
 from tests.support.answers import Answer, header_lines
@@ -148,6 +150,12 @@ class Undoing(Database):
             yield session
             session.execute(sa.text("SET CONSTRAINTS ALL IMMEDIATE"))
             running.rollback()
+
+
+def stop_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have requests be counted by a clock that stands half a minute before the end of this minute, at which they would be counted anew."""
+    moment = datetime.now(UTC).replace(second=30, microsecond=0)
+    monkeypatch.setattr(rate, "COUNT", sa.text(rate.COUNT.text.replace("clock_timestamp()", f"timestamptz '{moment.isoformat()}'")))
 
 
 Unwilling = Callable[[Sent], bool]
