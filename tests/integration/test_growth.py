@@ -1,11 +1,15 @@
 """What one saga leaves behind, counted: rows changed beside the old ones, index entries, bytes of the log."""
 
+from collections.abc import Iterator
+
+import pytest
 import sqlalchemy as sa
 
 from chalicelib.db.connection import make_engine
 from chalicelib.messaging.outbox import Written
 from tests.integration.conftest import RULES
 from tests.support.database import World
+from tests.support.eventually import eventually
 from tests.support.kafka_records import answer
 from tests.support.scene import consume
 from tests.support.servers import PostgresServer
@@ -28,9 +32,23 @@ def log_position(session: sa.Connection) -> int:
     return int(session.execute(sa.text("SELECT pg_current_wal_insert_lsn() - CAST('0/0' AS pg_lsn)")).scalar_one())
 
 
-def test_a_saga_writes_few_bytes_and_only_its_end_into_indexes(postgres_server: PostgresServer, migrated_template: str) -> None:
+@pytest.fixture
+def quiet(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """The server, with nobody but the test writing into its log: it is one for all databases, and so is autovacuum."""
+    server = postgres_server.server
+    server.execute("ALTER SYSTEM SET autovacuum = off")
+    server.execute("SELECT pg_reload_conf()")
+    eventually(
+        lambda: not server.execute("SELECT 1 FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"), what="the end of autovacuum"
+    )
+    yield postgres_server
+    server.execute("ALTER SYSTEM RESET autovacuum")
+    server.execute("SELECT pg_reload_conf()")
+
+
+def test_a_saga_writes_few_bytes_and_only_its_end_into_indexes(quiet: PostgresServer, migrated_template: str) -> None:
     """Sagas of several orders at once, each reply by itself; whole pages in the log, after a checkpoint, don't count."""
-    url = postgres_server.create_database(template=migrated_template)
+    url = quiet.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=1)
     world = Publishing(engine, RULES)
     with engine.connect() as session:
@@ -50,7 +68,7 @@ def test_a_saga_writes_few_bytes_and_only_its_end_into_indexes(postgres_server: 
     assert changed["orders"] == (3, 0)
     assert written / SAGAS < MOST_BYTES
     engine.dispose()
-    postgres_server.drop_database(url)
+    quiet.drop_database(url)
 
 
 def whole_pages(session: sa.Connection) -> int:
