@@ -69,13 +69,14 @@ def test_it_is_made_anew_after_a_long_rest_and_the_old_one_is_gone(kafka_server:
         send(producer)
         send(producer)
         assert len(made) == 3
-        assert psutil.Process().num_fds() == open_files
+        # Other tests' may end at any time.
+        assert psutil.Process().num_fds() <= open_files
 
 
 def test_it_sends_in_the_thread_of_its_caller(producer: Producer) -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     send(producer)
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
 
 
 def test_several_threads_may_send(producer: Producer) -> None:
@@ -119,10 +120,11 @@ def test_its_connections_are_kept_alive_and_reset_at_their_end(producer: Produce
 
 
 def test_a_health_check_leaves_nothing_behind(producer: Producer, made: list[Brokers]) -> None:
-    threads, open_files = threading.active_count(), psutil.Process().num_fds()
-    producer.check(2)
+    threads, open_files = set(threading.enumerate()), psutil.Process().num_fds()
+    producer.check(10)
     assert len(made) == 1
-    assert (threading.active_count(), psutil.Process().num_fds()) == (threads, open_files)
+    assert set(threading.enumerate()) <= threads
+    assert psutil.Process().num_fds() <= open_files
 
 
 def test_a_health_check_of_a_broker_that_is_away_says_so() -> None:
