@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -196,10 +196,11 @@ def setbacks(stage: Stage) -> list[int]:
     return [row["setbacks"] for row in stage.rows("SELECT setbacks FROM campusg.order_setbacks")]
 
 
-def longest_pause(stage: Stage) -> float:
-    """For how many seconds the order that failed last is left alone."""
-    [row] = stage.rows("SELECT extract(epoch FROM max(put_off_until) - clock_timestamp()) AS seconds FROM campusg.order_setbacks")
-    return float(row["seconds"])
+def put_off_until(stage: Stage) -> datetime:
+    """Until when the order that failed last is left alone."""
+    [row] = stage.rows("SELECT max(put_off_until) AS until FROM campusg.order_setbacks")
+    until: datetime = row["until"]
+    return until
 
 
 def let_pauses_pass(stage: Stage) -> None:
@@ -218,13 +219,15 @@ def test_orders_that_fail_alone_step_back_further_each_time_and_go_on_once_mende
     sound = scenes[-1]
     spoiled = Spoiled(monkeypatch, scenes[:-1])
     states = [scene.state() for scene in scenes[:-1]]
+    begun = stage.world.now()
     assert sweep(sound, 2) == {sound.order_id}
     for time, pause in ((1, 1), (2, 2), (3, 4)):
         assert sorted(spoiled.tried) == sorted(spoiled.orders)
         assert setbacks(stage) == [time] * 4
-        assert pause - 1 < longest_pause(stage) <= pause
+        assert begun <= put_off_until(stage) - timedelta(seconds=pause) <= stage.world.now()
         spoiled.tried.clear()
         let_pauses_pass(stage)
+        begun = stage.world.now()
         assert sweep(sound, 2) == set()
     assert [scene.state() for scene in scenes[:-1]] == states
     mended = set(spoiled.orders)

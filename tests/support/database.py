@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -92,6 +93,11 @@ class World:
                 placed.append(Placed(order.order_id, saga.saga_id))
         self.leave(*work.written)
         return placed
+
+    def now(self) -> datetime:
+        """What the database's clock says."""
+        now: datetime = self.rows("SELECT clock_timestamp() AS now")[0]["now"]
+        return now
 
     def rows(self, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
         """Run a statement in a transaction of its own and return its rows, if it has any."""
