@@ -34,7 +34,8 @@ from tests.support.deployment import changed_package, current_package, deploy_co
 from tests.support.eventually import eventually
 from tests.support.stack import is_running, local_command
 
-pytestmark = pytest.mark.tool("ministack")
+# The first of them makes the package, which fetches what goes into it, and deploys it.
+pytestmark = [pytest.mark.tool("ministack"), pytest.mark.timeout(300)]
 
 # Longer than the demo waits for a partner who stays silent; once is enough, as the clock comes by each minute.
 SETTINGS = "StepTimeoutSeconds=21 StepMaxAttempts=1"

@@ -56,7 +56,7 @@ def deploy_command(command: str, data_dir: Path, **variables: object) -> "subpro
         text=True,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 
