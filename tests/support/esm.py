@@ -22,6 +22,9 @@ from infra.esm.retry import Backoff
 from infra.stack.broker import ensure_topics
 from tests.support.eventually import eventually
 
+# How long a failed batch waits in tests.
+SOON = Backoff(0.05, 0.2)
+
 
 @dataclass(frozen=True)
 class FakeRecord:
@@ -150,11 +153,11 @@ def polling(
     readings: Readings = DEFAULT,
     destination: Destination | None = None,
     commit_seconds: float = 0.0,
+    backoff: Backoff = SOON,
 ) -> Iterator[Poller]:
     """A poller at work while the block runs; it ends in good order."""
     function = handler if isinstance(handler, EndpointFunction) else Function(mapping.function_name, handler, 30)
-    cluster, backoff = Cluster(bootstrap, commit_seconds), Backoff(0.05, 0.2)
-    poller = Poller(mapping, function, cluster, backoff, readings, destination=destination)
+    poller = Poller(mapping, function, Cluster(bootstrap, commit_seconds), backoff, readings, destination=destination)
     thread = threading.Thread(target=poller.run, daemon=True)
     thread.start()
     try:
