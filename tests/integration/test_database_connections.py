@@ -31,9 +31,9 @@ def proxy(functions_url: str) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def behind(proxy: TcpProxy, world: World, functions_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Service]:
-    """All functions, which reach the database through the proxy over one connection and give up after a second; nothing is published."""
+    """All functions, which reach the database through the proxy over one connection and give up after two seconds; nothing is published."""
     monkeypatch.setattr(Producer, "resting", property(lambda self: True))
-    monkeypatch.setattr(connections, "READ_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(connections, "READ_TIMEOUT_SECONDS", 2)
     url = sa.make_url(functions_url).set(port=proxy.port).render_as_string(hide_password=False)
     yield from serve(world, url, "127.0.0.1:1", monkeypatch, jwks_file(tmp_path), DATABASE_POOL_SIZE="1")
 
@@ -74,7 +74,7 @@ def test_a_network_that_says_nothing_is_given_up_and_used_anew(client: InProcess
     begun = time.monotonic()
     client.get(ORDERS, OWNER).problem(503, "unavailable")
     # It is not even tried to say good-bye to it.
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
     proxy.release()
     assert client.get(ORDERS, OWNER).status == 200
 
@@ -84,7 +84,7 @@ def test_an_order_whose_commit_was_not_answered_is_placed_once(client: InProcess
     key = {"idempotency_key": "lost"}
     client.post(ORDERS, OWNER, NEW_ORDER, **key).problem(503, "unavailable")
     assert proxy.lose_answer_to is None
-    [row] = behind.world.rows("SELECT order_id FROM campusg.orders")
+    [row] = eventually(lambda: behind.world.rows("SELECT order_id FROM campusg.orders"), what="the commit")
     again = client.post(ORDERS, OWNER, NEW_ORDER, **key)
     assert (again.status, again.headers["Idempotency-Replayed"]) == (202, "true")
     assert again.json()["order"]["orderId"] == str(row["order_id"])

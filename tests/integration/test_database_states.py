@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from chalicelib.operations.deaths import DELIVERIES
 from tests.integration.conftest import Service
 from tests.support.database import Placed, World
 from tests.support.edge import ADMIN, NEW_ORDER, OWNER, InProcess
+from tests.support.eventually import eventually
 from tests.support.failing import SECRET, raising, role_set, slow
 from tests.support.kafka_records import Record, failed_places
 
@@ -25,12 +27,13 @@ SLOW = ("40P01", "53200", "53400", "55P03", "57014")
 SOME_AWAY, SOME_SLOW = ("25006", "53100", "58030"), ("40P01", "53200", "57014")
 
 
-@pytest.fixture
-def hasty(brokerless: Service) -> Iterator[None]:
-    """Statements of the role may take 0.1 s."""
-    with role_set(brokerless.world, "statement_timeout", "100ms"):
-        brokerless.runtime.database.close()
+@contextmanager
+def hasty(service: Service) -> Iterator[None]:
+    """Statements of the role may take 0.1 s while the block runs."""
+    with role_set(service.world, "statement_timeout", "100ms"):
+        service.runtime.database.close()
         yield
+    service.runtime.database.close()
 
 
 def versions(world: World, placed: list[Placed]) -> list[int]:
@@ -89,21 +92,20 @@ def test_a_record_that_meets_a_slow_database_alone_comes_again_without_a_count_a
     assert versions(brokerless.world, placed) == [2] * 4
 
 
-@pytest.mark.usefixtures("hasty")
 def test_statements_on_one_saga_that_outlast_statement_timeout_dead_letter_no_reply(
     brokerless: Service, placed: list[Placed], records: list[Record]
 ) -> None:
-    with slow(brokerless.world, 0.4, "sagas", placed[2]):
+    with slow(brokerless.world, 0.4, "sagas", placed[2]), hasty(brokerless):
         for _ in range(DELIVERIES + 1):
-            assert failed_places(brokerless.on_events(*records)) == [records[2].place]
+            # On a busy machine others may take so long, too, and come again.
+            assert records[2].place in failed_places(brokerless.on_events(*records))
     assert versions(brokerless.world, placed) == [2, 2, 1, 2]
     assert_nothing_is_counted(brokerless.world)
     assert brokerless.on_events(*records) == NOBODY
 
 
-@pytest.mark.usefixtures("hasty")
 def test_a_request_that_outlasts_statement_timeout_is_503(brokerless: Service, offline: InProcess) -> None:
-    with slow(brokerless.world, 0.4, "orders"):
+    with slow(brokerless.world, 0.4, "orders"), hasty(brokerless):
         answered = offline.post(ORDERS, OWNER, NEW_ORDER)
     answered.problem(503, "unavailable")
     assert answered.headers["Retry-After"]
@@ -160,16 +162,19 @@ def test_a_saga_that_meets_a_slow_database_alone_waits_without_a_count_and_the_o
     assert world.saga(placed[0])["setbacks"] == 0
 
 
-@pytest.mark.usefixtures("hasty")
 def test_a_saga_that_can_not_even_be_pushed_back_stops_no_other(brokerless: Service, placed: list[Placed]) -> None:
     world = brokerless.world
     world.forget_outbox()
     world.make_due()
-    with slow(world, 0.4, "sagas", placed[0]):
+
+    def attempts_after_a_sweep() -> list[int]:
         brokerless.app.entrypoints.schedules.sweep_timeouts()
-    assert [world.saga(each)["pending"]["attempts"] for each in placed] == [1, 2, 2, 2]
-    brokerless.app.entrypoints.schedules.sweep_timeouts()
-    assert world.saga(placed[0])["pending"]["attempts"] == 2
+        return [world.saga(each)["pending"]["attempts"] for each in placed]
+
+    with slow(world, 0.4, "sagas", placed[0]), hasty(brokerless):
+        # On a busy machine others may take so long, too, and are left to the next sweep.
+        eventually(lambda: attempts_after_a_sweep() == [1, 2, 2, 2], what="the others' copies")
+    assert attempts_after_a_sweep() == [2, 2, 2, 2]
 
 
 def test_whatever_else_the_database_raises_is_the_works_fault_and_its_rows_stay_secret(

@@ -41,7 +41,7 @@ def test_an_event_stays_within_six_megabytes(topic: Topic) -> None:
 @pytest.mark.rule("batch-partitions-of-one-topic")
 def test_a_window_gathers_what_comes_within_it(topic: Topic) -> None:
     recorder = Recorder()
-    with polling(topic.mapping(maximum_batching_window_in_seconds=1), recorder, topic.bootstrap):
+    with polling(topic.mapping(maximum_batching_window_in_seconds=3), recorder, topic.bootstrap):
         start = time.monotonic()
         topic.write(b"first")
         topic.write(b"second", partition=1)
@@ -49,7 +49,7 @@ def test_a_window_gathers_what_comes_within_it(topic: Topic) -> None:
         took = time.monotonic() - start
 
     assert sorted(recorder.batches[0]) == [(0, 0), (1, 0)]
-    assert took >= 1
+    assert took >= 3
 
 
 @pytest.mark.rule("window-restart-on-demand")
@@ -62,15 +62,15 @@ def test_what_came_during_an_invocation_is_delivered_at_once_in_provisioned_mode
         def react(event: Any) -> None:
             delivered[mode].append(time.monotonic())
             if len(delivered[mode]) == 1:
-                eventually(lambda: time.monotonic() > delivered[mode][0] + 1.1, what="an invocation longer than the window")
+                eventually(lambda: time.monotonic() > delivered[mode][0] + 2.1, what="an invocation longer than the window")
             ends[mode].append(time.monotonic())
 
         return Recorder(react)
 
-    one_second = {"maximum_batching_window_in_seconds": 1}
-    provisioned = topic.mapping(consumer_group_id=f"{topic.group}-p", provisioned=ProvisionedPollers(), **one_second)
+    window = {"maximum_batching_window_in_seconds": 2}
+    provisioned = topic.mapping(consumer_group_id=f"{topic.group}-p", provisioned=ProvisionedPollers(), **window)
     with (
-        polling(topic.mapping(**one_second), handler("on demand"), topic.bootstrap),
+        polling(topic.mapping(**window), handler("on demand"), topic.bootstrap),
         polling(provisioned, handler("provisioned"), topic.bootstrap),
     ):
         topic.write(b"first")
@@ -79,4 +79,4 @@ def test_what_came_during_an_invocation_is_delivered_at_once_in_provisioned_mode
         eventually(lambda: all(len(times) == 2 for times in delivered.values()), what="the second deliveries")
 
     waits = {mode: delivered[mode][1] - ends[mode][0] for mode in delivered}
-    assert waits["provisioned"] < 0.5 <= 0.9 < waits["on demand"]
+    assert waits["provisioned"] < 1.8 < waits["on demand"]

@@ -196,7 +196,7 @@ def test_a_body_shorter_than_it_says_is_a_problem(port: int) -> None:
 
 
 def test_an_idle_connection_is_closed_without_a_word() -> None:
-    with serving(app, Timeouts(idle=0.05)) as server, connected(server.server_port) as connection:
+    with serving(app, Timeouts(idle=0.5)) as server, connected(server.server_port) as connection:
         connection.sendall(b"\r\n")
         assert connection.recv(1) == b""
 

@@ -55,7 +55,7 @@ def test_a_storm_is_shed_while_what_is_taken_is_answered_in_time_and_leaves_noth
     turned_away = [answer for _, answer in met if answer.status != 200]
     assert len(turned_away) > len(served)
     assert 3 * LIMITS.requests < len(served) <= CAPACITY * SECONDS + LIMITS.requests
-    assert max(served) < 3
+    assert max(served) < 10
     for answer in turned_away:
         answer.problem(503, "unavailable")
         assert answer.headers["Retry-After"] == "2"

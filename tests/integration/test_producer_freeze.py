@@ -32,7 +32,7 @@ def proxy(kafka: KafkaBroker) -> Iterator[Proxy]:
 
 def hasty(proxy: Proxy) -> Producer:
     """A producer that gives up soon."""
-    return Producer(proxy.bootstrap, patience=Patience(max_block_ms=500, request_timeout_ms=3_000))
+    return Producer(proxy.bootstrap, patience=Patience(request_timeout_ms=3_000))
 
 
 def copies(kafka: KafkaBroker, topic: str) -> Counter[str]:
@@ -49,7 +49,7 @@ def connections(proxy: Proxy) -> list[str]:
 def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_turn(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders = [new_id() for _ in range(10)]
     with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
+        publisher_of(world, producer).publish(
             [world.write(order_id, event(order_id, 1), event(order_id, 1, COMMANDS)) for order_id in orders]
         )
         assert world.outbox() == []
@@ -78,7 +78,7 @@ def test_what_was_already_on_its_way_arrives_late_as_a_repeat_and_never_out_of_t
 def test_what_was_still_ours_is_never_sent_by_a_producer_thrown_away(world: World, kafka: KafkaBroker, proxy: Proxy) -> None:
     orders, warm = [new_id() for _ in range(40)], new_id()
     with closing(hasty(proxy)) as producer, closing(Producer(kafka.bootstrap)) as other:
-        publisher_of(world, producer, Limits(send_seconds=0.8)).publish([world.write(warm, event(warm, 1))])
+        publisher_of(world, producer).publish([world.write(warm, event(warm, 1))])
         proxy.stall()
         publisher_of(world, producer, Limits(send_seconds=0.8)).publish(
             [world.write(order_id, event(order_id, 1, size=120_000), event(order_id, 2)) for order_id in orders]
@@ -155,7 +155,7 @@ def test_after_a_short_freeze_such_a_connection_costs_one_publishing_and_the_rel
     world: World, database_url: str, kafka: KafkaBroker, proxy: Proxy
 ) -> None:
     order_id = new_id()
-    impatience = {"request_timeout_ms": 500, "rest_seconds": 0}
+    impatience = {"request_timeout_ms": 2_000, "rest_seconds": 0}
     with environment(database_url, proxy.bootstrap, **impatience) as lambda_, closing(Producer(kafka.bootstrap)) as other:
         world.queue(order_id, event(order_id, 1))
         lambda_.invoke()
