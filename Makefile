@@ -100,7 +100,7 @@ chaos: venv ## kill, freeze and cut off the parts of a stack under load; nothing
 crash-matrix: venv ## kill whoever works at every operation of every path, and check what is left: ONLY=create POINT=http:4 for one
 	@$(PY) -m tests.crash_matrix
 
-mutants: venv ## plant faults one by one and say which test notices each, in half an hour: make mutants ONLY="lock_left_out …"
+mutants: venv ## plant faults one by one and say which test notices each, in a quarter of an hour: make mutants ONLY="lock_left_out …"
 	@$(PY) -m tests.mutants
 
 explore: venv ## visit every state of larger worlds than `make test` does: make explore WORLD=accept MORE=1 STATES=1000000
