@@ -30,6 +30,7 @@ from infra.stack.runfile import holder
 from infra.stack.running import run_info
 from infra.stack.stories import Api
 from tests.support.auditing import assert_no_violations
+from tests.support.browser import Visit, chromium, expect
 from tests.support.deployment import changed_package, current_package, deploy_command, processes_of
 from tests.support.eventually import eventually
 from tests.support.stack import is_running, local_command
@@ -124,6 +125,21 @@ def test_the_console_is_served_below_the_stage_s_path_and_its_files_by_addresses
         assert (file.status_code, again.status_code, again.text) == (200, 304, ""), address
     root = requests.get(f"{deployed.url}/", timeout=30)
     assert ([each.status_code for each in root.history], root.url) == ([303], f"{deployed.url}/console")
+
+
+@pytest.mark.tool("browser")
+def test_whoever_follows_the_link_that_is_printed_sees_the_board_and_tries_an_order(deployed: Deployed) -> None:
+    link = re.search(r"^  console +(\S+)$", deployed.said, re.MULTILINE)
+    assert link is not None
+    with chromium() as browser:
+        visit = Visit.begin(browser, deployed.endpoint)
+        page = visit.page(link[1])
+        expect(page.get_by_role("link", name=re.compile(r"^[1-9]\d* orders READY_FOR_PICKUP$"))).to_be_visible()
+        page.get_by_role("link", name="Try it").click()
+        page.get_by_role("button", name="Place an order").click()
+        expect(page.get_by_role("region", name=re.compile("^The customer"))).to_contain_text("READY_FOR_PICKUP")
+
+    assert (visit.foreign, visit.complaints) == ([], [])
 
 
 def test_where_ministack_is_not_aws(deployed: Deployed, tmp_path: Path) -> None:
