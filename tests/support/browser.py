@@ -25,12 +25,12 @@ PATIENCE_MS = 15_000
 SPILLING = """() => [...document.querySelectorAll('dd, td, p, li, button')]
   .filter(each => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === 'visible' && each.checkVisibility())
   .map(each => each.innerText)"""
-OUTSIDE_BOXES = """() => [...document.querySelectorAll('.node')].flatMap(box => {
+CUT_LABELS = """() => [...document.querySelectorAll('.node')].flatMap(box => {
   const { left, right, bottom } = box.querySelector('rect').getBoundingClientRect();
   const isOutside = place => place.left < left || place.right > right || place.bottom > bottom;
-  return [...box.querySelectorAll('text')].filter(each => isOutside(each.getBoundingClientRect()) || each.textContent.includes('…'))
-    .map(each => each.textContent);
-})"""
+  return [...box.querySelectorAll('text')].filter(each => isOutside(each.getBoundingClientRect()));
+}).concat([...document.querySelectorAll('.node text, .timeline .what')].filter(each => each.textContent.includes('…')))
+  .map(each => each.textContent)"""
 # Only what is really loaded: `data:` and `blob:` come from the page itself.
 LOADED = ("http", "https", "ws", "wss")
 # Whoever reads the page is neither at UTC nor where dates are written as in America.
@@ -135,9 +135,9 @@ def spilling(page: Any) -> list[str]:
     return list(page.evaluate(SPILLING))
 
 
-def outside_boxes(page: Any) -> list[str]:
-    """The labels of a diagram that are cut, or stand out over their boxes."""
-    return list(page.evaluate(OUTSIDE_BOXES))
+def cut_labels(page: Any) -> list[str]:
+    """The labels of the page's pictures that are cut, or stand out over their boxes."""
+    return list(page.evaluate(CUT_LABELS))
 
 
 if __name__ == "__main__":

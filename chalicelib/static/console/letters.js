@@ -29,7 +29,7 @@ export function SuspendedPage() {
       ${grouped(page.items, (saga) => `${saga.name}, ${saga.error?.code ?? "no error"} at ${saga.currentStep}`).map(([name, sagas]) => html`
         <section class="card" key=${name} aria-label=${name}>
           <${GroupHead} name=${name} number=${sagas.length}>
-            ${["retry", "compensate"].map((verb) => html`
+            ${sagas.length > 1 && ["retry", "compensate"].map((verb) => html`
               <${Bulk} key=${verb} verb=${verb} items=${sagas} idOf=${(saga) => saga.sagaId} actionOf=${(saga) => sagaAction(verb, saga.sagaId)} done=${live.again} />`)}
           <//>
           <ul class="rows">
@@ -64,7 +64,7 @@ export function LettersPage() {
       ${grouped(page.items, classOf).map(([name, letters]) => html`
         <section class="card" key=${name} aria-label=${name}>
           <${GroupHead} name=${name} number=${letters.length}>
-            ${["redrive", "dismiss"].map((verb) => html`
+            ${letters.length > 1 && ["redrive", "dismiss"].map((verb) => html`
               <${Bulk} key=${verb} verb=${verb} items=${letters} idOf=${(letter) => letter.deadLetterId} actionOf=${(letter) => letterAction(verb, letter.deadLetterId)} done=${live.again} />`)}
           <//>
           <${LetterList} letters=${letters} done=${live.again} />
@@ -138,7 +138,7 @@ const Record = ({ letter }) => html`
   <h3>Key</h3>
   <${Json} value=${letter.key === null ? "none" : textOf(letter.key)} label="The record's key" />
   <h3>Headers</h3>
-  ${letter.headers === null ? html`<p class="small">${letter.headersOmitted} bytes, too large to be shown</p>` : html`
+  ${letter.headers === null ? html`<p class="small">${letter.headersOmitted} bytes, too large to be shown</p>` : letter.headers.length === 0 ? html`<p class="small">none</p>` : html`
     <dl class="pairs">${letter.headers.map(([name, value], index) => html`<div key=${index}><dt><code>${name}</code></dt><dd><code class="id">${value === null ? "none" : textOf(value)}</code></dd></div>`)}</dl>`}
   <h3>Value</h3>
   <${Json} value=${valueOf(letter)} label="The record's value" />

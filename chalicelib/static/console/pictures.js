@@ -30,7 +30,7 @@ const cut = (text, width, perLetter) => {
 function wrapped(text, width, perLetter) {
   const most = lettersIn(width, text, perLetter);
   const lines = [];
-  for (const part of text.match(new RegExp(`[^._ ]{1,${most}}[._ ]*`, "g")) ?? []) {
+  for (const part of text.match(new RegExp(`[^._ ]{1,${most}}[._ ]*`, "gu")) ?? []) {
     if (lines.length && (lines.at(-1) + part).trimEnd().length <= most) lines[lines.length - 1] += part;
     else lines.push(part);
   }
@@ -68,7 +68,7 @@ const NODE = { height: 84, gap: 26, top: 32, narrow: 440 };
 // By what a line in a box says: the room that a letter takes, how far its baseline is below the line before, or below one of its own.
 const LINES = {
   name: { letter: 7.9, below: 20, again: 16 },
-  word: { letter: 7.6, below: 19, again: 15, indent: 19 },
+  word: { letter: 6.6, below: 19, again: 15, indent: 19 },
   mono: { letter: 6.7, below: 18, again: 14 },
   soft: { letter: 6.2, below: 17, again: 14 },
 };
@@ -218,7 +218,7 @@ function Terminal({ saga, x, y, width }) {
 
 // ---- an order's life
 
-const LANE = { wide: 56, saga: 26, narrow: 17, bar: 12 };
+const LANE = { wide: 56, saga: 26, narrow: 17, bar: 12, line: 15 };
 const LONG_GAP_MS = 2000;
 
 /** Time from top to bottom: the order's status, its money and its sagas as lanes, and beside them what happened. */
@@ -233,16 +233,19 @@ export function Timeline({ rows, spans, sagas }) {
   const texts = lane(2 + sagas) + 4;
   const begin = rows.length ? new Date(rows[0].at) : 0;
   const top = isWide ? 34 : 12;
-  let y = top;
+  const room = width - texts;
+  let y = top, extra = 0;
   const placed = rows.map((each, index) => {
     const gap = index ? new Date(each.at) - new Date(rows[index - 1].at) : 0;
     const long = gap >= LONG_GAP_MS;
     // Nothing happens in most of an order's time: a long pause is drawn by its logarithm and says how long it was.
     const pause = long ? 18 + 9 * Math.log10(gap / 1000) : 0;
-    y += pause + (index ? row : row / 2);
-    return { ...each, y, gap: long ? gap : null, pauseY: y - row / 2 - pause / 2, isNew: !index || gap > 0 };
+    const lines = isWide ? [cut(each.what, room, 8)] : wrapped(each.what, room, 8);
+    y += pause + (index ? row + extra : row / 2);
+    extra = (lines.length - 1) * LANE.line;
+    return { ...each, y, lines, gap: long ? gap : null, pauseY: y - row / 2 - pause / 2, isNew: !index || gap > 0 };
   });
-  const height = y + row;
+  const height = y + row + extra;
   const places = new Map(placed.map((each) => [each.key, each.y]));
   const yOf = (key, other) => places.get(key) ?? other;
   return html`
@@ -250,7 +253,7 @@ export function Timeline({ rows, spans, sagas }) {
       <svg class="timeline" width=${width} height=${height} viewBox="0 0 ${width} ${height}" role="img" aria-label=${`Timeline of ${rows.length} events; the table below says the same.`}>
         ${isWide && [["order", 0], ["money", 1], ["sagas", 2]].map(([name, index]) => html`
           <text key=${name} x=${lane(index) - LANE.bar / 2} y="14" class="tag">${sagas || index < 2 ? name : ""}</text>`)}
-        ${placed.map((each) => html`<${Row} key=${each.key} row=${each} begin=${begin} lane=${lane} texts=${texts} times=${times} isWide=${isWide} room=${width - texts} />`)}
+        ${placed.map((each) => html`<${Row} key=${each.key} row=${each} begin=${begin} lane=${lane} texts=${texts} times=${times} isWide=${isWide} room=${room} />`)}
         ${spans.map((span) => html`<${Span} key=${span.key} span=${span} x=${lane(span.lane)} from=${yOf(span.from, top)} to=${yOf(span.to, height - 2)} />`)}
         ${placed.filter((each) => each.mark).map((each) => html`<${Moment} key=${each.key} row=${each} x=${lane(each.lane)} />`)}
       </svg>
@@ -261,7 +264,6 @@ const sinceBegin = (ms) => (ms < 1000 ? `+${ms} ms` : ms < 60000 ? `+${(ms / 100
 
 function Row({ row, begin, lane, texts, times, isWide, room }) {
   const offset = sinceBegin(new Date(row.at) - begin);
-  const main = cut(row.what, room, 8);
   const more = isWide ? cut(row.more, room - row.what.length * 8 - 14, 6.4) : cut(row.more, room, 6.4);
   return html`
     ${row.gap !== null && html`
@@ -272,8 +274,8 @@ function Row({ row, begin, lane, texts, times, isWide, room }) {
       <text x=${times - (isWide ? 8 : 6)} y=${row.y + (isWide ? 4 : 13)} class="time soft" text-anchor="end"><title>${inUtc(row.at)}</title>${clock(row.at)}</text>`}
     <line x1=${lane(row.lane) + LANE.bar / 2 + 3} x2=${texts - 5} y1=${row.y} y2=${row.y} class="leader" />
     <text x=${texts} y=${row.y + (isWide ? 4 : -2)}>
-      <tspan class="what ${row.kind}">${main}</tspan>
-      <tspan class="soft" ...${isWide ? { dx: 10 } : { x: texts, dy: 15 }}>${more}</tspan>
+      ${row.lines.map((line, number) => html`<tspan key=${number} class="what ${row.kind}" ...${number ? { x: texts, dy: LANE.line } : {}}>${line}</tspan>`)}
+      <tspan class="soft" ...${isWide ? { dx: 10 } : { x: texts, dy: LANE.line }}>${more}</tspan>
     </text>`;
 }
 

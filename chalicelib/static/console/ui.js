@@ -107,6 +107,8 @@ export const Json = ({ value, label }) =>
 
 // ---- pieces of pages
 
+const LONG = 48;
+
 /** A page's heading: the focus comes here when an address is followed, and the window's title follows it. */
 export function Heading({ children, title, aside }) {
   const heading = useRef(null);
@@ -118,9 +120,11 @@ export function Heading({ children, title, aside }) {
   return html`<div class="heading"><h1 tabindex="-1" ref=${heading}>${children ?? title}</h1>${aside}</div>`;
 }
 
-/** Names and values beneath each other. */
-export const Facts = ({ rows }) =>
-  html`<dl class="facts">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value ?? "–"}</dd></div>`)}</dl>`;
+/** Names and values beneath each other; a long text has a line of its own. */
+export const Facts = ({ rows }) => html`
+  <dl class="facts">
+    ${rows.map(([name, value]) => html`<div key=${name} class=${value?.length > LONG ? "long" : null}><dt>${name}</dt><dd>${value ?? "–"}</dd></div>`)}
+  </dl>`;
 
 /** What was refused or went wrong, with the id that leads to it in the logs. */
 export const Problem = ({ of, live = true }) => html`

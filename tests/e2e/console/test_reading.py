@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Visits
-from tests.support.browser import barriers, expect, outside_boxes, spilling, width
+from tests.support.browser import barriers, cut_labels, expect, spilling, width
 from tests.support.console import PHONE, SHIFTED, WATCH_SHIFTS, address, events_of, signed_in, tab_to, token_of
 from tests.support.console_scene import HOSTILE, Scene
 from tests.support.stack import Stack
@@ -55,7 +55,7 @@ def test_every_page_is_readable_for_everybody_light_and_dark_and_on_a_phone(visi
         page.emulate_media(color_scheme="dark")
         found[f"{name}, dark"] = barriers(page)
         page.set_viewport_size(PHONE)
-        found[f"{name}, on a phone"] = spilling(page) or outside_boxes(page) or width(page) - PHONE["width"]
+        found[f"{name}, on a phone"] = spilling(page) or cut_labels(page) or width(page) - PHONE["width"]
         page.set_viewport_size({"width": 1280, "height": 720})
 
     assert {name: each for name, each in found.items() if each} == {}
