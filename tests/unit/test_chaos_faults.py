@@ -64,7 +64,7 @@ def test_what_is_killed_is_told(process: psutil.Process) -> None:
 
 
 def test_what_is_frozen_goes_on_after_its_time(process: psutil.Process) -> None:
-    at_work = saboteur(process, Fault(0, FREEZE, "http", 0.2), Fault(10, FREEZE, "http", 1))
+    at_work = saboteur(process, Fault(0, FREEZE, "http", 1), Fault(10, FREEZE, "http", 1))
     at_work.start()
 
     eventually(lambda: process.status() == psutil.STATUS_STOPPED, what="its standstill")
