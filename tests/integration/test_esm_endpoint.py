@@ -15,6 +15,7 @@ from infra.esm.invoke import EventTooLarge, FunctionError, FunctionTimedOut, Not
 from infra.esm.mapping import ProvisionedPollers
 from infra.esm.metrics import DROPPED, INVOKE_ERROR, INVOKED
 from infra.esm.poller import Poller
+from infra.stack.ports import free_port
 from tests.support.esm import Topic, polling, records_of
 from tests.support.eventually import eventually
 from tests.support.kafka_records import on_topic
@@ -110,13 +111,12 @@ def test_throttling_and_errors_of_the_service_have_the_batch_wait_and_count_as_n
 
 @pytest.mark.rule("endpoint-away")
 def test_while_the_endpoint_is_away_nothing_is_lost_and_nothing_counts(topic: Topic) -> None:
-    with lambda_api(in_turn()) as api:
-        called = function(api.url)
+    port = free_port()
     topic.write(b"a", b"b")
-    with polling(topic.mapping(function_name="f", **NO_RETRIES), called, topic.bootstrap) as poller:
+    with polling(topic.mapping(function_name="f", **NO_RETRIES), function(f"http://127.0.0.1:{port}"), topic.bootstrap) as poller:
         eventually(lambda: poller.metrics.snapshot()[INVOKE_ERROR] >= 2, what="two failures")
         assert topic.committed() == {0: None}
-        with lambda_api(in_turn(), port=int(api.url.rpartition(":")[2])) as back:
+        with lambda_api(in_turn(), port=port) as back:
             eventually(lambda: topic.committed() == {0: 2}, what="the commit")
 
     assert offsets(back) == [[0, 1]]
