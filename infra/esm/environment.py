@@ -26,7 +26,8 @@ INIT_SECONDS = 10.0
 """How long the handler's module may take to be imported, as on Lambda."""
 
 RUNTIME_MODULE = f"{__package__}.runtime"
-_END_PATIENCE_SECONDS = 1.0
+# A process on a busy machine may take a while to end after its connection has.
+_END_PATIENCE_SECONDS = 5.0
 _STANDARD_ERROR = 2
 
 _Child: TypeAlias = "subprocess.Popen[bytes] | ForkedProcess"
