@@ -18,7 +18,7 @@ from tests.support.kafka_records import on_topic
 
 TOPIC, SMALL, FIRST = "order-events", "small-records", "first-records"
 
-pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

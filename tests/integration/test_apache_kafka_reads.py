@@ -14,7 +14,7 @@ from infra.stack.ports import free_port
 from tests.support.esm import Recorder, Topic, polling
 from tests.support.eventually import eventually
 
-pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.tool("kafka"), pytest.mark.timeout(300)]
 
 
 class RestartedKafka:
