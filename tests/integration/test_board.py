@@ -14,7 +14,7 @@ from chalicelib.operations import board
 from chalicelib.operations.board import read_board
 from chalicelib.operations.samples import MINUTE, Measured, take_samples
 from tests.integration.conftest import Service
-from tests.support.database import World
+from tests.support.database import World, in_bulk
 from tests.support.edge import ADMIN, InProcess
 from tests.support.fates import Fates, fates
 from tests.support.kafka_records import Record
@@ -148,7 +148,7 @@ def test_as_many_blocks_are_read_for_many_finished_orders_as_for_few(told: Fates
     told.place()
     vacuum(world)
     few = blocks(world)
-    with world.engine.begin() as session:
+    with in_bulk(world.engine.url).begin() as session:
         for statement in FINISHED.split(";\n"):
             session.exec_driver_sql(statement)
     vacuum(world)
@@ -187,5 +187,5 @@ def plans(world: World) -> list[str]:
 
 
 def vacuum(world: World) -> None:
-    with world.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+    with in_bulk(world.engine.url).connect().execution_options(isolation_level="AUTOCOMMIT") as session:
         session.exec_driver_sql("VACUUM ANALYZE campusg.orders, campusg.sagas, campusg.samples")

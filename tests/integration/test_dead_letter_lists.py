@@ -14,6 +14,7 @@ from chalicelib.messaging import dead_letter_queries
 from chalicelib.messaging.dead_letter_queries import DeadLetterFilters, list_dead_letters, read_dead_letter, waiting
 from infra.stack.clock import scheduled_event
 from tests.integration.conftest import Context, Service
+from tests.support.database import in_bulk
 from tests.support.edge import ADMIN, InProcess
 from tests.support.kafka_records import Record, answer
 from tests.support.servers import PostgresServer
@@ -168,7 +169,7 @@ def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[sa
     """A database with 100,000 dead letters, most of them redriven."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=1)
-    with engine.begin() as session:
+    with in_bulk(url).begin() as session:
         session.exec_driver_sql(FILL)
     with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:
         session.exec_driver_sql("VACUUM ANALYZE campusg.dead_letters")

@@ -32,7 +32,7 @@ from chalicelib.sagas.due import look_later, push_back, read_due
 from chalicelib.sagas.engine import lock
 from chalicelib.sagas.queries import MOST_READ, SagaFilters, list_correlated, list_sagas, read_resting, read_with_order
 from tests.integration.conftest import RULES
-from tests.support.database import World
+from tests.support.database import World, in_bulk
 from tests.support.servers import PostgresServer
 from tests.support.statements import Executed, captured
 
@@ -96,8 +96,7 @@ def full(postgres_server: PostgresServer, migrated_template: str) -> Iterator[Wo
     """A database with 100,000 orders, as many sagas, the outbox of a long outage, and 2,000 due orders that keep failing."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=2)
-    # By an engine that waits: on a busy machine a statement of this takes longer than any of the service may.
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as session:
+    with in_bulk(url).begin() as session:
         for statement in FILL.format(rows=ROWS, last=LAST).split(";\n"):
             session.exec_driver_sql(statement)
     with sa.create_engine(url, isolation_level="AUTOCOMMIT").connect() as session:

@@ -13,7 +13,7 @@ from chalicelib.orders.access import Viewer
 from chalicelib.orders.lists import Filters, list_orders_after
 from tests.integration.conftest import RULES, Service
 from tests.support.answers import Answer
-from tests.support.database import World
+from tests.support.database import World, in_bulk
 from tests.support.edge import ADMIN, ORDERS, OWNER, RUNNER, Caller, Edge
 from tests.support.servers import PostgresServer
 from tests.support.statements import captured
@@ -231,8 +231,7 @@ def crowded(postgres_server: PostgresServer, migrated_template: str) -> Iterator
     """200,000 orders, and no index but those that a walk can use, as filling the others takes most of the time."""
     url = postgres_server.create_database(template=migrated_template)
     engine = make_engine(url, pool_size=2)
-    # By an engine that waits: on a busy machine this takes longer than any statement of the service may.
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as session:
+    with in_bulk(url).begin() as session:
         for name in ("orders_open", "orders_delivered"):
             session.exec_driver_sql(f"DROP INDEX campusg.{name}")
         session.exec_driver_sql(FILL.format(first=1, last=MANY))

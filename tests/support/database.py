@@ -50,6 +50,11 @@ DO $$ DECLARE one regclass; BEGIN
 END $$"""
 
 
+def in_bulk(url: str | sa.URL) -> sa.Engine:
+    """An engine to fill tables by, which waits: on a busy machine that takes longer than any statement of the service may."""
+    return sa.create_engine(sa.make_url(url).set(drivername="postgresql+pg8000"), poolclass=sa.NullPool)
+
+
 @dataclass(frozen=True)
 class Placed:
     """An order and the saga that creates it."""
