@@ -36,7 +36,7 @@ HEADERS = {
 def root(request: Request) -> Response:
     """GET /: the page; a stage's path may have no slash at its end."""
     last = request.path.rpartition("/")[2]
-    return _to_page(f"./{last}/" if last else "")
+    return _to_page(f"./{last}/" if last else "./")
 
 
 def page(request: Request) -> Response:

@@ -153,7 +153,7 @@ HEADERS: dict[str, Described] = {
         required=True,
     ),
     "Location.console": _answered(
-        {"type": "string", "pattern": r"^(\./[^/]+/|\.\./)?console$"}, "Where the page is.", "console", required=True
+        {"type": "string", "pattern": r"^(\./|\./[^/]+/|\.\./)console$"}, "Where the page is.", "./console", required=True
     ),
     "Link": _answered(
         {"type": "string"}, "The other pages (RFC 8288), with the same filters.", '</api/orders?page=2&limit=10>; rel="next"', required=True
