@@ -137,7 +137,7 @@ def local_command(command: str, data_dir: Path, **variables: object) -> "subproc
         text=True,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=150,
     )
 
 
