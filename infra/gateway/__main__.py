@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chalicelib.observability import SERVICE
+from infra.gateway.admission import Limits
 from infra.gateway.project import create_server, load_project
 from infra.gateway.server import GatewayServer
 from infra.stack.ports import HOST
@@ -25,7 +26,7 @@ WARM_UP_SECONDS = 5.0
 logger = logging.getLogger("infra.gateway")
 
 
-def main(project: Path = PROJECT) -> None:
+def main(project: Path = PROJECT, limits: Limits | None = None) -> None:
     """Serve until a signal, then let running requests end for up to two seconds. Exits with 1 where it can't listen."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logger.setLevel(logging.INFO)
@@ -36,7 +37,7 @@ def main(project: Path = PROJECT) -> None:
     host, port = host_setting(os.environ), port_setting(os.environ)
     app, config = load_project(project)
     try:
-        server = create_server(app, config, port, host=host)
+        server = create_server(app, config, port, host=host, limits=limits)
     except OSError as error:
         sys.exit(listen_failure(host, port, error))
     serve(server)

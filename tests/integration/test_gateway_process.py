@@ -7,16 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
 from infra.gateway.__main__ import host_setting, port_setting
 from infra.stack.ports import HOST, accepts, free_port
 from tests.support.eventually import eventually
-from tests.support.gateway import call, connected, read_answer
+from tests.support.gateway import ROOT, call, connected, gateway_process, read_answer
 
-ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "tests" / "data" / "gateway_project"
 SERVE_PROJECT = f"from pathlib import Path; from infra.gateway.__main__ import main; main(Path({str(PROJECT)!r}))"
 GIVEN_UP = "are given up"
@@ -24,20 +22,8 @@ GIVEN_UP = "are given up"
 
 @contextmanager
 def running(port: int, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The gateway as a process, once it says that it is ready."""
-    ready, announced = os.pipe()
-    settings = os.environ | {"HTTP_PORT": str(port), "READY_FD": str(announced)} | dict(environment or {})
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE_PROJECT], cwd=ROOT, env=settings, pass_fds=[announced], stderr=subprocess.PIPE, text=True
-    )
-    os.close(announced)
-    with os.fdopen(ready, "rb") as pipe:
-        assert pipe.read() == b"ready\n"
-    try:
+    with gateway_process(SERVE_PROJECT, port, environment or {}) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_it_serves_as_soon_as_it_says_so_with_the_stages_environment_below_its_own_and_logs_to_stderr() -> None:

@@ -1,9 +1,13 @@
 """A local gateway on a free port, and clients for it that show every byte."""
 
 import http.client
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
 from typing import cast
 
 from chalice.app import Chalice
@@ -15,6 +19,30 @@ from infra.gateway.project import create_server
 from infra.gateway.server import GatewayServer
 from infra.stack.ports import HOST
 from tests.support.answers import Answer
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def gateway_process(code: str, port: int, environment: Mapping[str, str], log: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs the code, which serves at `port`, once it says that it is ready; killed at the end. What it
+    logs is piped, or written to a file.
+    """
+    ready, announced = os.pipe()
+    settings = os.environ | {"HTTP_PORT": str(port), "READY_FD": str(announced)} | dict(environment)
+    with log.open("w") if log else nullcontext() as file:
+        stderr = file or subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=settings, pass_fds=[announced], stdout=file, stderr=stderr, text=True
+        )
+    os.close(announced)
+    with os.fdopen(ready, "rb") as pipe:
+        assert pipe.read() == b"ready\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @contextmanager
