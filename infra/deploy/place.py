@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,16 @@ class Place:
     def emulator_folder(self) -> Path:
         """What MiniStack and its functions write."""
         return self.folder / "ministack"
+
+    def renew_emulator_folder(self) -> None:
+        """Make the emulator's folder, empty. What is in it, a copy of the package for each process of a function, takes minutes to remove
+        on some machines: a thread does that, and nobody waits for it.
+        """
+        if self.emulator_folder.exists():
+            left = Path(tempfile.mkdtemp(prefix="left-", dir=self.folder))
+            self.emulator_folder.rename(left / self.emulator_folder.name)
+            threading.Thread(target=shutil.rmtree, args=(left,), kwargs={"ignore_errors": True}, daemon=True).start()
+        make_private_folder(self.emulator_folder)
 
     @property
     def package_folder(self) -> Path:

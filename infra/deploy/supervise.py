@@ -6,7 +6,6 @@ Kafka for Lambda; and simulated partners.
 
 import asyncio
 import os
-import shutil
 import sys
 from functools import partial
 
@@ -21,7 +20,6 @@ from infra.deploy.release import Release
 from infra.stack import ports
 from infra.stack.broker import EmbeddedBroker
 from infra.stack.devkeys import ISSUER, jwks_file
-from infra.stack.files import make_private_folder
 from infra.stack.host import EXPECTED_ERRORS, host, locked
 from infra.stack.keeper import ROOT, Keeper, all_of, module_command
 from infra.stack.postgres import EmbeddedPostgres
@@ -123,8 +121,7 @@ class Deployment:
 
     def _emulate(self) -> ServerCommand:
         """How MiniStack is started: without what one that was killed has left."""
-        shutil.rmtree(self._place.emulator_folder, ignore_errors=True)
-        make_private_folder(self._place.emulator_folder)
+        self._place.renew_emulator_folder()
         return self._ministack.command()
 
     def _release(self) -> None:

@@ -1,6 +1,7 @@
 """What a deployment at home has of its own: the issuer's key set by HTTP, and the wait until the API is ready."""
 
 import json
+import shutil
 import threading
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -13,7 +14,9 @@ import responses
 from infra.deploy import functions
 from infra.deploy.errors import DeployError
 from infra.deploy.jwks import PATH, Handler
+from infra.deploy.place import Place
 from infra.stack.devkeys import jwks_file
+from tests.support.eventually import eventually
 
 API = "http://127.0.0.1:1/v1"
 
@@ -48,3 +51,24 @@ def test_what_an_api_said_last_that_is_never_ready(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(DeployError, match=r"is not ready after 0 s; it said last: 503 no database"):
         functions.wait_until_ready(API, 0.05)
+
+
+def test_an_emulator_that_is_started_again_does_not_wait_for_what_the_last_one_left_to_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, may_remove, remove = Place(tmp_path), threading.Event(), shutil.rmtree
+
+    def remove_later(folder: Path, *, ignore_errors: bool) -> None:
+        assert may_remove.wait(30)
+        remove(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_later)
+    place.emulator_folder.mkdir(parents=True)
+    (place.emulator_folder / "unpacked").touch()
+
+    place.renew_emulator_folder()
+
+    assert list(place.emulator_folder.iterdir()) == []
+    assert len(list(place.folder.iterdir())) == 2
+    may_remove.set()
+    eventually(lambda: list(place.folder.iterdir()) == [place.emulator_folder], what="the end of what was left")
