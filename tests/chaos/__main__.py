@@ -19,7 +19,7 @@ from infra.deploy.errors import DeployError
 from infra.deploy.release import STAGE
 from infra.stack.files import make_private_folder
 from infra.stack.settings import data_dir
-from tests.chaos.deployed import CATALOGUE, PACE, deployed
+from tests.chaos import deployed
 from tests.chaos.place import Options, Place, own_stack
 from tests.chaos.report import keep, table
 from tests.chaos.run import Chaos
@@ -33,7 +33,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     minutes = float(os.environ.get("MINUTES") or MINUTES)
     seed = int(os.environ.get("SEED") or time.time())
-    orders = int(os.environ.get("ORDERS") or minutes * ORDERS_A_MINUTE)
+    a_minute = deployed.ORDERS_A_MINUTE if os.environ.get("STAGE") == STAGE else ORDERS_A_MINUTE
+    orders = int(os.environ.get("ORDERS") or minutes * a_minute)
     options, place_of = _place(minutes * 60, orders, seed)
     folder = _folder(seed)
     say(f"chaos for {minutes:g} minutes over {orders} orders, SEED={seed}; data in {folder}")
@@ -57,7 +58,7 @@ def main() -> int:
 def _place(seconds: float, orders: int, seed: int) -> tuple[Options, Callable[[Path], AbstractContextManager[Place]]]:
     """What the environment asks for, and what that is made on."""
     if os.environ.get("STAGE") == STAGE:
-        return Options(seconds, orders, seed, CATALOGUE, PACE), deployed
+        return Options(seconds, orders, seed, deployed.CATALOGUE, deployed.PACE), deployed.deployed
     options = Options(seconds, orders, seed, kafka_brokers=os.environ.get("KAFKA_BROKERS", ""))
     return options, partial(own_stack, options)
 

@@ -9,7 +9,8 @@ from random import Random
 import psutil
 import pytest
 
-from tests.chaos.faults import CATALOGUE, CUT, FREEZE, KILL, PACE, Fault, Proxied, Saboteur, plan
+from tests.chaos import deployed
+from tests.chaos.faults import CATALOGUE, CUT, FREEZE, KILL, PACE, RESET, Fault, Proxied, Saboteur, plan
 from tests.support.eventually import eventually
 
 
@@ -49,6 +50,15 @@ def test_each_fault_comes_once_before_any_comes_again() -> None:
 
     assert len(set(kinds[:number])) == number
     assert len(kinds) > 3 * number
+
+
+def test_the_emulated_aws_is_seldom_killed_as_everything_else_waits_for_it_meanwhile() -> None:
+    for seed in range(20):
+        faults = [(fault.kind, fault.target) for fault in plan(seed, 300, deployed.CATALOGUE, deployed.PACE)]
+
+        assert faults.count((KILL, "http")) <= 2
+        assert len(faults) > 40
+        assert {kind for kind, _ in faults} == {KILL, FREEZE, CUT, RESET}
 
 
 def test_what_is_killed_is_told(process: psutil.Process) -> None:
