@@ -76,10 +76,16 @@ lock: venv .tools/lock/complete ## write infra/locked anew from the requirements
 	@.tools/lock/bin/uv $(LOCK) requirements.txt --output-file infra/locked/development.txt
 	@.tools/lock/bin/uv $(LOCK) orders_app/requirements.txt --output-file infra/locked/functions.txt
 	@.tools/lock/bin/uv $(LOCK) infra/docker/requirements.txt --output-file infra/locked/image.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/bench-peers.txt --output-file infra/locked/tool-bench-peers.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/browser.txt --output-file infra/locked/tool-browser.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/infra-check.txt --output-file infra/locked/tool-infra-check.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/lambda.txt --output-file infra/locked/tool-lambda.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/lock.txt --output-file infra/locked/tool-lock.txt
+	@.tools/lock/bin/uv $(LOCK) tests/tools/ministack.txt --output-file infra/locked/tool-ministack.txt
 
-.tools/lock/complete: tests/tools/lock.txt | venv
+.tools/lock/complete: infra/locked/tool-lock.txt | venv
 	@$(PY) -m venv --clear .tools/lock
-	@.tools/lock/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/lock.txt
+	@.tools/lock/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement infra/locked/tool-lock.txt
 	@touch .tools/lock/complete
 
 declare: venv ## write anew what is made from the code: chalicelib/static, diagrams and tables in infra/docs
@@ -114,7 +120,7 @@ bench: venv ## measure every figure that has a goal, in ten minutes, also AGAINS
 
 bench-peers: venv ## measure the whole stack in turns with DBOS, which gets an environment of its own
 	@$(PY) -m venv .tools/bench-peers
-	@.tools/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/bench-peers.txt
+	@.tools/bench-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement infra/locked/tool-bench-peers.txt
 	@$(PY) -m tests.benchmarks --only peers
 
 scale: venv ## say what AWS would carry, what breaks first and what it costs, also for one load: make scale ORDERS_PER_MINUTE=…
@@ -144,22 +150,22 @@ infra-check: venv .tools/infra-check/complete ## check both stacks for AWS: sche
 infra-tools: venv .tools/infra-check/complete ## install what `make infra-check` and its test need, beside .venv
 
 # Beside .venv, as they pin other versions; not compiled, as little of them is imported.
-.tools/infra-check/complete: tests/tools/infra-check.txt | venv
+.tools/infra-check/complete: infra/locked/tool-infra-check.txt | venv
 	@$(PY) -m venv --clear .tools/infra-check
-	@.tools/infra-check/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement tests/tools/infra-check.txt
+	@.tools/infra-check/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement infra/locked/tool-infra-check.txt
 	@touch .tools/infra-check/complete
 
 ministack: venv ## install MiniStack beside .venv, for `make deploy STAGE=home` and the tests with it
 	@$(PY) -m venv .tools/ministack
-	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/tools/ministack.txt
+	@.tools/ministack/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement infra/locked/tool-ministack.txt
 
 lambda: venv ## install Lambda's own runtime client beside .venv, for the tests that run the package as Lambda does
-	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/lambda/packages --upgrade --requirement tests/tools/lambda.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/lambda/packages --upgrade --require-hashes --requirement infra/locked/tool-lambda.txt
 
 browser: venv .tools/browser/complete ## install Playwright and axe beside .venv, for the tests in a real browser; needs Chromium
 
-.tools/browser/complete: tests/tools/browser.txt | venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/browser/packages --upgrade --requirement tests/tools/browser.txt
+.tools/browser/complete: infra/locked/tool-browser.txt | venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .tools/browser/packages --upgrade --require-hashes --requirement infra/locked/tool-browser.txt
 	@$(PY) -m tests.support.browser
 	@touch .tools/browser/complete
 
