@@ -20,6 +20,8 @@ from tests.support import proxy, tcp_proxy
 PARAMETERS = "StepTimeoutSeconds=5 AcceptTimeoutSeconds=60 CompleteTimeoutSeconds=60"
 SWEEP_SECONDS = 60.0
 ORDERS_A_MINUTE = 30
+# Each request that comes while others are answered starts one more process of a function, which unpacks the whole package first.
+PEOPLE = 8
 PACE = Pace((3.0, 8.0), (0.5, 6.0))
 PARTS = ("triggers", "partners", "kafka", "postgres", FUNCTION)
 # `http` is MiniStack itself: it keeps all in memory, and is deployed to once more when it was killed, which takes most of a minute. So
@@ -58,6 +60,7 @@ def deployed(folder: Path) -> Iterator[Place]:
                 proxies={**proxies, "kafka": Proxied(broker.stall, broker.release, broker.cut)},
                 sweep_seconds=SWEEP_SECONDS,
                 functions="http",
+                people=PEOPLE,
             )
     finally:
         home.undeploy()

@@ -52,6 +52,8 @@ class Place:
     """Whether the broker has on disk what it has acknowledged."""
     functions: str = "triggers"
     """The part among whose processes the functions are."""
+    people: int = 96
+    """How many orders may be under way at once; others begin later."""
 
 
 class BehindProxies(Stack):

@@ -19,7 +19,6 @@ from tests.chaos.report import Outcome
 from tests.support.history import Event, Finding, Run, violations
 from tests.support.history.reading import EventReader, reading_events, tables
 
-PEOPLE = 96
 LIVES_END_SECONDS, SETTLE_SECONDS, EVENTS_SECONDS, RETRY_SECONDS = 120.0, 180.0, 30.0, 10.0
 # Besides: as often may the clock have to come by.
 SETTLE_SWEEPS = 7
@@ -82,7 +81,7 @@ class Chaos:
     def _load(self, saboteur: Saboteur) -> None:
         """Have orders placed at even intervals, each with its life, until the time is over; the faults end before the last lives do."""
         begun, told = time.monotonic(), 0.0
-        with ThreadPoolExecutor(PEOPLE) as people:
+        with ThreadPoolExecutor(self._place.people) as people:
             lives: list[Future[None]] = []
             for number in range(self._options.orders):
                 due = begun + self._options.seconds * number / self._options.orders
