@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,14 +38,22 @@ def url(fresh_database: str, kafka: KafkaBroker, tmp_path: Path, output: Path) -
         "DEV_JWKS_FILE": str(devkeys.jwks_file(tmp_path)),
         "POWERTOOLS_METRICS_DISABLED": "true",
     }
-    command = COMMAND.replace("../.venv/bin", str(Path(sys.executable).parent)).replace("8010", str(port)).replace("&& ", "&& exec ")
+    command = COMMAND.replace("../.venv/bin", str(Path(sys.executable).parent)).replace("8010", str(port))
     with output.open("wb") as file:
-        process = subprocess.Popen(command, shell=True, cwd=ROOT, env=os.environ | parts, stdout=file, stderr=subprocess.STDOUT)  # noqa: S602 - as the document says it to a shell
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=ROOT,
+            env=os.environ | parts,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         eventually(lambda: accepts(HOST, port) or process.poll() is not None, within=60, what="an open port")
         yield f"http://{HOST}:{port}"
     finally:
-        process.terminate()
+        # Chalice serves from a process that it has started, and starts it again when a file changes.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
