@@ -58,7 +58,7 @@ class KafkaClient:
 
     def send(self, record: Record) -> None:
         """Append a record to its topic, and wait until the broker has it."""
-        self._producer.send(record.topic, key=record.key, value=record.value, headers=list(record.headers)).get(10)
+        self._producer.send(record.topic, key=record.key, value=record.value, headers=list(record.headers)).get(30)
 
     def new_events(self) -> list[Event]:
         """The events of orders that have come since this was asked last, those of a partition in their order."""

@@ -29,7 +29,7 @@ BLOCKS_BY_STAND_IN = 6
 def dead_letter(stack: Stack) -> str:
     """The id of a dead letter that waits; the examples' last one dismisses it."""
     with closing(KafkaProducer(bootstrap_servers=stack.run_json()["kafka"]["bootstrap"])) as producer:
-        producer.send("user-events", value=b"no CloudEvent").get(10)
+        producer.send("user-events", value=b"no CloudEvent").get(30)
     admin = Api(stack.url, stack.data_dir, "ops_1", "admin")
     waiting = "/api/dead-letters?redriven=false"
     eventually(lambda: bool(admin.call("GET", waiting).json()["items"]), within=10, what="the dead letter")

@@ -66,7 +66,7 @@ def test_the_markers_of_real_transactions_are_passed_over_and_what_was_aborted_i
         producer.send(topic.name, b"committed", partition=0)
         producer.commit_transaction()
         producer.begin_transaction()
-        producer.send(topic.name, b"aborted", partition=0).get(10)
+        producer.send(topic.name, b"aborted", partition=0).get(60)
         producer.abort_transaction()
     topic.write(b"after")
     with polling(topic.mapping(), recorder, topic.bootstrap):

@@ -74,7 +74,7 @@ class Partner:
         sent = [
             self._producer.send(TOPIC, record.value, record.key, headers=list(record.headers), partition=PARTITION) for record in records
         ]
-        return [future.get(5).offset for future in sent]
+        return [future.get(30).offset for future in sent]
 
     def asked(self, placed: Placed) -> Sent:
         """What the user service was asked for an order."""

@@ -94,7 +94,7 @@ def write(kafka: KafkaBroker, topic_name: str, value: bytes) -> None:
     from kafka import KafkaProducer
 
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap)
-    producer.send(topic_name, value).get(10)
+    producer.send(topic_name, value).get(30)
     producer.close()
 
 

@@ -107,7 +107,7 @@ class Scene:
         """Send a record that can't be taken; the id of its dead letter."""
         before = self.letters()
         with closing(KafkaProducer(bootstrap_servers=self.stack.run_json()["kafka"]["bootstrap"])) as producer:
-            producer.send(topic, value=value, key=key, headers=list(headers)).get(10)
+            producer.send(topic, value=value, key=key, headers=list(headers)).get(30)
         [letter] = eventually(lambda: self.letters() - before, within=20, what="the dead letter")
         return str(letter)
 

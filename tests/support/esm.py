@@ -105,16 +105,16 @@ class Topic:
         self._producer.close()
 
     def write(self, *values: bytes | None, partition: int = 0, **options: Any) -> None:
-        """Append records and wait until the broker has them."""
+        """Append records and wait until the broker has them: a killed one may lead again only when its old session is over."""
         sent = [self._producer.send(self.name, value, partition=partition, **options) for value in values]
         for future in sent:
-            future.get(10)
+            future.get(60)
 
     def fill(self, records: Iterable[tuple[int, bytes, bytes]]) -> None:
         """Append many records, each with its partition, key and value, and wait until the broker has all."""
         sent = [self._producer.send(self.name, value, key=key, partition=partition) for partition, key, value in records]
         for future in sent:
-            future.get(20)
+            future.get(60)
 
     def ends(self) -> dict[int, int]:
         """The end offset of each partition."""
