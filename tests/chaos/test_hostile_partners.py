@@ -185,7 +185,7 @@ def test_60_orders_with_mixed_fates_end_as_they_should_and_the_books_agree(stack
     with HostilePartners(bootstrap, MANNERS, seed=22) as partners, Campus(stack, partners) as campus:
         assert len(campus.runs) == 60
         campus.live(45)
-        eventually(partners.rest, within=15, what="the last of the late replies")
+        eventually(partners.rest, what="the last of the late replies")
         eventually(lambda: not campus.rows("SELECT * FROM campusg.outbox"), what="the end of publishing")
         orders = {str(row["order_id"]): row for row in campus.rows("SELECT * FROM campusg.orders")}
         ends = {

@@ -32,7 +32,7 @@ def dead_letter(stack: Stack) -> str:
         producer.send("user-events", value=b"no CloudEvent").get(30)
     admin = Api(stack.url, stack.data_dir, "ops_1", "admin")
     waiting = "/api/dead-letters?redriven=false"
-    eventually(lambda: bool(admin.call("GET", waiting).json()["items"]), within=10, what="the dead letter")
+    eventually(lambda: bool(admin.call("GET", waiting).json()["items"]), what="the dead letter")
     return str(admin.call("GET", waiting).json()["items"][0]["deadLetterId"])
 
 

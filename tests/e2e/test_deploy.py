@@ -176,7 +176,7 @@ def test_a_changed_function_is_deployed_and_the_same_one_is_not(
     assert "  change 3 AWS::Lambda::EventSourceMapping: " in said
     assert deployed.url == url
     assert requests.get(f"{url}/health", timeout=30).json()["status"] == "changed"
-    eventually(lambda: deployed.info["triggers"]["pid"] != poller, within=20, what="a poller of the changed mappings")
+    eventually(lambda: deployed.info["triggers"]["pid"] != poller, what="a poller of the changed mappings")
     home.deploy(changed, "")
     assert "stack campusg-orders-home-service: nothing to change\n" in capsys.readouterr().out
     with pytest.raises(DeployError, match="RequestsAtOnce"):

@@ -94,7 +94,7 @@ def test_a_killed_supervisor_takes_its_servers_along_and_a_second_stack_finds_th
     killed.process.kill()
 
     killed.process.wait(5)
-    eventually(lambda: not any(is_running(pid) for pid in pids), within=5, what="the end of the servers")
+    eventually(lambda: not any(is_running(pid) for pid in pids), what="the end of the servers")
     second = Stack.start(tmp_path / "data")
     found = requests.get(f"{second.url}/api/orders/{order}", headers=_as_admin(second), timeout=5)
     assert found.json()["orderId"] == order
@@ -149,7 +149,7 @@ def test_make_hands_variables_on_and_a_signal_sent_to_make_ends_the_stack(tmp_pa
         assert "STEP_TIMEOUT_SECONDS=2\n" in (data_dir / "stack.env").read_text()
         os.kill(make.pid, signal.SIGTERM)
         make.wait(15)
-    eventually(lambda: not any(is_running(pid) for pid in pids), within=10, what="the end of the servers")
+    eventually(lambda: not any(is_running(pid) for pid in pids), what="the end of the servers")
     assert not (data_dir / "run.json").exists()
 
 

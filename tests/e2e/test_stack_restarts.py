@@ -26,7 +26,7 @@ def test_a_killed_part_comes_back_where_it_was_and_orders_go_through_again(stack
     stack.kill(part)
 
     after = stack.run_json()
-    eventually(lambda: not any(is_running(pid) for pid in children), within=5, what="the end of what the killed part had started")
+    eventually(lambda: not any(is_running(pid) for pid in children), what="the end of what the killed part had started")
     assert after["http"]["url"] == before["http"]["url"]
     assert after["kafka"]["bootstrap"] == before["kafka"]["bootstrap"]
     assert after["postgres"]["url"] == before["postgres"]["url"]

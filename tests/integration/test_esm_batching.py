@@ -30,7 +30,7 @@ def test_an_event_stays_within_six_megabytes(topic: Topic) -> None:
     for partition in range(2):
         topic.write(*[b"x" * 900_000] * 4, partition=partition)
     with polling(topic.mapping(maximum_batching_window_in_seconds=3), recorder, topic.bootstrap):
-        eventually(lambda: len(recorder.places) == 8, what="all records", within=20)
+        eventually(lambda: len(recorder.places) == 8, what="all records")
 
     assert all(len(json.dumps(event, separators=(",", ":"))) <= MAXIMUM_PAYLOAD_BYTES for event in recorder.events)
     assert len(recorder.batches[0]) == 5

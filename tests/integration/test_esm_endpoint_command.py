@@ -53,7 +53,7 @@ def test_the_mappings_that_an_endpoint_lists_are_run_on_the_brokers_that_an_opti
         command = [sys.executable, "-m", "infra.esm", *options]
         with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}) as emulator:
             try:
-                eventually(lambda: topic.committed() == {0: 1}, within=20, what="the commit")
+                eventually(lambda: topic.committed() == {0: 1}, what="the commit")
                 emulator.send_signal(signal.SIGTERM)
                 assert emulator.wait(10) == 0
             finally:

@@ -157,7 +157,7 @@ def ministack(tmp_path: Path) -> Iterator[str]:
         subprocess.Popen([TOOLS["ministack"].file], env=own, stdout=log, stderr=log, start_new_session=True) as server,
     ):
         try:
-            eventually(lambda: _listens(port), within=20, what="MiniStack")
+            eventually(lambda: _listens(port), what="MiniStack")
             yield f"127.0.0.1:{port}"
         finally:
             os.killpg(server.pid, signal.SIGKILL)

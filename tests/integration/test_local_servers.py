@@ -169,7 +169,7 @@ def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     starter.kill()
     starter.communicate()
 
-    eventually(lambda: not is_running(server), within=5)
+    eventually(lambda: not is_running(server))
 
 
 def test_where_the_kernel_does_not_tell_a_guard_ends_the_server() -> None:

@@ -84,33 +84,33 @@ def at_work(folder: Path, topic: Topic) -> Iterator[Triggers]:
 def test_a_function_that_hangs_is_killed_at_its_timeout_and_holds_up_no_other(tmp_path: Path, topic: Topic) -> None:
     topic.write(b"v")
     with at_work(tmp_path, topic) as triggers:
-        eventually(lambda: "taken" in triggers.noted(), within=15, what="the record to be delivered again")
-        eventually(lambda: triggers.noted().count("hanging") >= 2, within=15, what="the schedule to be called again")
+        eventually(lambda: "taken" in triggers.noted(), what="the record to be delivered again")
+        eventually(lambda: triggers.noted().count("hanging") >= 2, what="the schedule to be called again")
         assert triggers.noted().count("batch") == 2
 
         def is_ahead() -> bool:
             noted = triggers.noted()
             return noted.count("ticking") > 2 * noted.count("hanging")
 
-        eventually(is_ahead, within=15, what="the other schedule to be called more often")
+        eventually(is_ahead, what="the other schedule to be called more often")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_the_triggers_ends_all_their_functions(tmp_path: Path, topic: Topic, number: signal.Signals) -> None:
     with at_work(tmp_path, topic) as triggers:
-        eventually(lambda: {"hanging", "ticking"} <= set(triggers.noted()), within=15)
+        eventually(lambda: {"hanging", "ticking"} <= set(triggers.noted()))
         pids = triggers.tree()
         assert len(pids) == 5
 
         triggers.process.send_signal(number)
 
         assert triggers.process.wait(10) == (0 if number is signal.SIGTERM else -number)
-        eventually(lambda: not any(is_running(pid) for pid in pids), within=5, what="the end of the functions")
+        eventually(lambda: not any(is_running(pid) for pid in pids), what="the end of the functions")
 
 
 def test_the_triggers_end_when_the_process_that_forks_their_functions_does(tmp_path: Path, topic: Topic) -> None:
     with at_work(tmp_path, topic) as triggers:
-        eventually(lambda: "ticking" in triggers.noted(), within=15)
+        eventually(lambda: "ticking" in triggers.noted())
 
         psutil.Process(triggers.process.pid).children()[0].kill()
 

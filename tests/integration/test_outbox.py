@@ -77,7 +77,7 @@ def test_the_lease_of_a_holder_whose_connection_is_gone_is_over(world: World) ->
 
     killed.dispose()
 
-    eventually(lambda: claim(world, 7) == [7], within=5)
+    eventually(lambda: claim(world, 7) == [7])
     assert claim(world, 7, 8) == [8]
 
 

@@ -202,7 +202,7 @@ def test_the_rows_of_a_writer_whose_connection_is_gone_are_the_relay_s_at_once(
 
     killed.dispose()
 
-    eventually(lambda: publisher.relay() or world.outbox() == [], within=5)
+    eventually(lambda: publisher.relay() or world.outbox() == [])
     assert sequences(on_topic(kafka.bootstrap, EVENTS)) == {order_id: [1]}
 
 

@@ -21,7 +21,7 @@ FLAGS = (
     *("--disable-quic", "--disable-gpu"),
 )
 # For whatever a page waits for; a loaded machine may be slow.
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 SPILLING = """() => [...document.querySelectorAll('dd, td, p, li, button')]
   .filter(each => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === 'visible' && each.checkVisibility())
   .map(each => each.innerText)"""

@@ -108,7 +108,7 @@ class Scene:
         before = self.letters()
         with closing(KafkaProducer(bootstrap_servers=self.stack.run_json()["kafka"]["bootstrap"])) as producer:
             producer.send(topic, value=value, key=key, headers=list(headers)).get(30)
-        [letter] = eventually(lambda: self.letters() - before, within=20, what="the dead letter")
+        [letter] = eventually(lambda: self.letters() - before, what="the dead letter")
         return str(letter)
 
     def letters(self) -> set[UUID]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, within: float = 10.0, every: float = 0.02, what: str = "it") -> T:
+def eventually(look: Callable[[], T], *, within: float = 30.0, every: float = 0.02, what: str = "it") -> T:
     """Return the first truthy result of `look`; fail with the last one after `within` seconds."""
     deadline = time.monotonic() + within
     while True:

@@ -59,7 +59,7 @@ def while_a_batch_meets_it_again(world: World, placed: Placed, letter: str, sett
         batch.execute(sa.text("SELECT 1 FROM campusg.orders WHERE order_id = :id FOR NO KEY UPDATE"), {"id": placed.order_id})
         settling = pool.submit(settle)
         waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        eventually(lambda: bool(world.rows(waiting)), within=5, what="a transaction that waits")
+        eventually(lambda: bool(world.rows(waiting)), what="a transaction that waits")
         batch.execute(sa.text("SET LOCAL lock_timeout = '200ms'"))
         assert dead_letters.insert(batch, [DeadLetter(new_id(), record, shown.error_class, "again", 1)], datetime.now(UTC)) == []
         batch.commit()

@@ -100,7 +100,7 @@ class Stack:
         """Kill a part by SIGKILL and wait until run.json names its successor and everything is at work again."""
         killed = self.pid(part)
         os.kill(killed, signal.SIGKILL)
-        eventually(lambda: self.pid(part) != killed, within=10, what=f"the return of {part}")
+        eventually(lambda: self.pid(part) != killed, what=f"the return of {part}")
 
     def token(self, role: str = "customer", sub: str = "cust_1") -> str:
         """A token, as `make -s token` prints it."""

@@ -86,7 +86,7 @@ def test_a_reader_that_follows_the_name_goes_on_with_the_new_file(tmp_path: Path
             written(log, b"after\n")
             return b"after\n" in seen
 
-        eventually(is_followed, within=20, what="a line of the new file")
+        eventually(is_followed, what="a line of the new file")
         tail.kill()
         reader.join()
 
