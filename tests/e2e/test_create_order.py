@@ -90,7 +90,7 @@ def test_two_hundred_orders_of_twenty_clients_all_end_once_and_without_a_gap(sta
         sequences = read_sequences(stack.run_json()["kafka"]["bootstrap"])
         return all(first_copies(sequences[order_id]) == [1, 2, 3, 4] for order_id in order_ids)
 
-    # Whoever waits is answered when the last change is committed, which is before its event is sent.
+    # A client that waits is answered when the last change is committed, which is before its event is sent.
     eventually(are_told, what="an event of each change")
     standing = Counter(money.order_id for money in open_money(stack.run_json()["postgres"]["url"]))
     assert {standing[order_id] for order_id in order_ids} == {2}

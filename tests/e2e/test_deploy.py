@@ -128,7 +128,7 @@ def test_the_console_is_served_below_the_stage_s_path_and_its_files_by_addresses
 
 
 @pytest.mark.tool("browser")
-def test_whoever_follows_the_link_that_is_printed_sees_the_board_and_tries_an_order(deployed: Deployed) -> None:
+def test_the_link_that_is_printed_shows_the_board_and_an_order_can_be_tried(deployed: Deployed) -> None:
     link = re.search(r"^  console +(\S+)$", deployed.said, re.MULTILINE)
     assert link is not None
     with chromium() as browser:

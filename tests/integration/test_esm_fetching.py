@@ -49,7 +49,7 @@ class Holding:
 
 @pytest.fixture
 def long_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fetches may be held for twenty seconds: whoever waits for their end is not taken for a machine that stood still."""
+    """Fetches may be held for twenty seconds: a wait for their end is not taken for a machine that stood still."""
     for module in ("fetching", "fetch_request"):
         monkeypatch.setattr(f"infra.esm.{module}.LONGEST_WAIT_SECONDS", 20.0)
 

@@ -154,7 +154,7 @@ def test_a_locked_order_is_waited_for_and_others_are_not(ground: Ground) -> None
         assert mine in seen(session, mine).orders
 
 
-def test_whoever_gets_a_lock_sees_what_its_last_holder_wrote(ground: Ground) -> None:
+def test_who_gets_a_lock_sees_what_its_last_holder_wrote(ground: Ground) -> None:
     order_id = ground.placed()
     ground.changed(order_id, cancel_reason="because")
 

@@ -84,7 +84,7 @@ class Scheduler:
     # What actors call, and whatever they call calls
 
     def point(self, what: str) -> None:
-        """Others may go on here, and whoever is here may be killed or stand still; raises Killed."""
+        """Others may go on here, and the process that is here may be killed or stand still; raises Killed."""
         actor = self._alive()
         self.points += 1
         if actor.mortal and self.chance(self.trouble.kills):

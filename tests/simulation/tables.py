@@ -123,7 +123,7 @@ class Session:
         self.writes[table][key] = value
 
     def insert(self, table: str, key: Any, value: Any) -> None:
-        """Raises a unique violation where the key is there, after waiting for whoever is just inserting it."""
+        """Raises a unique violation where the key is there, after waiting for the transaction that is just inserting it."""
         self.lock(table, key)
         if self.get(table, key) is not None:
             self.violated()

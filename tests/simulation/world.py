@@ -122,7 +122,7 @@ class World:
 
     @property
     def process(self) -> Process:
-        """The container of whoever moves now."""
+        """The container of the process that moves now."""
         assert self.scheduler.current
         name = self.scheduler.current.name
         if name not in self.processes:

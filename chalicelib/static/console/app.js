@@ -219,7 +219,7 @@ const Undrawn = ({ error }) => html`
     <${Shape} kind="failed" />
     <div>
       <p>The console has a fault: <code>${String(error)}</code></p>
-      <p class="small">The other pages still work. Where it went wrong stands in the browser's own console, for whoever mends it.</p>
+      <p class="small">The other pages still work. Where it went wrong stands in the browser's own console, for those who mend it.</p>
     </div>
   </div>`;
 
